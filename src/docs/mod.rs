@@ -1,0 +1,4 @@
+//! Rooms of documentation.
+pub mod internals {
+    //! How it works.
+}

@@ -1,0 +1,332 @@
+//! [`Acquire`]: one pending acquisition, and the ways to wait for it.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use pin_project_lite::pin_project;
+
+use super::line::Step;
+use super::list::Node;
+use super::park;
+use super::patience::PATIENCE;
+use crate::error::TimedOut;
+use crate::sync::{park, park_timeout, spin_loop, yield_now};
+
+/// What an [`Acquire`] asks for; [`Guard`](Request::Guard) is what it comes to.
+///
+/// Implemented by this crate only.
+pub trait Request: Steps {
+    /// The guard or permit that is returned.
+    type Guard;
+
+    #[doc(hidden)]
+    fn guard(&mut self) -> Self::Guard;
+}
+
+/// The moves of an acquisition. After a `true` or [`Step::Taken`] the guard is taken at once.
+pub trait Steps {
+    /// A newcomer's attempt, which does not enlist.
+    #[doc(hidden)]
+    fn take(&mut self) -> bool;
+
+    /// An attempt that enlists `node` when it is refused.
+    #[doc(hidden)]
+    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Step;
+
+    /// Gives up; `node` is enlisted.
+    #[doc(hidden)]
+    fn leave(&mut self, node: Pin<&mut Node>, end: End);
+
+    /// Whether a step is worth while, as far as can be seen at no cost.
+    #[doc(hidden)]
+    fn looks_free(&self) -> bool {
+        true
+    }
+}
+
+/// Why an enlisted waiter leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The future was dropped.
+    Cancelled,
+    /// The time was up.
+    TimedOut,
+}
+
+pin_project! {
+    /// A pending acquisition: it says what to acquire, its caller says how to wait.
+    ///
+    /// | in a task | on a thread |
+    /// |---|---|
+    /// | `acquire.await` | [`acquire.wait()`](Acquire::wait) |
+    /// | [`acquire.timeout(d).await`](Acquire::timeout) | [`acquire.wait_timeout(d)`](Acquire::wait_timeout), [`acquire.wait_deadline(t)`](Acquire::wait_deadline) |
+    ///
+    /// It does nothing until it is first polled or waited for.
+    ///
+    /// # Fairness
+    ///
+    /// Waiters are told in the order in which they came. A newcomer that finds the lock free may
+    /// overtake them, but only so often and, when locks are held for long, for half a millisecond:
+    /// see [internals](crate::docs::internals).
+    ///
+    /// # Panics
+    ///
+    /// When it is polled again after it was ready.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any point: nothing stays locked, what it was told is passed on, and its
+    /// place in the queue is given up. One that is kept but never polled again holds nothing: others
+    /// take the lock past it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::Mutex;
+    ///
+    /// let stock = Mutex::new(3);
+    /// *stock.lock().wait() -= 1;
+    /// assert_eq!(*stock.lock().wait(), 2);
+    /// ```
+    #[must_use = "nothing is acquired until it is awaited or waited for"]
+    pub struct Acquire<R: Request> {
+        request: R,
+        #[pin]
+        node: Node,
+    }
+
+    impl<R: Request> PinnedDrop for Acquire<R> {
+        fn drop(this: Pin<&mut Self>) {
+            this.give_up(End::Cancelled);
+        }
+    }
+}
+
+/// How often a thread looks again before it queues or parks: first in short pauses, then giving up
+/// its time slice. Queueing costs microseconds, so a lock held for less is worth the wait.
+const SPINS: u32 = if cfg!(latchwork_loom) { 0 } else { 10 };
+
+impl<R: Request> Acquire<R> {
+    #[inline]
+    pub(crate) fn new(request: R) -> Self {
+        Self { request, node: Node::new() }
+    }
+
+    /// Blocks this thread until the guard is had.
+    ///
+    /// On a worker of tokio's multi-thread runtime the other tasks move to another thread before it
+    /// parks (feature `tokio`), so it stalls no event loop.
+    ///
+    /// # Panics
+    ///
+    /// Inside a task of a current-thread runtime or a `LocalSet` it panics when it would have to
+    /// park, since nobody could take over; debug builds panic there even if the lock is free.
+    ///
+    /// # Deadlock
+    ///
+    /// A thread that holds the lock already waits for ever.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let names = latchwork::Mutex::new(vec!["ada"]);
+    /// std::thread::scope(|s| { s.spawn(|| names.lock().wait().push("grace")); });
+    /// assert_eq!(names.lock().wait().len(), 2);
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn wait(mut self) -> R::Guard {
+        park::report_misuse();
+        if self.request.take() {
+            return self.request.guard();
+        }
+        match self.wait_until(None) {
+            Some(guard) => guard,
+            None => unreachable!("a wait without a deadline ends with the guard"),
+        }
+    }
+
+    /// Blocks this thread until the guard is had, for `timeout` at most. A zero timeout tries once;
+    /// one beyond the clock's range never ends.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`] when the time is up; nothing is held then.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let lock = latchwork::Mutex::new(());
+    /// let guard = lock.lock().wait_timeout(Duration::MAX)?;
+    /// assert!(lock.lock().wait_timeout(Duration::from_micros(50)).is_err());
+    /// # drop(guard);
+    /// # Ok::<(), latchwork::TimedOut>(())
+    /// ```
+    #[track_caller]
+    pub fn wait_timeout(mut self, timeout: Duration) -> Result<R::Guard, TimedOut> {
+        park::report_misuse();
+        if self.request.take() {
+            return Ok(self.request.guard());
+        }
+        self.wait_until(Instant::now().checked_add(timeout)).ok_or(TimedOut::NEW)
+    }
+
+    /// Blocks this thread until the guard is had or `deadline` has come. A deadline in the past
+    /// tries once.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`] when the deadline has come; nothing is held then.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Instant;
+    ///
+    /// let lock = latchwork::Mutex::new(());
+    /// let _guard = lock.lock().wait_deadline(Instant::now()).expect("it is free");
+    /// assert!(lock.lock().wait_deadline(Instant::now()).is_err());
+    /// ```
+    #[track_caller]
+    pub fn wait_deadline(mut self, deadline: Instant) -> Result<R::Guard, TimedOut> {
+        park::report_misuse();
+        if self.request.take() {
+            return Ok(self.request.guard());
+        }
+        self.wait_until(Some(deadline)).ok_or(TimedOut::NEW)
+    }
+
+    /// Waits in a task until the guard is had, for `timeout` at most. Tokio's timer counts
+    /// milliseconds, and shorter timeouts are rounded up to one; a zero timeout tries once.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`] when the time is up; nothing is held then.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside a tokio runtime with its time driver enabled.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Acquire`] itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// let lock = latchwork::Mutex::new(());
+    /// let guard = lock.lock().timeout(Duration::from_secs(1)).await?;
+    /// assert!(lock.lock().timeout(Duration::from_secs(1)).await.is_err());
+    /// # drop(guard);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })
+    /// ```
+    #[cfg(all(feature = "tokio", not(latchwork_loom)))]
+    pub async fn timeout(self, timeout: Duration) -> Result<R::Guard, TimedOut> {
+        let mut this = pin!(self);
+        match tokio::time::timeout(timeout, this.as_mut()).await {
+            Ok(guard) => Ok(guard),
+            Err(_) => {
+                this.give_up(End::TimedOut);
+                Err(TimedOut::NEW)
+            }
+        }
+    }
+
+    fn give_up(self: Pin<&mut Self>, end: End) {
+        let this = self.project();
+        if this.node.is_enlisted() {
+            this.request.leave(this.node, end);
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn wait_until(mut self, deadline: Option<Instant>) -> Option<R::Guard> {
+        for turn in 0..SPINS {
+            pause(turn);
+            if self.request.looks_free() && self.request.take() {
+                return Some(self.request.guard());
+            }
+        }
+        let mut this = pin!(self);
+        let waker = park::waker();
+        park::blocking(|| {
+            loop {
+                let parts = this.as_mut().project();
+                let step = parts.request.step(parts.node, &waker);
+                if step == Step::Taken {
+                    return Some(parts.request.guard());
+                }
+                let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                if left == Some(Duration::ZERO) {
+                    this.as_mut().give_up(End::TimedOut);
+                    return None;
+                }
+                match (step, left) {
+                    (Step::StandIn, left) => park_timeout(left.map_or(PATIENCE, |left| left.min(PATIENCE))),
+                    (_, Some(left)) => park_timeout(left),
+                    (_, None) => park(),
+                }
+                for turn in 0..SPINS {
+                    if this.request.looks_free() {
+                        break;
+                    }
+                    pause(turn);
+                }
+            }
+        })
+    }
+}
+
+impl<R: Request> Future for Acquire<R> {
+    type Output = R::Guard;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R::Guard> {
+        let this = self.project();
+        if !this.node.is_enlisted() && this.request.take() {
+            return Poll::Ready(this.request.guard());
+        }
+        match this.request.step(this.node, cx.waker()) {
+            Step::Taken => Poll::Ready(this.request.guard()),
+            Step::Queued | Step::NeedsWaker => Poll::Pending,
+            Step::StandIn => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<R: Request> fmt::Debug for Acquire<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire").field("enlisted", &self.node.is_enlisted()).finish_non_exhaustive()
+    }
+}
+
+fn pause(turn: u32) {
+    if turn < 3 {
+        for _ in 0..2 << turn {
+            spin_loop();
+        }
+    } else {
+        yield_now();
+    }
+}
