@@ -229,13 +229,15 @@ impl<R: Request> Acquire<R> {
     /// ```
     /// use std::time::Duration;
     ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
     /// let lock = latchwork::Mutex::new(());
     /// let guard = lock.lock().timeout(Duration::from_secs(1)).await?;
     /// assert!(lock.lock().timeout(Duration::from_secs(1)).await.is_err());
     /// # drop(guard);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # Ok(())
     /// # })
+    /// # }
     /// ```
     #[cfg(all(feature = "tokio", not(latchwork_loom)))]
     pub async fn timeout(self, timeout: Duration) -> Result<R::Guard, TimedOut> {

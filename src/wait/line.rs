@@ -114,7 +114,7 @@ impl Line {
                         continue;
                     }
                     if place.is_some() {
-                        wakes.old = self.forget(node);
+                        wakes.keep(self.forget(node));
                         self.chain(word, wakes);
                     }
                     return Step::Taken;
@@ -189,7 +189,7 @@ impl Line {
     ) {
         let Some(place) = self.queue.place(node.as_mut()) else { return };
         let kept_others_back = place == Place::Told || self.queue.is_front(node.as_mut());
-        wakes.old = self.forget(node);
+        wakes.keep(self.forget(node));
         self.settle(word);
         if kept_others_back {
             self.tell(word, need, wakes);

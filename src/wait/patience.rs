@@ -38,6 +38,6 @@ impl Since {
     }
 
     pub(crate) fn is_over(self) -> bool {
-        true
+        self.0 == 0
     }
 }

@@ -14,7 +14,6 @@ const WAITING: usize = 1 << 1;
 const OVERTAKEN_SHIFT: u32 = 2;
 const OVERTAKEN_MASK: usize = 0x3ff << OVERTAKEN_SHIFT;
 const PERMIT_SHIFT: u32 = 12;
-const PERMIT: usize = 1 << PERMIT_SHIFT;
 
 /// The largest number of permits a word can count, with one bit to spare against overflow.
 pub(crate) const MAX_PERMITS: usize = usize::MAX >> (PERMIT_SHIFT + 1);
@@ -81,6 +80,9 @@ impl Word {
     /// critical sections share by count, and long ones are passed on nearly in order.
     #[inline]
     pub(crate) fn take(self, need: usize, first: bool, late: impl FnOnce() -> bool) -> Result<Self, Refusal> {
+        if need == 0 {
+            return Ok(self);
+        }
         if self.permits() < need {
             return Err(Refusal::Short);
         }
@@ -107,7 +109,7 @@ impl Word {
     /// The word after `permits` were given back.
     #[inline]
     pub(crate) fn give(self, permits: usize) -> Self {
-        Self(self.0 + permits * PERMIT)
+        Self(self.0 + Self::delta(permits))
     }
 
     /// The word with the two bits that describe the line; with nobody waiting nobody is overtaken.
@@ -149,6 +151,10 @@ mod tests {
                             assert_eq!(next.permits() + need, word.permits());
                             assert_eq!(next.is_queued(), word.is_queued());
                             assert_eq!(next.is_waited_for(), word.is_waited_for());
+                            if need == 0 {
+                                assert_eq!(next, word);
+                                continue;
+                            }
                             let count = match (first, word.is_waited_for()) {
                                 (true, _) => 0,
                                 (false, true) => word.overtaken() + 1,

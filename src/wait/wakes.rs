@@ -14,7 +14,7 @@ pub(crate) struct Wakes {
     len: usize,
     rest: Option<usize>,
     /// A waker that is no longer needed, to be dropped with the batch.
-    pub(super) old: Option<Waker>,
+    old: Option<Waker>,
     panic: Option<Box<dyn Any + Send>>,
 }
 
@@ -29,9 +29,20 @@ impl Wakes {
         self.len += 1;
     }
 
+    /// Keeps a waker that is not needed any more, to be dropped with the batch.
+    pub(crate) fn keep(&mut self, waker: Option<Waker>) {
+        debug_assert!(self.old.is_none(), "one waiter leaves at a time");
+        self.old = waker;
+    }
+
     /// Notes that the batch ran full with so many permits still to be offered.
     pub(crate) fn rest(&mut self, permits: usize) {
         self.rest = Some(permits);
+    }
+
+    /// Whether the batch ran full.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.rest.is_some()
     }
 
     /// Wakes the batch, outside every internal lock. Says how many permits are to be offered to the next one.

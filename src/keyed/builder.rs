@@ -1,0 +1,167 @@
+//! [`KeyedBuilder`]: everything about a table of keyed locks that has a default.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use super::lock::KeyedLock;
+use super::semaphore::KeyedSemaphore;
+use super::table::Table;
+use crate::wait::MAX_PERMITS;
+
+/// Writes a key as it may be shown in events.
+pub(super) type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
+
+/// What a table is told at the start.
+pub(super) struct Options<K> {
+    pub(super) shards: usize,
+    pub(super) fence_start: u64,
+    pub(super) track_times: bool,
+    pub(super) track_callers: bool,
+    pub(super) long_wait: Duration,
+    pub(super) show_key: Option<ShowKey<K>>,
+}
+
+impl<K> Options<K> {
+    /// The time, if it matters.
+    #[inline]
+    pub(super) fn now(&self) -> Option<Instant> {
+        self.track_times.then(Instant::now)
+    }
+
+    #[inline]
+    pub(super) fn tracks(&self) -> bool {
+        self.track_times || self.track_callers
+    }
+}
+
+/// Builds a [`KeyedLock`] or a [`KeyedSemaphore`] with other than the default settings.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::KeyedLock;
+///
+/// let locks: KeyedLock<String> = KeyedLock::builder().shards(4).track_times(true).fence_start(41).build();
+/// assert_eq!(locks.lock("ada").wait().fence().get(), 42);
+/// assert!(locks.stats().times.is_some());
+/// ```
+pub struct KeyedBuilder<K, S = RandomState> {
+    hasher: S,
+    options: Options<K>,
+}
+
+impl<K> KeyedBuilder<K> {
+    pub(super) fn new() -> Self {
+        let shards = match available_parallelism() {
+            _ if cfg!(latchwork_loom) => 1,
+            Ok(threads) => (threads.get() * 16).next_power_of_two().max(64),
+            Err(_) => 64,
+        };
+        Self {
+            hasher: RandomState::new(),
+            options: Options {
+                shards,
+                fence_start: 0,
+                track_times: false,
+                track_callers: false,
+                long_wait: Duration::from_secs(1),
+                show_key: None,
+            },
+        }
+    }
+}
+
+impl<K, S> KeyedBuilder<K, S> {
+    /// Into how many shards the keys are divided, rounded up to a power of two. The default is 16
+    /// for each processor, and at least 64.
+    ///
+    /// # Panics
+    ///
+    /// With zero, or more than 65 536.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        assert!((1..=1 << 16).contains(&shards), "shards must be between 1 and 65536");
+        self.options.shards = shards.next_power_of_two();
+        self
+    }
+
+    /// The hasher. The default one, `std`'s, withstands keys that are chosen to collide, as keys
+    /// that come from requests may be. All 64 bits of the hash are used: the low ones choose the
+    /// shard, the high ones the entry.
+    #[must_use]
+    pub fn hasher<S2: BuildHasher>(self, hasher: S2) -> KeyedBuilder<K, S2> {
+        KeyedBuilder { hasher, options: self.options }
+    }
+
+    /// Whether to measure how long keys are waited for and held. It costs two readings of the clock
+    /// for each grant. Off by default.
+    #[must_use]
+    pub fn track_times(mut self, track: bool) -> Self {
+        self.options.track_times = track;
+        self
+    }
+
+    /// Whether to note where in the code the latest grant of each key was asked for. Off by default.
+    #[must_use]
+    pub fn track_callers(mut self, track: bool) -> Self {
+        self.options.track_callers = track;
+        self
+    }
+
+    /// The greatest fence that was given out in an earlier life: fences go on above it.
+    ///
+    /// # Panics
+    ///
+    /// Beyond `i64::MAX`, to leave room for all the grants to come.
+    #[must_use]
+    pub fn fence_start(mut self, latest: u64) -> Self {
+        assert!(i64::try_from(latest).is_ok(), "fences start at i64::MAX at most");
+        self.options.fence_start = latest;
+        self
+    }
+
+    /// How keys are shown in tracing events. Without it they are not: keys can be personal data.
+    #[must_use]
+    pub fn show_keys(mut self, show: fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result) -> Self {
+        self.options.show_key = Some(show);
+        self
+    }
+
+    /// From what duration on a wait is reported by a warning, if times are tracked. One second by
+    /// default.
+    #[must_use]
+    pub fn long_wait(mut self, threshold: Duration) -> Self {
+        self.options.long_wait = threshold;
+        self
+    }
+
+    /// The lock.
+    #[must_use]
+    pub fn build(self) -> KeyedLock<K, S> {
+        KeyedLock::from_table(Table::new(MAX_PERMITS, self.hasher, self.options))
+    }
+
+    /// The semaphore, with so many permits for each key.
+    ///
+    /// # Panics
+    ///
+    /// With more than [`Semaphore::MAX_PERMITS`](crate::Semaphore::MAX_PERMITS).
+    #[must_use]
+    pub fn build_semaphore(self, permits: usize) -> KeyedSemaphore<K, S> {
+        KeyedSemaphore::from_table(Table::new(permits, self.hasher, self.options))
+    }
+}
+
+impl<K, S> fmt::Debug for KeyedBuilder<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedBuilder")
+            .field("shards", &self.options.shards)
+            .field("fence_start", &self.options.fence_start)
+            .field("track_times", &self.options.track_times)
+            .field("track_callers", &self.options.track_callers)
+            .field("long_wait", &self.options.long_wait)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,101 @@
+//! Waiting until no key is in use, for a graceful shutdown.
+
+use std::pin::Pin;
+use std::task::Waker;
+
+use super::table::{AsTable, Table};
+use crate::wait::{Acquire, End, Node, Request, Step, Steps, Wakes};
+
+/// A request for an empty table: waits at one shard after the other until each was empty once, then
+/// makes sure that all are at the same time.
+#[derive(Debug)]
+pub(super) struct Drained<'a, T> {
+    owner: &'a T,
+    /// The shard at which it waits.
+    at: u32,
+}
+
+impl<'a, T: AsTable> Drained<'a, T> {
+    pub(super) fn acquire(owner: &'a T) -> Acquire<Self> {
+        Acquire::new(Self { owner, at: 0 })
+    }
+
+    /// Waits at shard `self.at`; `None` if it is empty.
+    fn wait_here(&self, mut node: Pin<&mut Node>, task: &Waker) -> Option<Step> {
+        let mut wakes = Wakes::default();
+        // Cloned, woken and dropped outside the lock: wakers are user code.
+        let waker = task.clone();
+        let mut shard = self.owner.table().shard(self.at);
+        let step = if shard.is_empty() {
+            // Told one after the other: this one tells the next.
+            leave(shard.drains(), node, &mut wakes);
+            shard.tell_drained(&mut wakes);
+            None
+        } else {
+            leave(shard.drains(), node.as_mut(), &mut wakes);
+            shard.drains().push_back(node, 0, waker);
+            Some(Step::Queued)
+        };
+        drop(shard);
+        wakes.wake();
+        wakes.finish();
+        step
+    }
+}
+
+fn leave(drains: &mut crate::wait::List, node: Pin<&mut Node>, wakes: &mut Wakes) {
+    if node.is_enlisted() {
+        wakes.keep(drains.remove(node));
+    }
+}
+
+impl<T: AsTable> Request for Drained<'_, T> {
+    type Guard = ();
+
+    fn guard(&mut self) {}
+}
+
+impl<T: AsTable> Steps for Drained<'_, T> {
+    fn take(&mut self) -> bool {
+        self.owner.table().is_empty_at_once()
+    }
+
+    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Step {
+        let shards = self.owner.table().shards().len() as u32;
+        loop {
+            while self.at < shards {
+                if let Some(step) = self.wait_here(node.as_mut(), task) {
+                    return step;
+                }
+                self.at += 1;
+            }
+            self.at = 0;
+            if self.take() {
+                return Step::Taken;
+            }
+        }
+    }
+
+    fn leave(&mut self, node: Pin<&mut Node>, _: End) {
+        let mut wakes = Wakes::default();
+        let mut shard = self.owner.table().shard(self.at);
+        leave(shard.drains(), node, &mut wakes);
+        shard.tell_drained(&mut wakes);
+        drop(shard);
+        wakes.wake();
+        wakes.finish();
+    }
+}
+
+impl<K, S> Table<K, S> {
+    /// Whether no key is in use at one moment: with every shard's lock held, in their order.
+    fn is_empty_at_once(&self) -> bool {
+        let mut locked = Vec::with_capacity(self.shards().len());
+        self.shards().iter().all(|shard| {
+            let shard = shard.lock();
+            let empty = shard.is_empty();
+            locked.push(shard);
+            empty
+        })
+    }
+}

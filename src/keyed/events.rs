@@ -1,0 +1,81 @@
+//! Tracing events, emitted outside every internal lock. Without the feature they are nothing.
+
+use std::time::{Duration, Instant};
+
+use super::builder::Options;
+use super::table::Wanted;
+use crate::error::Busy;
+use crate::fence::Fence;
+use crate::keyed::IntoKey;
+
+#[cfg(feature = "tracing")]
+mod show {
+    use std::fmt;
+
+    use super::super::builder::ShowKey;
+
+    /// A key with the way to show it.
+    pub(super) struct Shown<'a, K>(pub(super) &'a K, pub(super) ShowKey<K>);
+
+    impl<K> fmt::Display for Shown<'_, K> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            (self.1)(self.0, f)
+        }
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn shown<'a, K>(
+    options: &Options<K>,
+    key: &'a K,
+) -> Option<tracing::field::DisplayValue<show::Shown<'a, K>>> {
+    options.show_key.map(|show| tracing::field::display(show::Shown(key, show)))
+}
+
+#[cfg(feature = "tracing")]
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[inline]
+pub(super) fn acquired<K>(options: &Options<K>, key: &K, fence: Fence, waited: Option<Duration>) {
+    #[cfg(feature = "tracing")]
+    {
+        let fence = fence.get();
+        tracing::debug!(key = shown(options, key), fence, waited_us = waited.map(micros), "acquired");
+        if let Some(waited) = waited.filter(|waited| *waited >= options.long_wait) {
+            tracing::warn!(key = shown(options, key), fence, waited_us = micros(waited), "long wait");
+        }
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (options, key, fence, waited);
+}
+
+#[inline]
+pub(super) fn released<K>(options: &Options<K>, key: &K, fence: Fence, since: Option<Instant>) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(
+        key = shown(options, key),
+        fence = fence.get(),
+        held_us = since.map(|since| micros(since.elapsed())),
+        "released"
+    );
+    #[cfg(not(feature = "tracing"))]
+    let _ = (options, key, fence, since);
+}
+
+#[inline]
+pub(super) fn rejected<K: Eq, Q: IntoKey<K>>(options: &Options<K>, wanted: Wanted<K, Q>, busy: Busy) {
+    #[cfg(feature = "tracing")]
+    if tracing::enabled!(tracing::Level::WARN) {
+        let key = options.show_key.and_then(|_| wanted.into_key());
+        tracing::warn!(
+            key = key.as_ref().and_then(|key| shown(options, key)),
+            holder = busy.holder.map(Fence::get),
+            waiters = busy.waiters,
+            "rejected"
+        );
+    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = (options, wanted, busy);
+}

@@ -1,0 +1,120 @@
+//! [`IntoKey`]: what a caller may pass for a key.
+
+use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// A value that can be looked up as a key `K`, and turned into one if it has to be stored.
+///
+/// Implemented for every key itself, for references to keys that are `Clone`, and for the borrowed
+/// forms of the usual owned ones: so a table of `String` keys takes `"ada"`, and allocates only when
+/// nobody holds that key or waits for it.
+///
+/// Implement it for borrowed forms of your own keys. `hash_key` must feed the hasher as `K`'s own
+/// `Hash` does, and `is_key` must agree with its `Eq`, or the same key is taken for two.
+///
+/// # Examples
+///
+/// ```
+/// use std::hash::{Hash, Hasher};
+/// use latchwork::{IntoKey, KeyedLock};
+///
+/// #[derive(PartialEq, Eq, Hash)]
+/// struct Seat { row: String, number: u32 }
+///
+/// impl IntoKey<Seat> for (&str, u32) {
+///     fn hash_key<H: Hasher>(&self, state: &mut H) { self.hash(state) }
+///     fn is_key(&self, key: &Seat) -> bool { self.0 == key.row && self.1 == key.number }
+///     fn into_key(self) -> Seat { Seat { row: self.0.to_owned(), number: self.1 } }
+/// }
+///
+/// let seats = KeyedLock::<Seat>::new();
+/// let guard = seats.try_lock(("B", 7))?;
+/// assert!(seats.is_locked(Seat { row: "B".to_owned(), number: 7 }));
+/// # drop(guard);
+/// # Ok::<(), latchwork::Busy>(())
+/// ```
+pub trait IntoKey<K>: Sized {
+    /// Feeds `state` exactly as the key's own `Hash` does.
+    fn hash_key<H: Hasher>(&self, state: &mut H);
+
+    /// Whether it means this key. Called under a shard's internal lock: it must not use the table.
+    fn is_key(&self, key: &K) -> bool;
+
+    /// The key to be stored. Called outside every internal lock.
+    fn into_key(self) -> K;
+
+    /// The key, if it is one already and nothing has to be run to make it.
+    #[doc(hidden)]
+    fn ready(self) -> Result<K, Self> {
+        Err(self)
+    }
+}
+
+impl<K: Eq + Hash> IntoKey<K> for K {
+    #[inline]
+    fn hash_key<H: Hasher>(&self, state: &mut H) {
+        self.hash(state);
+    }
+
+    #[inline]
+    fn is_key(&self, key: &K) -> bool {
+        self == key
+    }
+
+    #[inline]
+    fn into_key(self) -> K {
+        self
+    }
+
+    #[inline]
+    fn ready(self) -> Result<K, Self> {
+        Ok(self)
+    }
+}
+
+impl<K: Eq + Hash + Clone> IntoKey<K> for &K {
+    #[inline]
+    fn hash_key<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+
+    #[inline]
+    fn is_key(&self, key: &K) -> bool {
+        *self == key
+    }
+
+    fn into_key(self) -> K {
+        self.clone()
+    }
+}
+
+/// The borrowed forms, whose hash and equality are those of the slice behind both.
+macro_rules! borrowed {
+    ($($borrowed:ty => $key:ty, $into:expr;)*) => {$(
+        impl IntoKey<$key> for $borrowed {
+            #[inline]
+            fn hash_key<H: Hasher>(&self, state: &mut H) {
+                self[..].hash(state);
+            }
+
+            #[inline]
+            fn is_key(&self, key: &$key) -> bool {
+                self[..] == key[..]
+            }
+
+            fn into_key(self) -> $key {
+                $into(self)
+            }
+        }
+    )*};
+}
+
+borrowed! {
+    &str => String, str::to_owned;
+    Cow<'_, str> => String, Cow::into_owned;
+    &str => Box<str>, Box::from;
+    &str => Arc<str>, Arc::from;
+    &[u8] => Vec<u8>, <[u8]>::to_vec;
+    Cow<'_, [u8]> => Vec<u8>, Cow::into_owned;
+}

@@ -1,0 +1,347 @@
+//! [`KeyedLock`]: a lock for each key.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+
+use super::builder::KeyedBuilder;
+use super::drain::Drained;
+use super::guard::KeyedHold;
+use super::key::IntoKey;
+use super::many::{KeyedManyHold, ManyKeys};
+use super::request::OneKey;
+use super::stats::{KeyView, KeyedStats, debug};
+use super::table::{AsTable, Claim, Table};
+use crate::error::Busy;
+use crate::wait::{Acquire, MAX_PERMITS, Request};
+
+/// A lock for each key: exclusive or shared, for threads and tasks alike.
+///
+/// Different keys never block each other, and a key costs nothing while nobody holds it or waits for
+/// it. Guards release in `Drop`: on return, on `?`, on panic, and when a request's future is dropped.
+///
+/// # Fairness
+///
+/// Each key has its own line, served as [`Acquire`] says.
+///
+/// # Deadlock
+///
+/// Whoever holds a key and waits for it again waits for ever. Two keys taken one after the other can
+/// deadlock with somebody who takes them the other way round; [`lock_many`](Self::lock_many) can't.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::KeyedLock;
+///
+/// let users: KeyedLock<String> = KeyedLock::new();
+/// let guard = users.try_lock("ada")?;
+/// assert!(users.try_lock("ada").is_err());  // 409: her first click is being served
+/// assert!(users.try_lock("grace").is_ok()); // nobody else notices
+/// drop(guard);
+/// assert!(users.try_lock("ada").is_ok());
+/// # Ok::<(), latchwork::Busy>(())
+/// ```
+pub struct KeyedLock<K, S = RandomState> {
+    table: Table<K, S>,
+}
+
+/// A key held in a [`KeyedLock`], until dropped.
+pub type KeyedGuard<'a, K, S = RandomState> = KeyedHold<&'a KeyedLock<K, S>>;
+
+/// A [`KeyedGuard`] that keeps its lock alive instead of borrowing it.
+pub type OwnedKeyedGuard<K, S = RandomState> = KeyedHold<Arc<KeyedLock<K, S>>>;
+
+/// Several keys held in a [`KeyedLock`], until dropped.
+pub type KeyedManyGuard<'a, K, S = RandomState> = KeyedManyHold<&'a KeyedLock<K, S>>;
+
+/// A [`KeyedManyGuard`] that keeps its lock alive instead of borrowing it.
+pub type OwnedKeyedManyGuard<K, S = RandomState> = KeyedManyHold<Arc<KeyedLock<K, S>>>;
+
+impl<K: Eq + Hash> KeyedLock<K> {
+    /// A lock with no key held.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A builder, for what has a default otherwise.
+    #[must_use]
+    pub fn builder() -> KeyedBuilder<K> {
+        KeyedBuilder::new()
+    }
+}
+
+impl<K, S> KeyedLock<K, S> {
+    pub(super) fn from_table(table: Table<K, S>) -> Self {
+        Self { table }
+    }
+
+    /// How many keys are held or waited for. Shards are counted one after the other.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no key is held or waited for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> KeyedStats {
+        self.table.stats()
+    }
+
+    /// The keys in use: who holds them, how many wait. Meant for a debug page: it looks at every
+    /// shard, one after the other, and keeps the entries for as long as the views live.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<u32>::builder().track_callers(true).build();
+    /// let guard = locks.lock(7).wait();
+    /// let views = locks.snapshot();
+    /// assert_eq!((*views[0].key(), views[0].waiters(), views[0].fence()), (7, 0, Some(guard.fence())));
+    /// assert!(views[0].caller().is_some_and(|place| place.file().ends_with(".rs")));
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<KeyView<'_, K, S>> {
+        self.table.snapshot()
+    }
+
+    /// Waits until no key is held or waited for: after new requests were stopped, the shutdown may
+    /// go on. While requests keep coming it may wait for long.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<u32>::new();
+    /// let guard = locks.lock(7).wait();
+    /// std::thread::scope(|s| {
+    ///     s.spawn(move || drop(guard));
+    ///     locks.drained().wait();
+    /// });
+    /// assert!(locks.is_empty());
+    /// ```
+    pub fn drained(&self) -> Acquire<impl Request<Guard = ()>> {
+        Drained::acquire(self)
+    }
+}
+
+impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
+    /// Acquires `key` for this caller alone: `.await` it in a task, `.wait()` for it on a thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Acquire`]; the key's entry goes with the last one who holds or wants it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<(u16, u64)>::new();
+    /// let guard = locks.lock((1, 42)).wait();
+    /// assert_eq!(guard.key(), &(1, 42));
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn lock<Q: IntoKey<K>>(&self, key: Q) -> Acquire<impl Request<Guard = KeyedGuard<'_, K, S>>> {
+        OneKey::acquire(self, key, Claim::new(MAX_PERMITS))
+    }
+
+    /// Acquires `key` together with others who share it.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<String>::new();
+    /// let (one, two) = (locks.lock_shared("menu").wait(), locks.lock_shared("menu").wait());
+    /// assert!(one.is_shared() && locks.try_lock("menu").is_err());
+    /// # drop(two);
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn lock_shared<Q: IntoKey<K>>(&self, key: Q) -> Acquire<impl Request<Guard = KeyedGuard<'_, K, S>>> {
+        OneKey::acquire(self, key, Claim::new(1))
+    }
+
+    /// As [`lock`](Self::lock), with a guard that keeps the lock alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let locks = Arc::new(latchwork::KeyedLock::<String>::new());
+    /// let guard = locks.lock_owned("ada").wait();
+    /// std::thread::spawn(move || drop(guard)).join().unwrap();
+    /// assert!(!locks.is_locked("ada"));
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn lock_owned<Q: IntoKey<K>>(
+        self: &Arc<Self>,
+        key: Q,
+    ) -> Acquire<impl Request<Guard = OwnedKeyedGuard<K, S>> + use<K, S, Q>> {
+        OneKey::acquire(self.clone(), key, Claim::new(MAX_PERMITS))
+    }
+
+    /// As [`lock_shared`](Self::lock_shared), with a guard that keeps the lock alive.
+    #[inline]
+    #[track_caller]
+    pub fn lock_shared_owned<Q: IntoKey<K>>(
+        self: &Arc<Self>,
+        key: Q,
+    ) -> Acquire<impl Request<Guard = OwnedKeyedGuard<K, S>> + use<K, S, Q>> {
+        OneKey::acquire(self.clone(), key, Claim::new(1))
+    }
+
+    /// Acquires `key` if nobody holds it, past those who wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if somebody holds it, with the holder's fence and the number of those who wait.
+    #[inline]
+    #[track_caller]
+    pub fn try_lock<Q: IntoKey<K>>(&self, key: Q) -> Result<KeyedGuard<'_, K, S>, Busy> {
+        OneKey::attempt(self, key, Claim::new(MAX_PERMITS))
+    }
+
+    /// Acquires `key` together with others who share it, if nobody holds it alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if somebody holds it alone.
+    #[inline]
+    #[track_caller]
+    pub fn try_lock_shared<Q: IntoKey<K>>(&self, key: Q) -> Result<KeyedGuard<'_, K, S>, Busy> {
+        OneKey::attempt(self, key, Claim::new(1))
+    }
+
+    /// As [`try_lock`](Self::try_lock), with a guard that keeps the lock alive.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if somebody holds it.
+    #[inline]
+    #[track_caller]
+    pub fn try_lock_owned<Q: IntoKey<K>>(self: &Arc<Self>, key: Q) -> Result<OwnedKeyedGuard<K, S>, Busy> {
+        OneKey::attempt(self.clone(), key, Claim::new(MAX_PERMITS))
+    }
+
+    /// As [`try_lock_shared`](Self::try_lock_shared), with a guard that keeps the lock alive.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if somebody holds it alone.
+    #[inline]
+    #[track_caller]
+    pub fn try_lock_shared_owned<Q: IntoKey<K>>(
+        self: &Arc<Self>,
+        key: Q,
+    ) -> Result<OwnedKeyedGuard<K, S>, Busy> {
+        OneKey::attempt(self.clone(), key, Claim::new(1))
+    }
+
+    /// Whether somebody holds `key` now; by the time this returns it may no longer be so.
+    #[must_use]
+    pub fn is_locked<Q: IntoKey<K>>(&self, key: Q) -> bool {
+        self.table.available(&self.table.wanted(key)) < MAX_PERMITS
+    }
+}
+
+impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
+    /// Acquires several keys for this caller alone: all of them or none. They are sorted, taken one
+    /// after the other, and each once however often it is named; so two of these calls can't wait
+    /// for each other.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Acquire`]: keys acquired so far are released.
+    ///
+    /// # Deadlock
+    ///
+    /// With a caller who holds one of the keys already and waits for another.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let accounts = latchwork::KeyedLock::<String>::new();
+    /// let both = accounts.lock_many(["to", "from", "to"]).wait();
+    /// assert_eq!(both.iter().map(|guard| guard.key().as_str()).collect::<Vec<_>>(), ["from", "to"]);
+    /// ```
+    #[track_caller]
+    pub fn lock_many<Q: IntoKey<K>, I: IntoIterator<Item = Q>>(
+        &self,
+        keys: I,
+    ) -> Acquire<impl Request<Guard = KeyedManyGuard<'_, K, S>> + use<'_, K, S, Q, I>> {
+        ManyKeys::acquire(self, keys, Claim::new(MAX_PERMITS))
+    }
+
+    /// As [`lock_many`](Self::lock_many), with a guard that keeps the lock alive.
+    #[track_caller]
+    pub fn lock_many_owned<Q: IntoKey<K>, I: IntoIterator<Item = Q>>(
+        self: &Arc<Self>,
+        keys: I,
+    ) -> Acquire<impl Request<Guard = OwnedKeyedManyGuard<K, S>> + use<K, S, Q, I>> {
+        ManyKeys::acquire(self.clone(), keys, Claim::new(MAX_PERMITS))
+    }
+
+    /// Acquires several keys if nobody holds any of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] about the first that is held; none is held by this call then.
+    #[track_caller]
+    pub fn try_lock_many<Q: IntoKey<K>>(
+        &self,
+        keys: impl IntoIterator<Item = Q>,
+    ) -> Result<KeyedManyGuard<'_, K, S>, Busy> {
+        ManyKeys::attempt(&self, keys, Claim::new(MAX_PERMITS))
+    }
+
+    /// As [`try_lock_many`](Self::try_lock_many), with a guard that keeps the lock alive.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] about the first that is held; none is held by this call then.
+    #[track_caller]
+    pub fn try_lock_many_owned<Q: IntoKey<K>>(
+        self: &Arc<Self>,
+        keys: impl IntoIterator<Item = Q>,
+    ) -> Result<OwnedKeyedManyGuard<K, S>, Busy> {
+        ManyKeys::attempt(self, keys, Claim::new(MAX_PERMITS))
+    }
+}
+
+impl<K, S> AsTable for KeyedLock<K, S> {
+    type Key = K;
+    type Hasher = S;
+
+    #[inline]
+    fn table(&self) -> &Table<K, S> {
+        &self.table
+    }
+}
+
+impl<K: Eq + Hash> Default for KeyedLock<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K, S> fmt::Debug for KeyedLock<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug("KeyedLock", self, f)
+    }
+}

@@ -1,0 +1,223 @@
+//! [`KeyedSemaphore`]: a number of permits for each key.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::builder::KeyedBuilder;
+use super::drain::Drained;
+use super::guard::KeyedHold;
+use super::key::IntoKey;
+use super::request::OneKey;
+use super::stats::{KeyView, KeyedStats, debug};
+use super::table::{AsTable, Claim, Table};
+use crate::error::Busy;
+use crate::wait::{Acquire, Request};
+
+/// A semaphore for each key: bounds how many do something for the same key at the same time.
+///
+/// A key costs nothing while none of its permits is held or waited for.
+///
+/// # Fairness
+///
+/// Each key has its own line, served as [`Acquire`] says.
+///
+/// # Examples
+///
+/// ```
+/// let seats = latchwork::KeyedSemaphore::<u32>::new(2);
+/// let (one, two) = (seats.acquire(7).wait(), seats.acquire(7).wait());
+/// assert!(seats.try_acquire(7).is_err() && seats.try_acquire(8).is_ok());
+/// # drop((one, two));
+/// ```
+pub struct KeyedSemaphore<K, S = RandomState> {
+    table: Table<K, S>,
+}
+
+/// Permits of one key of a [`KeyedSemaphore`], given back on drop.
+pub type KeyedPermit<'a, K, S = RandomState> = KeyedHold<&'a KeyedSemaphore<K, S>>;
+
+/// A [`KeyedPermit`] that keeps its semaphore alive instead of borrowing it.
+pub type OwnedKeyedPermit<K, S = RandomState> = KeyedHold<Arc<KeyedSemaphore<K, S>>>;
+
+impl<K: Eq + Hash> KeyedSemaphore<K> {
+    /// A semaphore with so many permits for each key. Other settings are made with
+    /// [`KeyedBuilder::build_semaphore`].
+    ///
+    /// # Panics
+    ///
+    /// With more than [`Semaphore::MAX_PERMITS`](crate::Semaphore::MAX_PERMITS).
+    #[must_use]
+    pub fn new(permits: usize) -> Self {
+        KeyedBuilder::new().build_semaphore(permits)
+    }
+}
+
+impl<K, S> KeyedSemaphore<K, S> {
+    pub(super) fn from_table(table: Table<K, S>) -> Self {
+        Self { table }
+    }
+
+    /// How many keys are held or waited for. Shards are counted one after the other.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no key is held or waited for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> KeyedStats {
+        self.table.stats()
+    }
+
+    /// The keys in use; see [`KeyedLock::snapshot`](crate::KeyedLock::snapshot).
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<KeyView<'_, K, S>> {
+        self.table.snapshot()
+    }
+
+    /// Waits until no key is held or waited for; see
+    /// [`KeyedLock::drained`](crate::KeyedLock::drained).
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Acquire`].
+    pub fn drained(&self) -> Acquire<impl Request<Guard = ()>> {
+        Drained::acquire(self)
+    }
+}
+
+impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
+    /// Acquires one permit of `key`: `.await` it in a task, `.wait()` for it on a thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Acquire`].
+    #[inline]
+    #[track_caller]
+    pub fn acquire<Q: IntoKey<K>>(&self, key: Q) -> Acquire<impl Request<Guard = KeyedPermit<'_, K, S>>> {
+        self.acquire_many(key, 1)
+    }
+
+    /// Acquires `count` permits of `key`, all at once. More than a key has are waited for as long as
+    /// the caller cares to.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = latchwork::KeyedSemaphore::<&str>::new(3);
+    /// let two = seats.acquire_many("front", 2).wait();
+    /// assert_eq!((two.count(), seats.available("front")), (2, 1));
+    /// ```
+    #[inline]
+    #[track_caller]
+    pub fn acquire_many<Q: IntoKey<K>>(
+        &self,
+        key: Q,
+        count: usize,
+    ) -> Acquire<impl Request<Guard = KeyedPermit<'_, K, S>>> {
+        OneKey::acquire(self, key, Claim::new(count))
+    }
+
+    /// As [`acquire`](Self::acquire), with a permit that keeps the semaphore alive.
+    #[inline]
+    #[track_caller]
+    pub fn acquire_owned<Q: IntoKey<K>>(
+        self: &Arc<Self>,
+        key: Q,
+    ) -> Acquire<impl Request<Guard = OwnedKeyedPermit<K, S>> + use<K, S, Q>> {
+        self.acquire_many_owned(key, 1)
+    }
+
+    /// As [`acquire_many`](Self::acquire_many), with permits that keep the semaphore alive.
+    #[inline]
+    #[track_caller]
+    pub fn acquire_many_owned<Q: IntoKey<K>>(
+        self: &Arc<Self>,
+        key: Q,
+        count: usize,
+    ) -> Acquire<impl Request<Guard = OwnedKeyedPermit<K, S>> + use<K, S, Q>> {
+        OneKey::acquire(self.clone(), key, Claim::new(count))
+    }
+
+    /// Acquires one permit of `key` if there is one, past those who wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if all are held.
+    #[inline]
+    #[track_caller]
+    pub fn try_acquire<Q: IntoKey<K>>(&self, key: Q) -> Result<KeyedPermit<'_, K, S>, Busy> {
+        self.try_acquire_many(key, 1)
+    }
+
+    /// Acquires `count` permits of `key` if they are there, past those who wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if there are fewer.
+    #[inline]
+    #[track_caller]
+    pub fn try_acquire_many<Q: IntoKey<K>>(
+        &self,
+        key: Q,
+        count: usize,
+    ) -> Result<KeyedPermit<'_, K, S>, Busy> {
+        OneKey::attempt(self, key, Claim::new(count))
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), with a permit that keeps the semaphore alive.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if all are held.
+    #[inline]
+    #[track_caller]
+    pub fn try_acquire_owned<Q: IntoKey<K>>(
+        self: &Arc<Self>,
+        key: Q,
+    ) -> Result<OwnedKeyedPermit<K, S>, Busy> {
+        OneKey::attempt(self.clone(), key, Claim::new(1))
+    }
+
+    /// How many permits of `key` can be taken now.
+    #[must_use]
+    pub fn available<Q: IntoKey<K>>(&self, key: Q) -> usize {
+        self.table.available(&self.table.wanted(key))
+    }
+}
+
+impl<H: Deref<Target = KeyedSemaphore<K, S>>, K, S> KeyedHold<H> {
+    /// How many permits these are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.permits()
+    }
+}
+
+impl<K, S> AsTable for KeyedSemaphore<K, S> {
+    type Key = K;
+    type Hasher = S;
+
+    #[inline]
+    fn table(&self) -> &Table<K, S> {
+        &self.table
+    }
+}
+
+impl<K, S> fmt::Debug for KeyedSemaphore<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug("KeyedSemaphore", self, f)
+    }
+}
