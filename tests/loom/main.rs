@@ -1,0 +1,9 @@
+//! Loom models of the shipped code, each named after the claim it checks.
+//!
+//! `.ci/loom` runs them, and runs them again with each seeded bug, which one of them must catch.
+#![cfg(latchwork_loom)]
+
+mod keyed;
+mod locks;
+mod support;
+mod waiting;
