@@ -5,7 +5,7 @@ use std::sync::Arc;
 use latchwork::{Mutex, Semaphore};
 use loom::thread;
 
-use crate::support::{Seen, Watched, check, poll_once};
+use crate::support::{Seen, Watched, Woken, check, poll_once};
 
 #[test]
 fn a_release_that_races_a_cancel_reaches_the_third_waiter() {
@@ -232,5 +232,28 @@ fn a_cancelled_big_waiter_makes_way_for_the_small_one_behind_it() {
             small.join().unwrap();
         }
         assert_eq!(semaphore.available(), 1);
+    });
+}
+
+#[test]
+fn what_the_last_of_those_told_leaves_reaches_the_next_in_line() {
+    check(None, 1, || {
+        let semaphore = Semaphore::new(0);
+        let mut one = Box::pin(semaphore.acquire());
+        assert!(poll_once(one.as_mut()).is_pending());
+        semaphore.add_permits(2);
+        let mut three = Box::pin(semaphore.acquire_many(3));
+        assert!(poll_once(three.as_mut()).is_pending());
+        // Two overtakings reach the model's bound: the next one queues though a permit is there.
+        drop(semaphore.acquire().wait());
+        let woken = Arc::new(Woken::default());
+        let mut next = Box::pin(semaphore.acquire());
+        assert!(woken.poll(next.as_mut()).is_pending());
+        semaphore.add_permits(3);
+        Seen::default().task(one).forget();
+        Seen::default().task(three).forget();
+        assert!(woken.is(), "one permit is left, and nobody else will tell");
+        Seen::default().task(next).forget();
+        assert_eq!(semaphore.total(), 0);
     });
 }
