@@ -1,4 +1,70 @@
-//! Concurrency control for services.
+//! Concurrency control for services: a lock for each key, and locks that threads and async tasks share.
+//!
+//! ```
+//! use latchwork::KeyedLock;
+//!
+//! let users: KeyedLock<String> = KeyedLock::new();
+//!
+//! let guard = users.try_lock("ada")?;       // the first click
+//! assert!(users.try_lock("ada").is_err());  // the second: Busy, answer 409
+//! assert!(users.try_lock("grace").is_ok()); // others do not notice
+//! drop(guard);                              // released on return, `?`, panic and cancellation
+//! assert!(users.try_lock("ada").is_ok());
+//! # Ok::<(), latchwork::Busy>(())
+//! ```
+//!
+//! # Which one do I need?
+//!
+//! | I want | use |
+//! |---|---|
+//! | one request per user (order, file …) at a time | [`KeyedLock`] |
+//! | at most n at a time for each user | [`KeyedSemaphore`] |
+//! | one value that threads and tasks change | [`Mutex`] |
+//! | one value that is read often and changed rarely | [`RwLock`] |
+//! | at most n at a time of something | [`Semaphore`] |
+//! | to refuse the late write of a paused holder | [`Fence`], [`FenceGate`] |
+//!
+//! # One way to wait
+//!
+//! What acquires returns an [`Acquire`], and the caller says how to wait for it:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # tokio::runtime::Builder::new_multi_thread().enable_time().build()?.block_on(async {
+//! # let users = latchwork::KeyedLock::<u8>::new();
+//! # let second = Duration::from_secs(1);
+//! let guard = users.lock(7).await;                     // in a task
+//! # drop(guard);
+//! let guard = users.lock(7).wait();                    // on a thread
+//! # drop(guard);
+//! let guard = users.lock(7).timeout(second).await?;    // Err(TimedOut)
+//! # drop(guard);
+//! let guard = users.lock(7).wait_timeout(second)?;     // Err(TimedOut)
+//! # drop(guard);
+//! let guard = users.try_lock(7)?;                      // Err(Busy), never waits
+//! # drop(guard);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It does nothing until it is polled or waited for, and can be dropped at any point: nothing stays
+//! locked, no wake-up is lost, no entry stays.
+//!
+//! # When not to use it
+//!
+//! - One value, threads only, held for a moment: `std::sync::Mutex`.
+//! - More than one process: a lock in the database that they share.
+//! - A counter: an atomic. A value that is replaced as a whole: `arc-swap`.
+//!
+//! # Rooms
+//!
+//! [patterns](docs::patterns) · [limitations](docs::limitations) · [internals](docs::internals)
+//!
+//! # Features
+//!
+//! - `tokio` (default): [`Acquire::timeout`], and [`Acquire::wait`] that stalls no event loop.
+//! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn).
 
 mod error;
 mod fence;

@@ -1,4 +1,10 @@
-//! Rooms of documentation.
-pub mod internals {
-    //! How it works.
-}
+//! Rooms of documentation: what does not belong to one item.
+
+#[doc = include_str!("patterns.md")]
+pub mod patterns {}
+
+#[doc = include_str!("limitations.md")]
+pub mod limitations {}
+
+#[doc = include_str!("internals.md")]
+pub mod internals {}

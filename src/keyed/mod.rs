@@ -1,4 +1,37 @@
-//! Per-key locks.
+//! Per-key locks: a table in which a key is present while somebody holds it or waits for it.
+//!
+//! ```text
+//! key        what may be passed for a key
+//! entry      one key's word, line and fence, at a fixed address: the only raw pointers
+//! shard      some entries under one small lock
+//! stats      counters, and views of the keys in use
+//! table      take, step, leave, release: the moves on an entry
+//! request    the pending acquisition of one key; `many` of several, `drain` of none at all
+//! guard      a held key
+//! lock, semaphore, builder, events
+//! ```
+//!
+//! # An entry's life
+//!
+//! `shard.lock` guards everything about an entry but the key itself, which does not change while the
+//! entry is in use. An entry is **in use** while permits are out, waiters are on its line or a view
+//! pins it. All of that is visible in the word and the pins, so whoever changes them decides under the
+//! same lock whether it was the last, and removes the entry on the spot. There is no moment in which
+//! an entry exists that nobody uses, and none in which somebody uses an entry that is gone. Tables that
+//! keep "the entry exists" and "the key is locked" apart have had either leak.
+//!
+//! # What runs where
+//!
+//! A key is hashed once, before the shard's lock. Under it only `Eq` (or
+//! [`IntoKey::is_key`]) of the keys with the same 32 bits of hash runs; if it panics, nothing has changed. An
+//! owned key is made of a borrowed one outside, after which the shard is looked at afresh. Keys are
+//! dropped, wakers are woken and events are emitted outside.
+//!
+//! # Memory
+//!
+//! The first key of a shard lives beside its lock, so that a lock and an unlock of a free key touch one
+//! place in memory. Others are boxed; a few free boxes are kept for the next keys, the rest is freed, and
+//! the hash table shrinks after a burst.
 
 mod builder;
 mod drain;

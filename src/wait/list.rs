@@ -220,7 +220,7 @@ impl List {
                 inner(node, |inner| {
                     inner.prev = node;
                     inner.next = node;
-                })
+                });
             }
             return;
         }
@@ -234,7 +234,7 @@ impl List {
             inner(node, |inner| {
                 inner.prev = tail;
                 inner.next = head;
-            })
+            });
         }
     }
 
