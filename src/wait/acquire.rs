@@ -105,10 +105,6 @@ pin_project! {
     }
 }
 
-/// How often a thread looks again before it queues or parks: first in short pauses, then giving up
-/// its time slice. Queueing costs microseconds, so a lock held for less is worth the wait.
-const SPINS: u32 = if cfg!(latchwork_loom) { 0 } else { 10 };
-
 impl<R: Request> Acquire<R> {
     #[inline]
     pub(crate) fn new(request: R) -> Self {
@@ -261,7 +257,7 @@ impl<R: Request> Acquire<R> {
     #[cold]
     #[track_caller]
     fn wait_until(mut self, deadline: Option<Instant>) -> Option<R::Guard> {
-        for turn in 0..SPINS {
+        for turn in spins() {
             pause(turn);
             if self.request.looks_free() && self.request.take() {
                 return Some(self.request.guard());
@@ -286,7 +282,7 @@ impl<R: Request> Acquire<R> {
                     (_, Some(left)) => park_timeout(left),
                     (_, None) => park(),
                 }
-                for turn in 0..SPINS {
+                for turn in spins() {
                     if this.request.looks_free() {
                         break;
                     }
@@ -323,6 +319,13 @@ impl<R: Request> fmt::Debug for Acquire<R> {
     }
 }
 
+/// The turns in which a thread looks again before it queues or parks. Queueing costs microseconds, so a
+/// lock that is held for less is worth the wait. A model does not spin: it looks at every order anyway.
+fn spins() -> impl Iterator<Item = u32> {
+    (0..10).take_while(|_| !cfg!(latchwork_loom))
+}
+
+/// Waits longer from turn to turn, then gives the rest of the time slice up.
 fn pause(turn: u32) {
     if turn < 3 {
         for _ in 0..2 << turn {

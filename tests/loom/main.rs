@@ -2,6 +2,7 @@
 //!
 //! `.ci/loom` runs them, and runs them again with each seeded bug, which one of them must catch.
 #![cfg(latchwork_loom)]
+#![allow(clippy::unwrap_used, reason = "a panic is how a model fails")]
 
 mod keyed;
 mod locks;
