@@ -191,7 +191,9 @@ impl<H, T: ?Sized> ExclusiveGuard<H, T>
 where
     H: Deref<Target = RwLock<T>>,
 {
-    /// Becomes a reader without letting another writer in between.
+    /// Becomes a reader without letting another writer in between. The reader has the whole value, even if
+    /// the writer was mapped to a part of the same type: what a part allows its only owner, sharing
+    /// it might not.
     ///
     /// # Examples
     ///

@@ -13,11 +13,12 @@ pub(super) struct Drained<'a, T> {
     owner: &'a T,
     /// The shard at which it waits.
     at: u32,
+    is_over: bool,
 }
 
 impl<'a, T: AsTable> Drained<'a, T> {
     pub(super) fn acquire(owner: &'a T) -> Acquire<Self> {
-        Acquire::new(Self { owner, at: 0 })
+        Acquire::new(Self { owner, at: 0, is_over: false })
     }
 
     /// Waits at shard `self.at`; `None` if it is empty.
@@ -26,16 +27,11 @@ impl<'a, T: AsTable> Drained<'a, T> {
         // Cloned, woken and dropped outside the lock: wakers are user code.
         let waker = task.clone();
         let mut shard = self.owner.table().shard(self.at);
-        let step = if shard.is_empty() {
-            // Told one after the other: this one tells the next.
-            leave(shard.drains(), node, &mut wakes);
-            shard.tell_drained(&mut wakes);
-            None
-        } else {
-            leave(shard.drains(), node.as_mut(), &mut wakes);
-            shard.drains().push_back(node, 0, waker);
-            Some(Step::Queued)
-        };
+        leave(shard.drains(), node.as_mut(), &mut wakes);
+        let step = (!shard.is_empty()).then(|| {
+            shard.drains().push_back(node, 0, 0, waker);
+            Step::Queued
+        });
         drop(shard);
         wakes.wake();
         wakes.finish();
@@ -52,11 +48,14 @@ fn leave(drains: &mut crate::wait::List, node: Pin<&mut Node>, wakes: &mut Wakes
 impl<T: AsTable> Request for Drained<'_, T> {
     type Guard = ();
 
-    fn guard(&mut self) {}
+    fn guard(&mut self) {
+        self.is_over = true;
+    }
 }
 
 impl<T: AsTable> Steps for Drained<'_, T> {
     fn take(&mut self) -> bool {
+        assert!(!self.is_over, "an Acquire is not polled again after it was ready");
         self.owner.table().is_empty_at_once()
     }
 
@@ -80,7 +79,6 @@ impl<T: AsTable> Steps for Drained<'_, T> {
         let mut wakes = Wakes::default();
         let mut shard = self.owner.table().shard(self.at);
         leave(shard.drains(), node, &mut wakes);
-        shard.tell_drained(&mut wakes);
         drop(shard);
         wakes.wake();
         wakes.finish();

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use super::events;
 use super::lock::KeyedLock;
-use super::table::{AsTable, Grant};
+use super::table::{AsTable, Grant, Table};
 use crate::fence::Fence;
 use crate::wait::MAX_PERMITS;
 
@@ -62,8 +62,18 @@ impl<H: Deref<Target: AsTable>> Drop for KeyedHold<H> {
     #[inline]
     fn drop(&mut self) {
         let table = self.handle.table();
+        // Even if a subscriber panics.
+        let _release = Release(table, &self.grant);
         events::released(table.options(), self.key(), self.fence(), self.grant.since);
-        table.release(&self.grant);
+    }
+}
+
+struct Release<'a, K, S>(&'a Table<K, S>, &'a Grant<K>);
+
+impl<K, S> Drop for Release<'_, K, S> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.release(self.1);
     }
 }
 

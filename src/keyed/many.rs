@@ -56,6 +56,7 @@ pub(super) struct ManyKeys<H: Deref<Target: AsTable>> {
     claim: Claim,
     current: Option<OneKey<H, Key<H>>>,
     holds: Vec<KeyedHold<H>>,
+    is_over: bool,
 }
 
 impl<H> ManyKeys<H>
@@ -70,7 +71,7 @@ where
     ) -> Acquire<Self> {
         let keys = sorted(keys);
         let holds = Vec::with_capacity(keys.len());
-        Acquire::new(Self { handle, keys: keys.into_iter(), claim, current: None, holds })
+        Acquire::new(Self { handle, keys: keys.into_iter(), claim, current: None, holds, is_over: false })
     }
 
     pub(super) fn attempt<Q: IntoKey<Key<H>>>(
@@ -106,6 +107,7 @@ where
     type Guard = KeyedManyHold<H>;
 
     fn guard(&mut self) -> KeyedManyHold<H> {
+        self.is_over = true;
         KeyedManyHold { holds: std::mem::take(&mut self.holds) }
     }
 }
@@ -116,6 +118,7 @@ where
     Key<H>: IntoKey<Key<H>>,
 {
     fn take(&mut self) -> bool {
+        assert!(!self.is_over, "an Acquire is not polled again after it was ready");
         while self.advance() {
             if !self.current.as_mut().is_some_and(Steps::take) {
                 return false;

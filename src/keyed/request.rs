@@ -61,6 +61,24 @@ where
     }
 }
 
+impl<H: Deref<Target: AsTable>, Q> OneKey<H, Q> {
+    /// Books a grant, then drops the caller's key, whose drop may panic.
+    #[inline]
+    fn granted(&mut self, grant: Grant<Key<H>>) {
+        drop(std::mem::replace(&mut self.stage, Stage::Granted(grant)));
+    }
+}
+
+/// A grant that no guard was made of, because user code panicked in between, goes back.
+impl<H: Deref<Target: AsTable>, Q> Drop for OneKey<H, Q> {
+    #[inline]
+    fn drop(&mut self) {
+        if let (Some(handle), Stage::Granted(grant)) = (&self.handle, &self.stage) {
+            handle.table().release(grant);
+        }
+    }
+}
+
 impl<H, Q> Request for OneKey<H, Q>
 where
     H: Deref<Target: AsTable<Key: Eq, Hasher: BuildHasher>>,
@@ -94,7 +112,7 @@ where
         let Stage::Wanted(wanted, _) = &mut self.stage else { return false };
         match table.take(wanted, self.claim, Manner::Polite) {
             Ok(grant) => {
-                self.stage = Stage::Granted(grant);
+                self.granted(grant);
                 true
             }
             Err(_) => false,
@@ -112,7 +130,7 @@ where
         }
         match table.step(wanted, entry, node, self.claim, task) {
             Ok(grant) => {
-                self.stage = Stage::Granted(grant);
+                self.granted(grant);
                 Step::Taken
             }
             Err(step) => step,

@@ -87,6 +87,7 @@ impl<K> Locked<'_, K> {
         // SAFETY: as above.
         let state = unsafe { entry.state() };
         state.hash = hash;
+        state.fence = 0;
         state.word.set(word);
         // SAFETY: the entry was not in use until now.
         unsafe { entry.put_key(key) };
@@ -146,10 +147,13 @@ impl<K> Locked<'_, K> {
         !self.inside.drains.is_empty()
     }
 
-    /// Tells the first of those who wait for an empty shard, if it is one. Each tells the next.
+    /// Tells all those who wait for an empty shard, if it is one.
     pub(super) fn tell_drained(&mut self, wakes: &mut Wakes) {
-        if self.is_watched() && self.is_empty() {
-            wakes.push(self.inside.drains.tell_front());
+        if !self.is_empty() {
+            return;
+        }
+        while let Some(waker) = self.inside.drains.tell_front() {
+            wakes.push_more(waker);
         }
     }
 

@@ -122,9 +122,13 @@ impl<K: Eq, Q: IntoKey<K>> Wanted<K, Q> {
         }
     }
 
+    /// # Panics
+    ///
+    /// If the key is gone: its conversion panicked before.
     fn make_owned(&mut self) {
-        if let Form::Borrowed(key) = std::mem::replace(&mut self.form, Form::Stored) {
-            self.form = Form::Owned(key.into_key());
+        match std::mem::replace(&mut self.form, Form::Stored) {
+            Form::Borrowed(key) => self.form = Form::Owned(key.into_key()),
+            Form::Owned(_) | Form::Stored => panic!("an Acquire is not polled again after it panicked"),
         }
     }
 
@@ -363,10 +367,12 @@ impl<K: Eq, S: BuildHasher> Table<K, S> {
         if let Some(spare) = spare {
             wakes.discard(spare);
         }
-        if let (true, Ok(grant)) = (wakes.has_panicked(), &outcome) {
-            self.release(grant);
-        }
-        wakes.finish();
+        // No guard comes of a step that panics.
+        wakes.finish_or(|| {
+            if let Ok(grant) = &outcome {
+                self.release(grant);
+            }
+        });
         outcome
     }
 

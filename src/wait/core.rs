@@ -74,10 +74,12 @@ impl Core {
             wakes.discard(spare);
         }
         self.flush(&mut wakes);
-        if wakes.has_panicked() && step == Step::Taken {
-            self.release(need);
-        }
-        wakes.finish();
+        // No guard comes of a step that panics.
+        wakes.finish_or(|| {
+            if step == Step::Taken {
+                self.release(need);
+            }
+        });
         step
     }
 

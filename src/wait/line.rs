@@ -48,8 +48,8 @@ pub enum Step {
     Taken,
     /// The node is enlisted, and its waker will be woken.
     Queued,
-    /// The node is enlisted at the front. The permits are there, but are left for a while to those
-    /// who were told to come: look again soon, no wake-up is promised.
+    /// The node is enlisted. The permits are there, but are left for a while to those who were told to
+    /// come: look again soon, no wake-up is promised.
     StandIn,
     /// Nothing has changed: a clone of the waker is needed first.
     NeedsWaker,
@@ -61,13 +61,15 @@ pub(crate) struct Line {
     queue: List,
     told: u32,
     len: u32,
+    /// Counts those who queued, wrapping.
+    tickets: u32,
     /// When the first of the overtakings was that the word counts.
     overtaken_since: Since,
 }
 
 impl Line {
     pub(crate) const fn new() -> Self {
-        Self { queue: List::new(), told: 0, len: 0, overtaken_since: Since::START }
+        Self { queue: List::new(), told: 0, len: 0, tickets: 0, overtaken_since: Since::START }
     }
 
     /// How many wait, told or not.
@@ -133,7 +135,8 @@ impl Line {
             if !keeps_waker && let Some(waker) = spare.take() {
                 match place {
                     None => {
-                        self.queue.push_back(node.as_mut(), need, waker);
+                        self.queue.push_back(node.as_mut(), need, self.tickets, waker);
+                        self.tickets = self.tickets.wrapping_add(1);
                         self.len += 1;
                     }
                     Some(Place::Told) => {
@@ -196,14 +199,17 @@ impl Line {
         }
     }
 
-    /// A waiter refused although the permits are there tells the next one in its turn; once at the
-    /// front itself, it stands in for those who were told and have not come.
+    /// A waiter refused although the permits are there tells the next one in its turn, and stands in for
+    /// those who were told and have not come: at each look one more, until it is at the front itself.
+    /// Behind one who needs more than there is it just waits.
     fn stand_by(&mut self, word: &impl WordCell, mut node: Pin<&mut Node>, wakes: &mut Wakes) -> Step {
         if !self.queue.is_front(node.as_mut()) {
             self.tell(word, 1, wakes);
         }
-        // `tell` may have reached this node itself.
-        if self.queue.place(node.as_mut()) == Some(Place::Told) || !self.queue.is_front(node.as_mut()) {
+        let is_told = self.queue.place(node.as_mut()) == Some(Place::Told);
+        let reach = word.get().permits();
+        if is_told || self.queue.front_need().is_some_and(|need| need > reach) {
+            node.stand_in(None);
             return Step::Queued;
         }
         if node.as_mut().stands_in_since().is_none() {

@@ -26,6 +26,9 @@ use std::task::Waker;
 use super::patience::Since;
 use crate::sync::UnsafeCell;
 
+/// How many nodes a returning one passes to find its place.
+const RETURN_STEPS: usize = 8;
+
 /// Where an enlisted waiter stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
@@ -50,6 +53,8 @@ struct Inner {
     prev: *const Node,
     next: *const Node,
     need: usize,
+    /// Rises in the order of coming.
+    ticket: u32,
     place: Place,
     waker: Option<Waker>,
 }
@@ -69,8 +74,14 @@ impl fmt::Debug for Node {
 impl Node {
     #[inline]
     pub(crate) fn new() -> Self {
-        let inner =
-            Inner { prev: ptr::null(), next: ptr::null(), need: 0, place: Place::Queued, waker: None };
+        let inner = Inner {
+            prev: ptr::null(),
+            next: ptr::null(),
+            need: 0,
+            ticket: 0,
+            place: Place::Queued,
+            waker: None,
+        };
         Self {
             home: Cell::new(ptr::null()),
             since: Cell::new(None),
@@ -137,31 +148,51 @@ impl List {
     }
 
     /// Enlists `node` at the back.
-    pub(crate) fn push_back(&mut self, node: Pin<&mut Node>, need: usize, waker: Waker) {
+    pub(crate) fn push_back(&mut self, node: Pin<&mut Node>, need: usize, ticket: u32, waker: Waker) {
         let node = node.into_ref().get_ref();
         assert!(!node.is_enlisted(), "a waiter waits for one thing at a time");
         node.home.set(&raw const *self);
         self.open(node, |inner| {
             inner.need = need;
+            inner.ticket = ticket;
             inner.place = Place::Queued;
             inner.waker = Some(waker);
         });
-        self.link_before_head(node);
+        self.link(node, self.head);
         if self.head.is_null() {
             self.head = node;
         }
     }
 
-    /// Puts a told `node`, which came in vain, back to the front.
+    /// Puts a told `node`, which came in vain, back to the front, behind those who came before it. A
+    /// few are passed at most, so that the time is constant; beyond them order may be lost.
     pub(crate) fn push_front(&mut self, node: Pin<&mut Node>, waker: Waker) {
         let node = node.into_ref().get_ref();
-        self.open(node, |inner| {
+        let ticket = self.open(node, |inner| {
             debug_assert_eq!(inner.place, Place::Told);
             inner.place = Place::Queued;
             inner.waker = Some(waker);
+            inner.ticket
         });
-        self.link_before_head(node);
-        self.head = node;
+        let mut before = self.head;
+        let mut is_first = true;
+        for _ in 0..RETURN_STEPS {
+            if before.is_null() || !is_first && ptr::eq(before, self.head) {
+                break;
+            }
+            // SAFETY: `before` is linked here, and `&mut self` is held.
+            let (theirs, next) = unsafe { inner(before, |inner| (inner.ticket, inner.next)) };
+            // Tickets wrap, and those of one queue are close to each other.
+            if theirs.wrapping_sub(ticket).cast_signed() > 0 {
+                break;
+            }
+            before = next;
+            is_first = false;
+        }
+        self.link(node, before);
+        if is_first {
+            self.head = node;
+        }
     }
 
     /// Takes the front waiter out of the queue as told. The waker is to be woken once no internal
@@ -212,28 +243,22 @@ impl List {
         unsafe { inner(node, f) }
     }
 
-    /// Links `node` between the tail and the head; the caller decides whether it is the new head.
-    fn link_before_head(&mut self, node: *const Node) {
-        if self.head.is_null() {
-            // SAFETY: the callers enlisted `node` here, and `&mut self` is held.
-            unsafe {
-                inner(node, |inner| {
-                    inner.prev = node;
-                    inner.next = node;
-                });
-            }
-            return;
-        }
-        let head = self.head;
-        // SAFETY: `head` is linked here, and `&mut self` is held.
-        let tail = unsafe { inner(head, |inner| std::mem::replace(&mut inner.prev, node)) };
-        // SAFETY: neighbours of a linked node are linked.
-        unsafe { inner(tail, |inner| inner.next = node) };
+    /// Links `node` before a linked one, or alone if `before` is null.
+    fn link(&mut self, node: *const Node, before: *const Node) {
+        let (prev, next) = if before.is_null() {
+            (node, node)
+        } else {
+            // SAFETY: `before` is linked here, and `&mut self` is held.
+            let prev = unsafe { inner(before, |inner| std::mem::replace(&mut inner.prev, node)) };
+            // SAFETY: neighbours of a linked node are linked.
+            unsafe { inner(prev, |inner| inner.next = node) };
+            (prev, before)
+        };
         // SAFETY: the callers enlisted `node` here.
         unsafe {
             inner(node, |inner| {
-                inner.prev = tail;
-                inner.next = head;
+                inner.prev = prev;
+                inner.next = next;
             });
         }
     }

@@ -75,7 +75,7 @@ impl Word {
     ///
     /// `first` is said by a waiter whose turn it is: it takes whatever fits, and the count of
     /// overtakings starts again. Anybody else is free to take while nobody waits, and then up to
-    /// [`OVERTAKE_LIMIT`] times. `late` is asked at the overtakings 1, 2, 4, 8 … only, since its
+    /// [`OVERTAKE_LIMIT`] times. `late` is asked at the overtakings 1, 2, 4, 8 and every 16th only, since its
     /// answer needs a clock: has the line been overtaken for longer than it should bear? So short
     /// critical sections share by count, and long ones are passed on nearly in order.
     #[inline]
@@ -94,7 +94,7 @@ impl Word {
             return Ok(taken);
         }
         let overtaken = self.overtaken() + 1;
-        if overtaken > OVERTAKE_LIMIT || (overtaken.is_power_of_two() && late()) {
+        if overtaken > OVERTAKE_LIMIT || (asks_clock(overtaken) && late()) {
             return Err(Refusal::Reserved);
         }
         Ok(Self(taken.0 + (1 << OVERTAKEN_SHIFT)))
@@ -122,6 +122,11 @@ impl Word {
             (false, false) => Self(word & !OVERTAKEN_MASK),
         }
     }
+}
+
+#[inline]
+const fn asks_clock(overtaken: usize) -> bool {
+    overtaken < 16 && overtaken.is_power_of_two() || overtaken.is_multiple_of(16)
 }
 
 #[cfg(test)]
@@ -187,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_line_is_overtaken_at_no_power_of_two() {
+    fn a_late_line_is_not_overtaken_where_the_clock_is_asked() {
         let mut asked = Vec::new();
         let mut word = Word::free(1).with_line(true, false);
         for turn in 1..=OVERTAKE_LIMIT {
@@ -197,7 +202,8 @@ mod tests {
             });
             word = next.expect("below the limit").give(1);
         }
-        assert_eq!(asked, (0..10).map(|bit| 1 << bit).collect::<Vec<_>>());
+        assert_eq!(asked[..6], [1, 2, 4, 8, 16, 32]);
+        assert_eq!((asked.len(), asked.last()), (4 + OVERTAKE_LIMIT / 16, Some(&OVERTAKE_LIMIT)));
         assert_eq!(Word::free(1).with_line(true, false).take(1, false, || true), Err(Refusal::Reserved));
     }
 

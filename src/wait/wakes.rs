@@ -1,6 +1,7 @@
 //! Wakers carried out of an internal lock, to be woken and dropped where user code may do anything.
 
 use std::any::Any;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
@@ -13,6 +14,8 @@ pub(crate) struct Wakes {
     batch: [Option<Waker>; BATCH],
     len: usize,
     rest: Option<usize>,
+    /// Wakers beyond a batch, where there is no coming back for the rest.
+    more: Vec<Waker>,
     /// A waker that is no longer needed, to be dropped with the batch.
     old: Option<Waker>,
     panic: Option<Box<dyn Any + Send>>,
@@ -27,6 +30,11 @@ impl Wakes {
     pub(crate) fn push(&mut self, waker: Option<Waker>) {
         self.batch[self.len] = waker;
         self.len += 1;
+    }
+
+    /// Adds a waker, whether there is room or not.
+    pub(crate) fn push_more(&mut self, waker: Waker) {
+        self.more.push(waker);
     }
 
     /// Keeps a waker that is not needed any more, to be dropped with the batch.
@@ -47,12 +55,15 @@ impl Wakes {
 
     /// Wakes the batch, outside every internal lock. Says how many permits are to be offered to the next one.
     pub(crate) fn wake(&mut self) -> Option<usize> {
-        for waker in self.batch[..self.len].iter_mut().filter_map(Option::take) {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                self.panic.get_or_insert(panic);
+        for at in 0..self.len {
+            if let Some(waker) = self.batch[at].take() {
+                self.run(|| waker.wake());
             }
         }
         self.len = 0;
+        for waker in std::mem::take(&mut self.more) {
+            self.run(|| waker.wake());
+        }
         if let Some(old) = self.old.take() {
             self.discard(old);
         }
@@ -61,21 +72,34 @@ impl Wakes {
 
     /// Drops a waker that was not needed.
     pub(crate) fn discard(&mut self, waker: Waker) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(waker))) {
-            self.panic.get_or_insert(panic);
-        }
+        self.run(|| drop(waker));
     }
 
-    pub(crate) fn has_panicked(&self) -> bool {
-        self.panic.is_some()
+    /// Passes on a waker's panic, after `undo`. While this thread is unwinding already neither happens.
+    pub(crate) fn finish_or(&mut self, undo: impl FnOnce()) {
+        let Some(panic) = self.panic.take() else { return };
+        if std::thread::panicking() {
+            let _ = ManuallyDrop::new(panic);
+        } else {
+            undo();
+            resume_unwind(panic);
+        }
     }
 
     /// Passes on a waker's panic, unless this thread is unwinding already.
     pub(crate) fn finish(&mut self) {
-        if let Some(panic) = self.panic.take()
-            && !std::thread::panicking()
-        {
-            resume_unwind(panic);
+        self.finish_or(|| ());
+    }
+
+    /// Runs user code, keeps the first panic, and lets further ones be: to drop them might panic again.
+    fn run(&mut self, code: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(code)) {
+            match self.panic {
+                None => self.panic = Some(panic),
+                Some(_) => {
+                    let _ = ManuallyDrop::new(panic);
+                }
+            }
         }
     }
 }
