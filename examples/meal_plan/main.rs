@@ -1,0 +1,165 @@
+//! A meal-plan service whose users double-click on "generate": first with the handler as it was,
+//! then with the same handler behind a lock for each user.
+//!
+//! ```text
+//! cargo run --release --example meal_plan
+//! cargo run --release --example meal_plan -- --serve
+//! ```
+
+mod drive;
+mod generator;
+mod input;
+mod problem;
+mod report;
+mod service;
+mod store;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use latchwork::KeyedLock;
+
+use crate::report::{Report, Run};
+use crate::service::{App, Handler, Server};
+use crate::store::Store;
+
+/// Drives a meal-plan service over HTTP, without and with a lock for each user, and compares.
+#[derive(Parser)]
+struct Args {
+    /// Users who click; 0 to go straight to --serve.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    users: u32,
+
+    /// Directory to keep the SQLite files in [default: a temporary one].
+    #[arg(long, value_name = "DIR")]
+    db: Option<PathBuf>,
+
+    /// Print the outcome as one JSON object, on the last line.
+    #[arg(long)]
+    json: bool,
+
+    /// Leave the guarded service running afterwards, until Ctrl-C.
+    #[arg(long)]
+    serve: bool,
+
+    /// Port to leave it running on [default: any free one].
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    port: u16,
+}
+
+const NAIVE_FILE: &str = "naive.sqlite";
+const GUARDED_FILE: &str = "guarded.sqlite";
+
+/// So many broken promises are enough to see what is wrong.
+const SHOWN: usize = 20;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Args::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Returns whether every promise was kept.
+async fn run(args: &Args) -> Result<bool, Failure> {
+    if args.users == 0 && !args.serve {
+        return Err("--users 0 leaves nothing to do but --serve".into());
+    }
+    let temporary = tempfile::tempdir()?;
+    let dir = args.db.as_deref().unwrap_or(temporary.path());
+    std::fs::create_dir_all(dir).map_err(|error| format!("no directory {}: {error}", dir.display()))?;
+    if args.users > 0 && !compare(args, dir).await? {
+        return Ok(false);
+    }
+    if args.serve {
+        serve(args, dir).await?;
+    }
+    Ok(true)
+}
+
+async fn compare(args: &Args, dir: &Path) -> Result<bool, Failure> {
+    let (naive, guarded) = (dir.join(NAIVE_FILE), dir.join(GUARDED_FILE));
+    for file in [&naive, &guarded] {
+        if file.exists() {
+            return Err(format!("{} exists already, and a comparison needs new files", file.display()).into());
+        }
+    }
+    println!("{} users double-click, open tabs, hang up, and meet with errors and panics.", args.users);
+    let naive = drive(Handler::Naive, &naive, args.users).await?;
+    let guarded = drive(Handler::Guarded, &guarded, args.users).await?;
+
+    println!("{}", report::table(&naive, &guarded));
+    let broken = guarded.broken_promises();
+    if broken.is_empty() {
+        println!("guarded: nothing twice, nothing lost, 409 for a second click, 200 afterwards, no key left");
+    }
+    for promise in broken.iter().take(SHOWN) {
+        eprintln!("BROKEN: {promise}");
+    }
+    if broken.len() > SHOWN {
+        eprintln!("BROKEN: and {} more", broken.len() - SHOWN);
+    }
+    if args.json {
+        println!("{}", serde_json::to_string(&Report::new(&naive, &guarded))?);
+    }
+    Ok(broken.is_empty())
+}
+
+async fn drive(handler: Handler, file: &Path, users: u32) -> Result<Run, Failure> {
+    let app = Arc::new(App { store: Store::open(file).await?, locks: KeyedLock::new() });
+    let server = Server::start(app.clone(), handler, 0).await?;
+    let style = "{prefix:>8} {wide_bar} {pos}/{len} users, {elapsed}";
+    let progress = ProgressBar::new(users.into()).with_style(ProgressStyle::with_template(style)?);
+    progress.set_prefix(match handler {
+        Handler::Naive => "naive",
+        Handler::Guarded => "guarded",
+    });
+    let tally = drive::drive(&server.url, users as usize, &progress).await;
+    progress.finish();
+    // Keys that stay held are counted below.
+    server.stop().await.ok();
+    let run = Run { tally, audit: app.store.audit().await?, keys_left: app.locks.len() };
+    app.store.close().await?;
+    Ok(run)
+}
+
+/// Serves the guarded handler until Ctrl-C, and then until nobody's plan is under way.
+async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
+    let app = Arc::new(App { store: Store::open(&dir.join(GUARDED_FILE)).await?, locks: KeyedLock::new() });
+    let server = Server::start(app.clone(), Handler::Guarded, args.port).await?;
+    let plan = format!("{}/users/ada/plan", server.url);
+    let help = format!(
+        "\nserving on {url} until Ctrl-C; try
+  curl -i {plan} -X POST
+  curl -i {plan} -d '{{\"days\": 3}}'
+  curl -i {plan} -X POST & curl -i {plan} -X POST; wait
+  curl -i '{plan}?fail=true' -X POST
+  curl -i '{plan}?panic=true' -X POST
+  curl -i {plan}
+  curl -i {url}/healthz",
+        url = server.url
+    );
+    // The JSON object stays the last line of stdout.
+    if args.json {
+        eprintln!("{help}");
+    } else {
+        println!("{help}");
+    }
+    tokio::signal::ctrl_c().await?;
+    eprintln!("stopping; keys held: {}", app.locks.len());
+    server.stop().await?;
+    app.store.close().await?;
+    eprintln!("stopped; {} plans were made while it ran", app.locks.stats().acquired);
+    Ok(())
+}
