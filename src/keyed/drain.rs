@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::Waker;
 
 use super::table::{AsTable, Table};
-use crate::wait::{Acquire, End, Node, Request, Step, Steps, Wakes};
+use crate::wait::{Acquire, End, List, Node, Request, Waiting, Wakes};
 
 /// A request for an empty table: waits at one shard after the other until each was empty once, then
 /// makes sure that all are at the same time.
@@ -21,25 +21,27 @@ impl<'a, T: AsTable> Drained<'a, T> {
         Acquire::new(Self { owner, at: 0, is_over: false })
     }
 
-    /// Waits at shard `self.at`; `None` if it is empty.
-    fn wait_here(&self, mut node: Pin<&mut Node>, task: &Waker) -> Option<Step> {
+    /// Waits at shard `self.at`, unless it is empty.
+    fn wait_here(&self, mut node: Pin<&mut Node>, task: &Waker) -> Result<(), Waiting> {
         let mut wakes = Wakes::default();
         // Cloned, woken and dropped outside the lock: wakers are user code.
         let waker = task.clone();
         let mut shard = self.owner.table().shard(self.at);
         leave(shard.drains(), node.as_mut(), &mut wakes);
-        let step = (!shard.is_empty()).then(|| {
+        let outcome = if shard.is_empty() {
+            Ok(())
+        } else {
             shard.drains().push_back(node, 0, 0, waker);
-            Step::Queued
-        });
+            Err(Waiting::Queued)
+        };
         drop(shard);
         wakes.wake();
         wakes.finish();
-        step
+        outcome
     }
 }
 
-fn leave(drains: &mut crate::wait::List, node: Pin<&mut Node>, wakes: &mut Wakes) {
+fn leave(drains: &mut List, node: Pin<&mut Node>, wakes: &mut Wakes) {
     if node.is_enlisted() {
         wakes.keep(drains.remove(node));
     }
@@ -47,33 +49,28 @@ fn leave(drains: &mut crate::wait::List, node: Pin<&mut Node>, wakes: &mut Wakes
 
 impl<T: AsTable> Request for Drained<'_, T> {
     type Guard = ();
+    type Grant = ();
 
-    fn guard(&mut self) {
-        self.is_over = true;
-    }
-}
-
-impl<T: AsTable> Steps for Drained<'_, T> {
-    fn take(&mut self) -> bool {
+    fn take(&mut self) -> Option<()> {
         assert!(!self.is_over, "an Acquire is not polled again after it was ready");
-        self.owner.table().is_empty_at_once()
+        self.is_over = self.owner.table().is_empty_at_once();
+        self.is_over.then_some(())
     }
 
-    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Step {
-        let shards = self.owner.table().shards().len() as u32;
+    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Result<(), Waiting> {
         loop {
-            while self.at < shards {
-                if let Some(step) = self.wait_here(node.as_mut(), task) {
-                    return step;
-                }
+            while (self.at as usize) < self.owner.table().shards().len() {
+                self.wait_here(node.as_mut(), task)?;
                 self.at += 1;
             }
             self.at = 0;
-            if self.take() {
-                return Step::Taken;
+            if self.take().is_some() {
+                return Ok(());
             }
         }
     }
+
+    fn guard(&mut self, (): ()) {}
 
     fn leave(&mut self, node: Pin<&mut Node>, _: End) {
         let mut wakes = Wakes::default();

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::time::Instant;
 
 use super::events;
 use super::lock::KeyedLock;
-use super::table::{AsTable, Grant, Table};
+use super::table::{AsTable, Claim, Grant};
 use crate::fence::Fence;
 use crate::wait::MAX_PERMITS;
 
@@ -18,13 +19,22 @@ use crate::wait::MAX_PERMITS;
 pub struct KeyedHold<H: Deref<Target: AsTable>> {
     handle: H,
     grant: Grant<<H::Target as AsTable>::Key>,
+    /// The key's shard.
+    index: u32,
+    permits: usize,
+    since: Option<Instant>,
 }
 
 impl<H: Deref<Target: AsTable>> KeyedHold<H> {
     #[inline]
-    pub(super) fn new(handle: H, grant: Grant<<H::Target as AsTable>::Key>) -> Self {
-        let hold = Self { handle, grant };
-        events::acquired(hold.handle.table().options(), hold.key(), hold.fence(), hold.grant.waited);
+    pub(super) fn new(
+        handle: H,
+        index: u32,
+        grant: Grant<<H::Target as AsTable>::Key>,
+        claim: &Claim,
+    ) -> Self {
+        let hold = Self { handle, grant, index, permits: claim.permits, since: claim.now };
+        events::acquired(hold.handle.table().options(), hold.key(), hold.fence(), claim.waited());
         hold
     }
 
@@ -46,7 +56,7 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
 
     /// How many permits of the key are held.
     pub(super) fn permits(&self) -> usize {
-        self.grant.permits
+        self.permits
     }
 }
 
@@ -61,19 +71,20 @@ impl<H: Deref<Target = KeyedLock<K, S>>, K, S> KeyedHold<H> {
 impl<H: Deref<Target: AsTable>> Drop for KeyedHold<H> {
     #[inline]
     fn drop(&mut self) {
-        let table = self.handle.table();
         // Even if a subscriber panics.
-        let _release = Release(table, &self.grant);
-        events::released(table.options(), self.key(), self.fence(), self.grant.since);
+        let release = Release(self);
+        events::released(self.handle.table().options(), self.key(), self.fence(), self.since);
+        drop(release);
     }
 }
 
-struct Release<'a, K, S>(&'a Table<K, S>, &'a Grant<K>);
+struct Release<'a, H: Deref<Target: AsTable>>(&'a KeyedHold<H>);
 
-impl<K, S> Drop for Release<'_, K, S> {
+impl<H: Deref<Target: AsTable>> Drop for Release<'_, H> {
     #[inline]
     fn drop(&mut self) {
-        self.0.release(self.1);
+        let KeyedHold { handle, grant, index, permits, since } = self.0;
+        handle.table().release(*index, grant.entry, *permits, *since);
     }
 }
 

@@ -256,7 +256,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// Whether somebody holds `key` now; by the time this returns it may no longer be so.
     #[must_use]
     pub fn is_locked<Q: IntoKey<K>>(&self, key: Q) -> bool {
-        self.table.available(&self.table.wanted(key)) < MAX_PERMITS
+        self.table.available(key) < MAX_PERMITS
     }
 }
 

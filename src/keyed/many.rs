@@ -1,7 +1,7 @@
 //! Several keys as one: sorted, without repetitions, all or nothing.
 
 use std::fmt;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::Waker;
@@ -10,9 +10,9 @@ use std::vec;
 use super::guard::KeyedHold;
 use super::key::IntoKey;
 use super::request::OneKey;
-use super::table::{AsTable, Claim};
+use super::table::{AsTable, Claim, Grant};
 use crate::error::Busy;
-use crate::wait::{Acquire, End, Node, Request, Step, Steps};
+use crate::wait::{Acquire, End, Node, Request, Waiting};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;
 
@@ -61,7 +61,7 @@ pub(super) struct ManyKeys<H: Deref<Target: AsTable>> {
 
 impl<H> ManyKeys<H>
 where
-    H: Deref<Target: AsTable<Key: Eq + Ord, Hasher: BuildHasher>> + Clone,
+    H: Deref<Target: AsTable<Key: Eq + Hash + Ord, Hasher: BuildHasher>> + Clone,
     Key<H>: IntoKey<Key<H>>,
 {
     pub(super) fn acquire<Q: IntoKey<Key<H>>>(
@@ -92,53 +92,46 @@ where
         self.current.is_some()
     }
 
-    fn keep(&mut self) {
-        if let Some(mut held) = self.current.take() {
-            self.holds.push(held.guard());
+    /// Adds the current key's guard to those held.
+    fn keep(&mut self, grant: Grant<Key<H>>) {
+        if let Some(mut current) = self.current.take() {
+            self.holds.push(current.guard(grant));
         }
     }
 }
 
 impl<H> Request for ManyKeys<H>
 where
-    H: Deref<Target: AsTable<Key: Eq + Ord, Hasher: BuildHasher>> + Clone,
+    H: Deref<Target: AsTable<Key: Eq + Hash + Ord, Hasher: BuildHasher>> + Clone,
     Key<H>: IntoKey<Key<H>>,
 {
     type Guard = KeyedManyHold<H>;
+    type Grant = KeyedManyHold<H>;
 
-    fn guard(&mut self) -> KeyedManyHold<H> {
-        self.is_over = true;
-        KeyedManyHold { holds: std::mem::take(&mut self.holds) }
-    }
-}
-
-impl<H> Steps for ManyKeys<H>
-where
-    H: Deref<Target: AsTable<Key: Eq + Ord, Hasher: BuildHasher>> + Clone,
-    Key<H>: IntoKey<Key<H>>,
-{
-    fn take(&mut self) -> bool {
+    fn take(&mut self) -> Option<KeyedManyHold<H>> {
         assert!(!self.is_over, "an Acquire is not polled again after it was ready");
         while self.advance() {
-            if !self.current.as_mut().is_some_and(Steps::take) {
-                return false;
-            }
-            self.keep();
+            let grant = self.current.as_mut().and_then(Request::take)?;
+            self.keep(grant);
         }
-        true
+        self.is_over = true;
+        Some(KeyedManyHold { holds: std::mem::take(&mut self.holds) })
     }
 
-    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Step {
-        while let Some(current) = &mut self.current {
-            match current.step(node.as_mut(), task) {
-                Step::Taken => self.keep(),
-                waiting => return waiting,
+    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Result<KeyedManyHold<H>, Waiting> {
+        loop {
+            if let Some(current) = &mut self.current {
+                let grant = current.step(node.as_mut(), task)?;
+                self.keep(grant);
             }
-            if self.take() {
-                break;
+            if let Some(holds) = self.take() {
+                return Ok(holds);
             }
         }
-        Step::Taken
+    }
+
+    fn guard(&mut self, holds: KeyedManyHold<H>) -> KeyedManyHold<H> {
+        holds
     }
 
     fn leave(&mut self, node: Pin<&mut Node>, end: End) {

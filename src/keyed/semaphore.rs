@@ -194,7 +194,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// How many permits of `key` can be taken now.
     #[must_use]
     pub fn available<Q: IntoKey<K>>(&self, key: Q) -> usize {
-        self.table.available(&self.table.wanted(key))
+        self.table.available(key)
     }
 }
 

@@ -6,7 +6,7 @@
 //! same policy as in the other locks; only its word is plain.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::Waker;
@@ -18,7 +18,7 @@ use super::key::IntoKey;
 use super::shard::{Locked, Shard};
 use crate::error::Busy;
 use crate::fence::Fence;
-use crate::wait::{End, Node, Step, Wakes, Word};
+use crate::wait::{End, Node, Step, Waiting, Wakes, Word};
 
 /// Shards, and what is the same for all of them.
 pub struct Table<K, S> {
@@ -40,10 +40,20 @@ pub trait AsTable {
     fn table(&self) -> &Table<Self::Key, Self::Hasher>;
 }
 
-/// A key that was asked for: hashed once, and made an owned one once it has to be stored.
+/// A key that was asked for: hashed once, when it is first looked for, and made an owned one when it has
+/// to be stored.
 pub(super) struct Wanted<K, Q> {
-    hash: u64,
+    spot: Option<Spot>,
     form: Form<K, Q>,
+}
+
+/// Where a key is to be found.
+#[derive(Clone, Copy)]
+pub(super) struct Spot {
+    /// Its shard.
+    pub(super) index: u32,
+    /// The part of the hash that entries keep; never zero.
+    hash: u32,
 }
 
 enum Form<K, Q> {
@@ -54,30 +64,27 @@ enum Form<K, Q> {
 }
 
 /// What an acquisition asks of a key.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Claim {
     pub(super) permits: usize,
     pub(super) caller: &'static Location<'static>,
-    /// When the wait began, where the table tracks times and there is one.
+    /// When the wait began and when the attempt did, where the table tracks times.
     pub(super) queued_at: Option<Instant>,
+    pub(super) now: Option<Instant>,
 }
 
-/// A grant. Whoever has it gives it back with [`Table::release`], once.
-#[derive(Debug)]
+/// What an attempt that succeeds comes to, with the permits of its claim. They go back with
+/// [`Table::release`], once.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Grant<K> {
     pub(super) entry: EntryPtr<K>,
-    pub(super) shard: u32,
-    pub(super) permits: usize,
     pub(super) fence: Fence,
-    pub(super) since: Option<Instant>,
-    pub(super) waited: Option<Duration>,
 }
 
 /// How an attempt treats those who wait.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
-    /// As a `try_` call: it never waits, so it does not stand back.
-    Barging,
+pub(super) enum Manner<'a> {
+    /// As a `try_` call: it never waits, so it does not stand back. It wants to know what it met.
+    Barging(&'a mut Busy),
     /// As a newcomer that is ready to wait.
     Polite,
 }
@@ -86,11 +93,26 @@ impl Claim {
     #[inline]
     #[track_caller]
     pub(super) fn new(permits: usize) -> Self {
-        Self { permits, caller: Location::caller(), queued_at: None }
+        Self { permits, caller: Location::caller(), queued_at: None, now: None }
+    }
+
+    /// How long it was waited for, where that is known.
+    #[inline]
+    pub(super) fn waited(&self) -> Option<Duration> {
+        Some(self.now? - self.queued_at?)
     }
 }
 
 impl<K: Eq, Q: IntoKey<K>> Wanted<K, Q> {
+    #[inline]
+    pub(super) fn new(key: Q) -> Self {
+        let form = match key.ready() {
+            Ok(key) => Form::Owned(key),
+            Err(key) => Form::Borrowed(key),
+        };
+        Self { spot: None, form }
+    }
+
     /// The key itself, if it is not in the table.
     #[cfg(feature = "tracing")]
     pub(super) fn into_key(self) -> Option<K> {
@@ -99,6 +121,12 @@ impl<K: Eq, Q: IntoKey<K>> Wanted<K, Q> {
             Form::Owned(key) => Some(key),
             Form::Stored => None,
         }
+    }
+
+    /// Drops the key if it was not stored.
+    #[inline]
+    pub(super) fn forget_key(&mut self) {
+        self.form = Form::Stored;
     }
 
     #[inline]
@@ -131,12 +159,6 @@ impl<K: Eq, Q: IntoKey<K>> Wanted<K, Q> {
             Form::Owned(_) | Form::Stored => panic!("an Acquire is not polled again after it panicked"),
         }
     }
-
-    /// The part of the hash that entries keep; never zero. The other part chooses the shard.
-    #[inline]
-    fn short(&self) -> u32 {
-        ((self.hash >> 32) as u32).max(1)
-    }
 }
 
 impl<K, S> Table<K, S> {
@@ -164,32 +186,32 @@ impl<K, S> Table<K, S> {
 
     /// Gives a grant back.
     #[inline]
-    pub(super) fn release(&self, grant: &Grant<K>) {
-        let held = grant.since.map(|since| since.elapsed());
-        let mut shard = self.shard(grant.shard);
-        let (state, counters) = shard.open(grant.entry);
+    pub(super) fn release(&self, index: u32, entry: EntryPtr<K>, permits: usize, since: Option<Instant>) {
+        let held = since.map(|since| since.elapsed());
+        let mut shard = self.shard(index);
+        let (state, counters) = shard.open(entry);
         if let Some(held) = held {
             counters.held(held);
         }
-        let word = state.word.get().give(grant.permits);
+        let word = state.word.get().give(permits);
         state.word.set(word);
-        state.pins -= u32::from(grant.permits == 0);
+        state.pins -= u32::from(permits == 0);
         if word == self.full && state.pins == 0 && !shard.is_watched() {
-            let key = shard.remove(grant.entry);
+            let key = shard.remove(entry);
             // Dropped after the lock is released: it is user code.
             drop(shard);
             drop(key);
         } else if word.is_queued() || word == self.full {
-            self.tell(shard, grant);
+            self.tell(shard, index, entry, permits);
         }
     }
 
     #[cold]
-    fn tell(&self, mut shard: Locked<'_, K>, grant: &Grant<K>) {
+    fn tell<'a>(&'a self, mut shard: Locked<'a, K>, index: u32, entry: EntryPtr<K>, permits: usize) {
         let mut wakes = Wakes::default();
-        let (state, _) = shard.open(grant.entry);
-        state.line.tell(&state.word, grant.permits, &mut wakes);
-        self.finish(shard, grant.shard, grant.entry, &mut wakes);
+        let (state, _) = shard.open(entry);
+        state.line.tell(&state.word, permits, &mut wakes);
+        self.finish(shard, index, entry, &mut wakes);
         wakes.finish();
     }
 
@@ -245,28 +267,29 @@ impl<K, S> Table<K, S> {
     }
 }
 
-impl<K: Eq, S: BuildHasher> Table<K, S> {
+impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
+    /// Where to look for a key: hashed once.
     #[inline]
-    pub(super) fn wanted<Q: IntoKey<K>>(&self, key: Q) -> Wanted<K, Q> {
-        let mut hasher = self.hasher.build_hasher();
-        key.hash_key(&mut hasher);
-        let form = match key.ready() {
-            Ok(key) => Form::Owned(key),
-            Err(key) => Form::Borrowed(key),
-        };
-        Wanted { hash: hasher.finish(), form }
+    pub(super) fn spot<Q: IntoKey<K>>(&self, wanted: &mut Wanted<K, Q>) -> Spot {
+        *wanted.spot.get_or_insert_with(|| {
+            let mut state = self.hasher.build_hasher();
+            match &wanted.form {
+                Form::Borrowed(key) => key.hash_key(&mut state),
+                Form::Owned(key) => key.hash(&mut state),
+                Form::Stored => {}
+            }
+            let hash = state.finish();
+            // The low bits choose the shard (their number is a power of two), the high ones the entry.
+            Spot { index: hash as u32 & (self.shards.len() as u32 - 1), hash: ((hash >> 32) as u32).max(1) }
+        })
     }
 
-    #[inline]
-    pub(super) fn index<Q>(&self, wanted: &Wanted<K, Q>) -> u32 {
-        // The number of shards is a power of two.
-        wanted.hash as u32 & (self.shards.len() as u32 - 1)
-    }
-
-    /// Permits of `wanted` that can be taken now.
-    pub(super) fn available<Q: IntoKey<K>>(&self, wanted: &Wanted<K, Q>) -> usize {
-        let mut shard = self.shard(self.index(wanted));
-        let entry = shard.find(wanted.short(), |key| wanted.is_key(key));
+    /// Permits of `key` that can be taken now.
+    pub(super) fn available<Q: IntoKey<K>>(&self, key: Q) -> usize {
+        let mut wanted = Wanted::new(key);
+        let spot = self.spot(&mut wanted);
+        let mut shard = self.shard(spot.index);
+        let entry = shard.find(spot.hash, |key| wanted.is_key(key));
         entry.map_or(self.full, |entry| shard.open(entry).0.word.get()).permits()
     }
 
@@ -275,38 +298,37 @@ impl<K: Eq, S: BuildHasher> Table<K, S> {
     pub(super) fn take<Q: IntoKey<K>>(
         &self,
         wanted: &mut Wanted<K, Q>,
-        claim: Claim,
-        manner: Manner,
-    ) -> Result<Grant<K>, Busy> {
-        let now = self.options.now();
-        let index = self.index(wanted);
+        claim: &Claim,
+        mut manner: Manner<'_>,
+    ) -> Option<Grant<K>> {
+        let Spot { index, hash } = self.spot(wanted);
         loop {
             let mut shard = self.shard(index);
-            if let Some(entry) = shard.find(wanted.short(), |key| wanted.is_key(key)) {
+            if let Some(entry) = shard.find(hash, |key| wanted.is_key(key)) {
                 let (state, counters) = shard.open(entry);
-                let taken = match manner {
-                    Manner::Barging => match state.word.get().barge(claim.permits) {
+                let taken = match &mut manner {
+                    Manner::Polite => state.line.take(&state.word, claim.permits),
+                    Manner::Barging(busy) => match state.word.get().barge(claim.permits) {
                         Some(next) => {
                             state.word.set(next);
                             true
                         }
-                        None => false,
+                        None => {
+                            counters.busy += 1;
+                            **busy = Busy::new(state.line.len(), Fence::new(state.fence));
+                            false
+                        }
                     },
-                    Manner::Polite => state.line.take(&state.word, claim.permits),
                 };
-                if taken {
-                    return Ok(self.grant(&mut shard, entry, index, claim, now));
-                }
-                counters.busy += u64::from(manner == Manner::Barging);
-                return Err(Busy::new(state.line.len(), Fence::new(state.fence)));
+                return taken.then(|| self.grant(&mut shard, entry, claim));
             }
             let Some(word) = self.full.barge(claim.permits) else {
-                shard.counters().busy += u64::from(manner == Manner::Barging);
-                return Err(Busy::new(0, None));
+                shard.counters().busy += u64::from(matches!(manner, Manner::Barging(_)));
+                return None;
             };
             if let Some(key) = wanted.take_owned() {
-                let entry = shard.insert(wanted.short(), key, word);
-                return Ok(self.grant(&mut shard, entry, index, claim, now));
+                let entry = shard.insert(hash, key, word);
+                return Some(self.grant(&mut shard, entry, claim));
             }
             // User code makes the key, outside the lock; then everything is looked at afresh.
             drop(shard);
@@ -321,21 +343,20 @@ impl<K: Eq, S: BuildHasher> Table<K, S> {
         wanted: &mut Wanted<K, Q>,
         entry: &mut Option<EntryPtr<K>>,
         mut node: Pin<&mut Node>,
-        claim: Claim,
+        claim: &Claim,
         task: &Waker,
-    ) -> Result<Grant<K>, Step> {
-        let now = self.options.now();
-        let index = self.index(wanted);
+    ) -> Result<Grant<K>, Waiting> {
+        let Spot { index, hash } = self.spot(wanted);
         let newcomer = entry.is_none();
         let mut wakes = Wakes::default();
         // Wakers are cloned, woken and dropped outside the lock: they are user code.
         let mut spare = newcomer.then(|| task.clone());
         let outcome = loop {
             let mut shard = self.shard(index);
-            let found = entry.or_else(|| shard.find(wanted.short(), |key| wanted.is_key(key)));
+            let found = entry.or_else(|| shard.find(hash, |key| wanted.is_key(key)));
             let found = found.or_else(|| {
                 let key = wanted.take_owned()?;
-                Some(shard.insert(wanted.short(), key, self.full))
+                Some(shard.insert(hash, key, self.full))
             });
             let Some(found) = found else {
                 drop(shard);
@@ -350,11 +371,11 @@ impl<K: Eq, S: BuildHasher> Table<K, S> {
                 }
                 Step::Taken => {
                     *entry = None;
-                    let grant = self.grant(&mut shard, found, index, claim, now);
+                    let grant = self.grant(&mut shard, found, claim);
                     self.finish(shard, index, found, &mut wakes);
                     break Ok(grant);
                 }
-                waiting => {
+                Step::Refused(waiting) => {
                     if newcomer {
                         *entry = Some(found);
                         counters.queued(state.line.len());
@@ -370,7 +391,7 @@ impl<K: Eq, S: BuildHasher> Table<K, S> {
         // No guard comes of a step that panics.
         wakes.finish_or(|| {
             if let Ok(grant) = &outcome {
-                self.release(grant);
+                self.release(index, grant.entry, claim.permits, claim.now);
             }
         });
         outcome
@@ -378,33 +399,25 @@ impl<K: Eq, S: BuildHasher> Table<K, S> {
 
     /// Books a grant whose permits were taken just now.
     #[inline]
-    fn grant(
-        &self,
-        shard: &mut Locked<'_, K>,
-        entry: EntryPtr<K>,
-        index: u32,
-        claim: Claim,
-        since: Option<Instant>,
-    ) -> Grant<K> {
+    fn grant(&self, shard: &mut Locked<'_, K>, entry: EntryPtr<K>, claim: &Claim) -> Grant<K> {
         let number = shard.next_fence();
         let (state, counters) = shard.open(entry);
         state.fence = number;
         // No permits would not keep the entry in use.
         state.pins += u32::from(claim.permits == 0);
-        let waited = since.zip(claim.queued_at).map(|(now, queued_at)| now - queued_at);
-        if let Some(waited) = waited {
-            counters.waited_for(waited);
-        }
         if self.options.tracks() {
+            if let Some(waited) = claim.waited() {
+                counters.waited_for(waited);
+            }
             let caller = self.options.track_callers.then_some(claim.caller);
-            let holder = Holder { since, caller };
+            let holder = Holder { since: claim.now, caller };
             match &mut state.holder {
                 Some(known) => **known = holder,
                 none => *none = Some(Box::new(holder)),
             }
         }
         let fence = Fence::new(number).expect("numbers are counted up from at least 1");
-        Grant { entry, shard: index, permits: claim.permits, fence, since, waited }
+        Grant { entry, fence }
     }
 }
 

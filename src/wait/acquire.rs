@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
-use super::line::Step;
+use super::line::Waiting;
 use super::list::Node;
 use super::park;
 use super::patience::PATIENCE;
@@ -18,23 +18,26 @@ use crate::sync::{park, park_timeout, spin_loop, yield_now};
 /// What an [`Acquire`] asks for; [`Guard`](Request::Guard) is what it comes to.
 ///
 /// Implemented by this crate only.
-pub trait Request: Steps {
+pub trait Request {
     /// The guard or permit that is returned.
     type Guard;
 
+    /// What an attempt that succeeds comes to: made a guard at once.
     #[doc(hidden)]
-    fn guard(&mut self) -> Self::Guard;
-}
+    type Grant;
 
-/// The moves of an acquisition. After a `true` or [`Step::Taken`] the guard is taken at once.
-pub trait Steps {
     /// A newcomer's attempt, which does not enlist.
     #[doc(hidden)]
-    fn take(&mut self) -> bool;
+    fn take(&mut self) -> Option<Self::Grant>;
 
     /// An attempt that enlists `node` when it is refused.
     #[doc(hidden)]
-    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Step;
+    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Result<Self::Grant, Waiting>;
+
+    /// The guard of what was granted just now. (A step of its own, so that the guard is written once,
+    /// where the caller wants it: copying it costs as much as locking.)
+    #[doc(hidden)]
+    fn guard(&mut self, grant: Self::Grant) -> Self::Guard;
 
     /// Gives up; `node` is enlisted.
     #[doc(hidden)]
@@ -136,12 +139,9 @@ impl<R: Request> Acquire<R> {
     #[track_caller]
     pub fn wait(mut self) -> R::Guard {
         park::report_misuse();
-        if self.request.take() {
-            return self.request.guard();
-        }
-        match self.wait_until(None) {
-            Some(guard) => guard,
-            None => unreachable!("a wait without a deadline ends with the guard"),
+        match self.request.take() {
+            Some(grant) => self.request.guard(grant),
+            None => self.wait_until(None).expect("a wait without a deadline ends with the guard"),
         }
     }
 
@@ -170,8 +170,8 @@ impl<R: Request> Acquire<R> {
     #[track_caller]
     pub fn wait_timeout(mut self, timeout: Duration) -> Result<R::Guard, TimedOut> {
         park::report_misuse();
-        if self.request.take() {
-            return Ok(self.request.guard());
+        if let Some(grant) = self.request.take() {
+            return Ok(self.request.guard(grant));
         }
         self.wait_until(Instant::now().checked_add(timeout)).ok_or(TimedOut::NEW)
     }
@@ -199,8 +199,8 @@ impl<R: Request> Acquire<R> {
     #[track_caller]
     pub fn wait_deadline(mut self, deadline: Instant) -> Result<R::Guard, TimedOut> {
         park::report_misuse();
-        if self.request.take() {
-            return Ok(self.request.guard());
+        if let Some(grant) = self.request.take() {
+            return Ok(self.request.guard(grant));
         }
         self.wait_until(Some(deadline)).ok_or(TimedOut::NEW)
     }
@@ -259,8 +259,10 @@ impl<R: Request> Acquire<R> {
     fn wait_until(mut self, deadline: Option<Instant>) -> Option<R::Guard> {
         for turn in spins() {
             pause(turn);
-            if self.request.looks_free() && self.request.take() {
-                return Some(self.request.guard());
+            if self.request.looks_free()
+                && let Some(grant) = self.request.take()
+            {
+                return Some(self.request.guard(grant));
             }
         }
         let mut this = pin!(self);
@@ -268,19 +270,19 @@ impl<R: Request> Acquire<R> {
         park::blocking(|| {
             loop {
                 let parts = this.as_mut().project();
-                let step = parts.request.step(parts.node, &waker);
-                if step == Step::Taken {
-                    return Some(parts.request.guard());
-                }
+                let waiting = match parts.request.step(parts.node, &waker) {
+                    Ok(grant) => return Some(parts.request.guard(grant)),
+                    Err(waiting) => waiting,
+                };
                 let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
                 if left == Some(Duration::ZERO) {
                     this.as_mut().give_up(End::TimedOut);
                     return None;
                 }
-                match (step, left) {
-                    (Step::StandIn, left) => park_timeout(left.map_or(PATIENCE, |left| left.min(PATIENCE))),
-                    (_, Some(left)) => park_timeout(left),
-                    (_, None) => park(),
+                match (waiting, left) {
+                    (Waiting::Queued, None) => park(),
+                    (Waiting::Queued, Some(left)) => park_timeout(left),
+                    (Waiting::StandIn, left) => park_timeout(left.unwrap_or(PATIENCE).min(PATIENCE)),
                 }
                 for turn in spins() {
                     if this.request.looks_free() {
@@ -299,13 +301,15 @@ impl<R: Request> Future for Acquire<R> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R::Guard> {
         let this = self.project();
-        if !this.node.is_enlisted() && this.request.take() {
-            return Poll::Ready(this.request.guard());
+        if !this.node.is_enlisted()
+            && let Some(grant) = this.request.take()
+        {
+            return Poll::Ready(this.request.guard(grant));
         }
         match this.request.step(this.node, cx.waker()) {
-            Step::Taken => Poll::Ready(this.request.guard()),
-            Step::Queued | Step::NeedsWaker => Poll::Pending,
-            Step::StandIn => {
+            Ok(grant) => Poll::Ready(this.request.guard(grant)),
+            Err(Waiting::Queued) => Poll::Pending,
+            Err(Waiting::StandIn) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::Waker;
 
-use super::line::{Line, Step, WordCell};
+use super::line::{Line, Step, Waiting, WordCell};
 use super::list::Node;
 use super::policy::{OVERTAKE_LIMIT, Refusal, Word};
 use super::wakes::Wakes;
@@ -59,14 +59,15 @@ impl Core {
 
     /// One attempt of the waiter that owns `node`; see [`Line::step`].
     #[cold]
-    pub(crate) fn step(&self, mut node: Pin<&mut Node>, need: usize, task: &Waker) -> Step {
+    pub(crate) fn step(&self, mut node: Pin<&mut Node>, need: usize, task: &Waker) -> Result<(), Waiting> {
         let mut wakes = Wakes::default();
         // Wakers are cloned, woken and dropped outside the internal lock: they are user code.
         let mut spare = if node.is_enlisted() { None } else { Some(task.clone()) };
-        let step = loop {
-            let step = self.line.lock().step(&self.word, node.as_mut(), need, task, &mut spare, &mut wakes);
-            if step != Step::NeedsWaker {
-                break step;
+        let outcome = loop {
+            match self.line.lock().step(&self.word, node.as_mut(), need, task, &mut spare, &mut wakes) {
+                Step::Taken => break Ok(()),
+                Step::Refused(waiting) => break Err(waiting),
+                Step::NeedsWaker => {}
             }
             spare = Some(task.clone());
         };
@@ -76,11 +77,11 @@ impl Core {
         self.flush(&mut wakes);
         // No guard comes of a step that panics.
         wakes.finish_or(|| {
-            if step == Step::Taken {
+            if outcome.is_ok() {
                 self.release(need);
             }
         });
-        step
+        outcome
     }
 
     /// The owner of `node` gives up.

@@ -43,16 +43,23 @@ impl WordCell for Cell<Word> {
 
 /// What came of one attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
+pub(crate) enum Step {
     /// The permits are the caller's.
     Taken,
-    /// The node is enlisted, and its waker will be woken.
-    Queued,
-    /// The node is enlisted. The permits are there, but are left for a while to those who were told to
-    /// come: look again soon, no wake-up is promised.
-    StandIn,
+    /// The node is enlisted.
+    Refused(Waiting),
     /// Nothing has changed: a clone of the waker is needed first.
     NeedsWaker,
+}
+
+/// How an enlisted waiter is to wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waiting {
+    /// Until its waker is woken.
+    Queued,
+    /// For a moment. The permits are there, but are left for a while to those who were told to come:
+    /// look again soon, no wake-up is promised.
+    StandIn,
 }
 
 /// Those who wait for one lock: the queue, and how many of them were told and are on their way.
@@ -146,13 +153,13 @@ impl Line {
                     Some(Place::Queued) => *spare = self.queue.replace_waker(node.as_mut(), waker),
                 }
             }
-            return match refusal {
+            return Step::Refused(match refusal {
                 Refusal::Short => {
                     node.stand_in(None);
-                    Step::Queued
+                    Waiting::Queued
                 }
                 Refusal::Reserved => self.stand_by(word, node, wakes),
-            };
+            });
         }
     }
 
@@ -202,7 +209,7 @@ impl Line {
     /// A waiter refused although the permits are there tells the next one in its turn, and stands in for
     /// those who were told and have not come: at each look one more, until it is at the front itself.
     /// Behind one who needs more than there is it just waits.
-    fn stand_by(&mut self, word: &impl WordCell, mut node: Pin<&mut Node>, wakes: &mut Wakes) -> Step {
+    fn stand_by(&mut self, word: &impl WordCell, mut node: Pin<&mut Node>, wakes: &mut Wakes) -> Waiting {
         if !self.queue.is_front(node.as_mut()) {
             self.tell(word, 1, wakes);
         }
@@ -210,12 +217,12 @@ impl Line {
         let reach = word.get().permits();
         if is_told || self.queue.front_need().is_some_and(|need| need > reach) {
             node.stand_in(None);
-            return Step::Queued;
+            return Waiting::Queued;
         }
         if node.as_mut().stands_in_since().is_none() {
             node.stand_in(Some(Since::now()));
         }
-        Step::StandIn
+        Waiting::StandIn
     }
 
     /// Whether it is this waiter's turn: it was told; or nobody was and it is at the front; or those

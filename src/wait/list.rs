@@ -19,6 +19,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomPinned;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::ptr;
 use std::task::Waker;
@@ -44,8 +45,8 @@ pub struct Node {
     home: Cell<*const List>,
     /// Since when the owner stands in for waiters that were told and do not come. Owner only.
     since: Cell<Option<Since>>,
-    /// Touched only with `&mut List` of `home`.
-    inner: UnsafeCell<Inner>,
+    /// Written when the node is enlisted, and from then on touched only with `&mut List` of `home`.
+    inner: UnsafeCell<MaybeUninit<Inner>>,
     _pinned: PhantomPinned,
 }
 
@@ -74,18 +75,10 @@ impl fmt::Debug for Node {
 impl Node {
     #[inline]
     pub(crate) fn new() -> Self {
-        let inner = Inner {
-            prev: ptr::null(),
-            next: ptr::null(),
-            need: 0,
-            ticket: 0,
-            place: Place::Queued,
-            waker: None,
-        };
         Self {
             home: Cell::new(ptr::null()),
             since: Cell::new(None),
-            inner: UnsafeCell::new(inner),
+            inner: UnsafeCell::new(MaybeUninit::uninit()),
             _pinned: PhantomPinned,
         }
     }
@@ -152,12 +145,16 @@ impl List {
         let node = node.into_ref().get_ref();
         assert!(!node.is_enlisted(), "a waiter waits for one thing at a time");
         node.home.set(&raw const *self);
-        self.open(node, |inner| {
-            inner.need = need;
-            inner.ticket = ticket;
-            inner.place = Place::Queued;
-            inner.waker = Some(waker);
-        });
+        let fresh = Inner {
+            prev: ptr::null(),
+            next: ptr::null(),
+            need,
+            ticket,
+            place: Place::Queued,
+            waker: Some(waker),
+        };
+        // SAFETY: the node was not enlisted, so nobody but its owner, the caller, knows it.
+        node.inner.with_mut(|inner| unsafe { &mut *inner }.write(fresh));
         self.link(node, self.head);
         if self.head.is_null() {
             self.head = node;
@@ -296,6 +293,10 @@ unsafe fn inner<R>(node: *const Node, f: impl FnOnce(&mut Inner) -> R) -> R {
     // SAFETY: an enlisted node is alive (see the module), and its cell is opened for the length of
     // `f` only, under the exclusive borrow of its list.
     let node = unsafe { &*node };
-    // SAFETY: as above; `f` never opens the same node again.
-    node.inner.with_mut(|inner| f(unsafe { &mut *inner }))
+    node.inner.with_mut(|inner| {
+        // SAFETY: as above; `f` never opens the same node again.
+        let inner = unsafe { &mut *inner };
+        // SAFETY: it was written when the node was enlisted.
+        f(unsafe { inner.assume_init_mut() })
+    })
 }

@@ -98,10 +98,10 @@ mod patience;
 mod policy;
 mod wakes;
 
+pub(crate) use self::acquire::End;
 pub use self::acquire::{Acquire, Request};
-pub(crate) use self::acquire::{End, Steps};
 pub(crate) use self::core::{AsCore, Core};
-pub(crate) use self::line::{Line, Step};
+pub(crate) use self::line::{Line, Step, Waiting};
 pub(crate) use self::list::{List, Node};
 pub(crate) use self::on_core::OnCore;
 pub(crate) use self::policy::{MAX_PERMITS, Word};

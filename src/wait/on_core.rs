@@ -5,9 +5,9 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::task::Waker;
 
-use super::acquire::{Acquire, End, Request, Steps};
-use super::core::AsCore;
-use super::line::Step;
+use super::acquire::{Acquire, End, Request};
+use super::core::{AsCore, Core};
+use super::line::Waiting;
 use super::list::Node;
 
 /// `need` permits of the lock behind `handle`, to become `finish(handle)`.
@@ -29,10 +29,14 @@ where
     }
 }
 
-impl<H: Deref<Target: AsCore>, F> OnCore<H, F> {
+impl<H, G, F> OnCore<H, F>
+where
+    H: Deref<Target: AsCore>,
+    F: FnMut(H) -> G,
+{
     #[inline]
-    fn handle(&self) -> &H::Target {
-        self.handle.as_ref().expect("an Acquire is not polled again after it was ready")
+    fn core(&self) -> &Core {
+        self.handle.as_ref().expect("an Acquire is not polled again after it was ready").core()
     }
 }
 
@@ -42,30 +46,29 @@ where
     F: FnMut(H) -> G,
 {
     type Guard = G;
+    type Grant = ();
 
     #[inline]
-    fn guard(&mut self) -> G {
-        let handle = self.handle.take().expect("permits were taken for this handle just now");
+    fn take(&mut self) -> Option<()> {
+        self.core().take(self.need).then_some(())
+    }
+
+    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Result<(), Waiting> {
+        self.core().step(node, self.need, task)
+    }
+
+    #[inline]
+    fn guard(&mut self, (): ()) -> G {
+        let handle = self.handle.take().expect("permits were taken of this handle's core");
         (self.finish)(handle)
-    }
-}
-
-impl<H: Deref<Target: AsCore>, F> Steps for OnCore<H, F> {
-    #[inline]
-    fn take(&mut self) -> bool {
-        self.handle().core().take(self.need)
-    }
-
-    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Step {
-        self.handle().core().step(node, self.need, task)
     }
 
     fn leave(&mut self, node: Pin<&mut Node>, _: End) {
-        self.handle().core().leave(node, self.need);
+        self.core().leave(node, self.need);
     }
 
     fn looks_free(&self) -> bool {
-        self.handle().core().available() >= self.need
+        self.core().available() >= self.need
     }
 }
 
