@@ -50,7 +50,12 @@ where
         let grant = table.take(&mut wanted, &claim, Manner::Barging(&mut busy));
         let index = table.spot(&mut wanted).index;
         match grant {
-            Some(grant) => Ok(KeyedHold::new(handle, index, grant, &claim)),
+            Some(grant) => {
+                let hold = KeyedHold::new(handle, index, grant, &claim);
+                // If the caller's key panics when it is dropped, the guard must be there to be dropped, too.
+                drop(wanted);
+                Ok(hold)
+            }
             None => {
                 events::rejected(table.options(), wanted, busy);
                 Err(busy)
@@ -88,8 +93,7 @@ where
         let handle = self.handle.take().expect("the key was granted through this handle");
         let index = handle.table().spot(&mut self.wanted).index;
         let hold = KeyedHold::new(handle, index, grant, &self.claim);
-        // If the caller's key panics when it is dropped, the guard must be there to be dropped, too.
-        self.wanted.forget_key();
+        self.wanted.forget_key(); // As in `attempt`.
         hold
     }
 
