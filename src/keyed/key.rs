@@ -49,6 +49,12 @@ pub trait IntoKey<K>: Sized {
     fn ready(self) -> Result<K, Self> {
         Err(self)
     }
+
+    /// The key, if making it runs nothing but the allocator: it may be made under the lock then.
+    #[doc(hidden)]
+    fn make(&self) -> Option<K> {
+        None
+    }
 }
 
 impl<K: Eq + Hash> IntoKey<K> for K {
@@ -105,6 +111,10 @@ macro_rules! borrowed {
 
             fn into_key(self) -> $key {
                 $into(self)
+            }
+
+            fn make(&self) -> Option<$key> {
+                Some(<$key>::from(&self[..]))
             }
         }
     )*};

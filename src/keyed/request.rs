@@ -72,7 +72,7 @@ where
     type Guard = KeyedHold<H>;
     type Grant = Grant<Key<H>>;
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self) -> Option<Grant<Key<H>>> {
         let Self { handle, wanted, claim, .. } = self;
         let table = handle.as_ref().expect("an Acquire is not polled again after it was ready").table();
@@ -88,7 +88,7 @@ where
         table.step(wanted, entry, node, claim, task)
     }
 
-    #[inline]
+    #[inline(always)]
     fn guard(&mut self, grant: Grant<Key<H>>) -> KeyedHold<H> {
         let handle = self.handle.take().expect("the key was granted through this handle");
         let index = handle.table().spot(&mut self.wanted).index;

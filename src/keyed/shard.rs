@@ -18,19 +18,21 @@ const SPARES: usize = 8;
 /// Capacity that a shard's table keeps, come what may.
 const SMALL: usize = 28;
 
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(super) struct Shard<K> {
     slot: Entry<K>,
     inside: Mutex<Inside<K>>,
 }
 
+/// In the order of use: what a free key's lock and unlock touch shares a cache line with the lock.
+#[repr(C)]
 struct Inside<K> {
     next_fence: u64,
     table: HashTable<EntryPtr<K>>,
-    spares: Vec<EntryPtr<K>>,
-    counters: Counters,
     /// Those who wait until no key is left here.
     drains: List,
+    spares: Vec<EntryPtr<K>>,
+    counters: Counters,
 }
 
 /// A shard whose lock is held.
@@ -62,7 +64,7 @@ impl<K> Shard<K> {
 impl<K> Locked<'_, K> {
     /// The entry in use with this hash and key. `is_key` is the one piece of user code that runs
     /// under the lock; nothing has changed if it panics.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, hash: u32, is_key: impl Fn(&K) -> bool) -> Option<EntryPtr<K>> {
         let slot = EntryPtr::slot(self.slot);
         // SAFETY: the lock is held, and no state is kept open.
@@ -79,7 +81,7 @@ impl<K> Locked<'_, K> {
     }
 
     /// Puts a new entry into use, with a fresh line and `word`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(&mut self, hash: u32, key: K, word: Word) -> EntryPtr<K> {
         let slot = EntryPtr::slot(self.slot);
         // SAFETY: the lock is held, and no state is kept open.
@@ -130,7 +132,7 @@ impl<K> Locked<'_, K> {
     }
 
     /// Takes an idle `entry` out of use. Its key is to be dropped once the lock is released.
-    #[inline]
+    #[inline(always)]
     pub(super) fn remove(&mut self, entry: EntryPtr<K>) -> K {
         let hash = std::mem::take(&mut self.open(entry).0.hash);
         // SAFETY: the callers saw that nobody uses the entry any more, and it had its key.
