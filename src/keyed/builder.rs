@@ -1,40 +1,15 @@
 //! [`KeyedBuilder`]: everything about a table of keyed locks that has a default.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::thread::available_parallelism;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::lock::KeyedLock;
+use super::options::Options;
 use super::semaphore::KeyedSemaphore;
 use super::table::Table;
 use crate::wait::MAX_PERMITS;
-
-/// Writes a key as it may be shown in events.
-pub(super) type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
-
-/// What a table is told at the start.
-pub(super) struct Options<K> {
-    pub(super) shards: usize,
-    pub(super) fence_start: u64,
-    pub(super) track_times: bool,
-    pub(super) track_callers: bool,
-    pub(super) long_wait: Duration,
-    pub(super) show_key: Option<ShowKey<K>>,
-}
-
-impl<K> Options<K> {
-    /// The time, if it matters.
-    #[inline]
-    pub(super) fn now(&self) -> Option<Instant> {
-        self.track_times.then(Instant::now)
-    }
-
-    #[inline]
-    pub(super) fn tracks(&self) -> bool {
-        self.track_times || self.track_callers
-    }
-}
 
 /// Builds a [`KeyedLock`] or a [`KeyedSemaphore`] with other than the default settings.
 ///
@@ -52,8 +27,41 @@ pub struct KeyedBuilder<K, S = RandomState> {
     options: Options<K>,
 }
 
+impl<K: Eq + Hash> KeyedLock<K> {
+    /// A lock with no key held.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A builder, for what has a default otherwise.
+    #[must_use]
+    pub fn builder() -> KeyedBuilder<K> {
+        KeyedBuilder::new()
+    }
+}
+
+impl<K: Eq + Hash> Default for KeyedLock<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Eq + Hash> KeyedSemaphore<K> {
+    /// A semaphore with so many permits for each key. Other settings are made with
+    /// [`KeyedBuilder::build_semaphore`].
+    ///
+    /// # Panics
+    ///
+    /// With more than [`Semaphore::MAX_PERMITS`](crate::Semaphore::MAX_PERMITS).
+    #[must_use]
+    pub fn new(permits: usize) -> Self {
+        KeyedBuilder::new().build_semaphore(permits)
+    }
+}
+
 impl<K> KeyedBuilder<K> {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         let shards = match available_parallelism() {
             _ if cfg!(latchwork_loom) => 1,
             Ok(threads) => (threads.get() * 16).next_power_of_two().max(64),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::builder::Options;
+use super::options::Options;
 use super::table::Wanted;
 use crate::error::Busy;
 use crate::fence::Fence;
@@ -12,7 +12,7 @@ use crate::keyed::IntoKey;
 mod show {
     use std::fmt;
 
-    use super::super::builder::ShowKey;
+    use super::super::options::ShowKey;
 
     /// A key with the way to show it.
     pub(super) struct Shown<'a, K>(pub(super) &'a K, pub(super) ShowKey<K>);

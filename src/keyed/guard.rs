@@ -5,10 +5,8 @@ use std::ops::Deref;
 use std::time::Instant;
 
 use super::events;
-use super::lock::KeyedLock;
 use super::table::{AsTable, Claim, Grant};
 use crate::fence::Fence;
-use crate::wait::MAX_PERMITS;
 
 /// A key that is held, until dropped. Behind [`KeyedGuard`](super::KeyedGuard),
 /// [`KeyedPermit`](super::KeyedPermit) and their owned forms; `H` is how it holds on to its table.
@@ -57,14 +55,6 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
     /// How many permits of the key are held.
     pub(super) fn permits(&self) -> usize {
         self.permits
-    }
-}
-
-impl<H: Deref<Target = KeyedLock<K, S>>, K, S> KeyedHold<H> {
-    /// Whether others may share the key.
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
-        self.permits() < MAX_PERMITS
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::ops::Deref;
 use std::sync::Arc;
 
-use super::builder::KeyedBuilder;
+use super::counters::KeyedStats;
 use super::drain::Drained;
 use super::guard::KeyedHold;
 use super::key::IntoKey;
 use super::many::{KeyedManyHold, ManyKeys};
 use super::request::OneKey;
-use super::stats::{KeyView, KeyedStats, debug};
 use super::table::{AsTable, Claim, Table};
+use super::views::{KeyView, debug};
 use crate::error::Busy;
 use crate::wait::{Acquire, MAX_PERMITS, Request};
 
@@ -57,20 +58,6 @@ pub type KeyedManyGuard<'a, K, S = RandomState> = KeyedManyHold<&'a KeyedLock<K,
 
 /// A [`KeyedManyGuard`] that keeps its lock alive instead of borrowing it.
 pub type OwnedKeyedManyGuard<K, S = RandomState> = KeyedManyHold<Arc<KeyedLock<K, S>>>;
-
-impl<K: Eq + Hash> KeyedLock<K> {
-    /// A lock with no key held.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::builder().build()
-    }
-
-    /// A builder, for what has a default otherwise.
-    #[must_use]
-    pub fn builder() -> KeyedBuilder<K> {
-        KeyedBuilder::new()
-    }
-}
 
 impl<K, S> KeyedLock<K, S> {
     pub(super) fn from_table(table: Table<K, S>) -> Self {
@@ -324,6 +311,14 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     }
 }
 
+impl<H: Deref<Target = KeyedLock<K, S>>, K, S> KeyedHold<H> {
+    /// Whether others may share the key.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.permits() < MAX_PERMITS
+    }
+}
+
 impl<K, S> AsTable for KeyedLock<K, S> {
     type Key = K;
     type Hasher = S;
@@ -331,12 +326,6 @@ impl<K, S> AsTable for KeyedLock<K, S> {
     #[inline]
     fn table(&self) -> &Table<K, S> {
         &self.table
-    }
-}
-
-impl<K: Eq + Hash> Default for KeyedLock<K> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

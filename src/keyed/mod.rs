@@ -1,14 +1,15 @@
 //! Per-key locks: a table in which a key is present while somebody holds it or waits for it.
 //!
 //! ```text
-//! key        what may be passed for a key
-//! entry      one key's word, line and fence, at a fixed address: the only raw pointers
-//! shard      some entries under one small lock
-//! stats      counters, and views of the keys in use
+//! builder    how a lock or semaphore is made
+//! lock       the public locks; and semaphore
+//! request    the pending acquisition of one key; many: of several; drain: of none at all
+//! guard      a held key; events: what is told of it
+//! views      counters as a whole, and the keys in use
 //! table      take, step, leave, release: the moves on an entry
-//! request    the pending acquisition of one key; `many` of several, `drain` of none at all
-//! guard      a held key
-//! lock, semaphore, builder, events
+//! shard      some entries under one small lock
+//! entry      one key's word, line and fence, at a fixed address: the only raw pointers
+//! key        what may be passed for a key; options, counters: as they say
 //! ```
 //!
 //! # An entry's life
@@ -34,6 +35,7 @@
 //! the hash table shrinks after a burst.
 
 mod builder;
+mod counters;
 mod drain;
 mod entry;
 mod events;
@@ -41,16 +43,18 @@ mod guard;
 mod key;
 mod lock;
 mod many;
+mod options;
 mod request;
 mod semaphore;
 mod shard;
-mod stats;
 mod table;
+mod views;
 
 pub use self::builder::KeyedBuilder;
+pub use self::counters::{KeyedStats, Times};
 pub use self::guard::KeyedHold;
 pub use self::key::IntoKey;
 pub use self::lock::{KeyedGuard, KeyedLock, KeyedManyGuard, OwnedKeyedGuard, OwnedKeyedManyGuard};
 pub use self::many::KeyedManyHold;
 pub use self::semaphore::{KeyedPermit, KeyedSemaphore, OwnedKeyedPermit};
-pub use self::stats::{KeyView, KeyedStats, Times};
+pub use self::views::KeyView;

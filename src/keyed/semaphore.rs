@@ -5,13 +5,13 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::builder::KeyedBuilder;
+use super::counters::KeyedStats;
 use super::drain::Drained;
 use super::guard::KeyedHold;
 use super::key::IntoKey;
 use super::request::OneKey;
-use super::stats::{KeyView, KeyedStats, debug};
 use super::table::{AsTable, Claim, Table};
+use super::views::{KeyView, debug};
 use crate::error::Busy;
 use crate::wait::{Acquire, Request};
 
@@ -40,19 +40,6 @@ pub type KeyedPermit<'a, K, S = RandomState> = KeyedHold<&'a KeyedSemaphore<K, S
 
 /// A [`KeyedPermit`] that keeps its semaphore alive instead of borrowing it.
 pub type OwnedKeyedPermit<K, S = RandomState> = KeyedHold<Arc<KeyedSemaphore<K, S>>>;
-
-impl<K: Eq + Hash> KeyedSemaphore<K> {
-    /// A semaphore with so many permits for each key. Other settings are made with
-    /// [`KeyedBuilder::build_semaphore`].
-    ///
-    /// # Panics
-    ///
-    /// With more than [`Semaphore::MAX_PERMITS`](crate::Semaphore::MAX_PERMITS).
-    #[must_use]
-    pub fn new(permits: usize) -> Self {
-        KeyedBuilder::new().build_semaphore(permits)
-    }
-}
 
 impl<K, S> KeyedSemaphore<K, S> {
     pub(super) fn from_table(table: Table<K, S>) -> Self {

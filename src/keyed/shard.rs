@@ -8,8 +8,8 @@
 
 use hashbrown::HashTable;
 
+use super::counters::Counters;
 use super::entry::{Entry, EntryPtr, State};
-use super::stats::Counters;
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait::{List, Wakes, Word};
 

@@ -12,9 +12,9 @@ use std::pin::Pin;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::builder::Options;
 use super::entry::{EntryPtr, Holder};
 use super::key::IntoKey;
+use super::options::Options;
 use super::shard::{Locked, Shard};
 use crate::error::Busy;
 use crate::fence::Fence;

@@ -1,0 +1,90 @@
+//! What a table counts.
+
+use std::time::Duration;
+
+use crate::wait::End;
+
+/// One shard's books, kept under its lock, which is held anyway.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counters {
+    pub(super) waited: u64,
+    pub(super) busy: u64,
+    pub(super) timed_out: u64,
+    pub(super) cancelled: u64,
+    pub(super) longest_queue: usize,
+    pub(super) times: Times,
+}
+
+impl Counters {
+    pub(super) fn queued(&mut self, waiters: usize) {
+        self.waited += 1;
+        self.longest_queue = self.longest_queue.max(waiters);
+    }
+
+    pub(super) fn left(&mut self, end: End) {
+        match end {
+            End::Cancelled => self.cancelled += 1,
+            End::TimedOut => self.timed_out += 1,
+        }
+    }
+
+    pub(super) fn held(&mut self, held: Duration) {
+        self.times.held_total = self.times.held_total.saturating_add(held);
+        self.times.held_max = self.times.held_max.max(held);
+    }
+
+    pub(super) fn waited_for(&mut self, waited: Duration) {
+        self.times.waited_total = self.times.waited_total.saturating_add(waited);
+        self.times.waited_max = self.times.waited_max.max(waited);
+    }
+}
+
+/// What a table has counted since it was made. Shards are read one after the other, so under load
+/// the numbers belong to slightly different moments.
+///
+/// # Examples
+///
+/// ```
+/// let locks = latchwork::KeyedLock::<String>::new();
+/// let guard = locks.lock("ada").wait();
+/// assert!(locks.try_lock("ada").is_err());
+/// let stats = locks.stats();
+/// assert_eq!((stats.keys, stats.acquired, stats.busy, stats.waited), (1, 1, 1, 0));
+/// # drop(guard);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct KeyedStats {
+    /// Keys held or waited for now.
+    pub keys: usize,
+    /// Grants.
+    pub acquired: u64,
+    /// Acquisitions that had to queue, whatever came of them.
+    pub waited: u64,
+    /// `try_` calls that were refused.
+    pub busy: u64,
+    /// Acquisitions that queued until their time was up.
+    pub timed_out: u64,
+    /// Acquisitions that queued and were dropped.
+    pub cancelled: u64,
+    /// The most waiters that one key ever had.
+    pub longest_queue: usize,
+    /// How long it took, if the table was built with
+    /// [`track_times`](super::KeyedBuilder::track_times).
+    pub times: Option<Times>,
+}
+
+/// Sums and maxima of waits and holds. A wait is counted when it ends with a grant, a hold when it
+/// ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Times {
+    /// Time spent in queues.
+    pub waited_total: Duration,
+    /// The longest time that one grant was waited for.
+    pub waited_max: Duration,
+    /// Time for which keys were held.
+    pub held_total: Duration,
+    /// The longest hold.
+    pub held_max: Duration,
+}

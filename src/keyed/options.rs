@@ -1,0 +1,30 @@
+//! What a table is told at the start.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Writes a key as it may be shown in events.
+pub(super) type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
+
+/// What a table is told at the start.
+pub(super) struct Options<K> {
+    pub(super) shards: usize,
+    pub(super) fence_start: u64,
+    pub(super) track_times: bool,
+    pub(super) track_callers: bool,
+    pub(super) long_wait: Duration,
+    pub(super) show_key: Option<ShowKey<K>>,
+}
+
+impl<K> Options<K> {
+    /// The time, if it matters.
+    #[inline]
+    pub(super) fn now(&self) -> Option<Instant> {
+        self.track_times.then(Instant::now)
+    }
+
+    #[inline]
+    pub(super) fn tracks(&self) -> bool {
+        self.track_times || self.track_callers
+    }
+}
