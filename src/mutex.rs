@@ -100,7 +100,7 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[inline]
     pub fn lock(&self) -> Acquire<impl Request<Guard = MutexGuard<'_, T>>> {
-        OnCore::acquire(self, 1, ExclusiveGuard::new)
+        OnCore::acquire_whole(self, 1, ExclusiveGuard::new)
     }
 
     /// As [`lock`](Self::lock), with a guard that keeps the mutex alive.
@@ -115,7 +115,7 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[inline]
     pub fn lock_owned(self: &Arc<Self>) -> Acquire<impl Request<Guard = OwnedMutexGuard<T>> + use<T>> {
-        OnCore::acquire(self.clone(), 1, ExclusiveGuard::new)
+        OnCore::acquire_whole(self.clone(), 1, ExclusiveGuard::new)
     }
 
     /// Acquires the mutex if it is free, past those who wait.

@@ -112,7 +112,7 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[inline]
     pub fn write(&self) -> Acquire<impl Request<Guard = RwLockWriteGuard<'_, T>>> {
-        OnCore::acquire(self, MAX_PERMITS, ExclusiveGuard::new)
+        OnCore::acquire_whole(self, MAX_PERMITS, ExclusiveGuard::new)
     }
 
     /// As [`read`](Self::read), with a guard that keeps the lock alive.
@@ -124,7 +124,7 @@ impl<T: ?Sized> RwLock<T> {
     /// As [`write`](Self::write), with a guard that keeps the lock alive.
     #[inline]
     pub fn write_owned(self: &Arc<Self>) -> Acquire<impl Request<Guard = OwnedRwLockWriteGuard<T>> + use<T>> {
-        OnCore::acquire(self.clone(), MAX_PERMITS, ExclusiveGuard::new)
+        OnCore::acquire_whole(self.clone(), MAX_PERMITS, ExclusiveGuard::new)
     }
 
     /// Acquires the lock to read if no writer holds it, past those who wait.

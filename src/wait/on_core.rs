@@ -15,6 +15,8 @@ pub(crate) struct OnCore<H, F> {
     /// Gone with the guard.
     handle: Option<H>,
     need: usize,
+    /// Whether these are all the permits that there are.
+    whole: bool,
     finish: F,
 }
 
@@ -25,7 +27,12 @@ where
 {
     #[inline]
     pub(crate) fn acquire(handle: H, need: usize, finish: F) -> Acquire<Self> {
-        Acquire::new(Self { handle: Some(handle), need, finish })
+        Acquire::new(Self { handle: Some(handle), need, whole: false, finish })
+    }
+
+    #[inline]
+    pub(crate) fn acquire_whole(handle: H, need: usize, finish: F) -> Acquire<Self> {
+        Acquire::new(Self { handle: Some(handle), need, whole: true, finish })
     }
 }
 
@@ -50,7 +57,7 @@ where
 
     #[inline]
     fn take(&mut self) -> Option<()> {
-        self.core().take(self.need).then_some(())
+        self.core().take(self.need, self.whole).then_some(())
     }
 
     fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Result<(), Waiting> {
