@@ -1,0 +1,196 @@
+//! What the compiler must accept and what it must refuse.
+
+use std::cell::Cell;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash};
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use latchwork::{
+    Busy, Fence, FenceGate, KeyView, KeyedBuilder, KeyedGuard, KeyedLock, KeyedManyGuard, KeyedPermit,
+    KeyedSemaphore, KeyedStats, Mutex, MutexGuard, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit,
+    OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, RwLock,
+    RwLockReadGuard, RwLockWriteGuard, Semaphore, StaleFence, TimedOut,
+};
+
+#[test]
+fn programs_compile_or_do_not() {
+    let cases = trybuild::TestCases::new();
+    cases.pass("tests/compile/pass/*.rs");
+    // The words of the compiler are those of the toolchain that the repository is developed with.
+    cases.compile_fail("tests/compile/fail/*.rs");
+}
+
+macro_rules! is {
+    ($($ty:ty: $($bound:path),+;)*) => {
+        $($(const _: () = {
+            const fn check<T: ?Sized + $bound>() {}
+            check::<$ty>();
+        };)+)*
+    };
+}
+
+/// Fails to compile, for being ambiguous, if the type does implement the trait.
+macro_rules! is_not {
+    ($($ty:ty: $($bound:path),+;)*) => {
+        $($(const _: fn() = || {
+            trait Ambiguous<A> {
+                fn here() {}
+            }
+            struct Implemented;
+            impl<T: ?Sized> Ambiguous<()> for T {}
+            impl<T: ?Sized + $bound> Ambiguous<Implemented> for T {}
+            <$ty as Ambiguous<_>>::here();
+        };)+)*
+    };
+}
+
+type Plain = u8;
+/// Can be sent and not shared.
+type Sent = Cell<u8>;
+/// Can be shared and not sent.
+type Shared = std::sync::MutexGuard<'static, u8>;
+/// Neither.
+type Stuck = Rc<u8>;
+
+/// A key that can be sent and not shared.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct SentKey(PhantomData<Cell<u8>>);
+/// A key that can be neither.
+type StuckKey = Rc<u8>;
+type Hasher = BuildHasherDefault<DefaultHasher>;
+
+is! {
+    Mutex<Plain>: Send, Sync, Unpin;
+    Mutex<Sent>: Send, Sync;
+    MutexGuard<'static, Plain>: Send, Sync, Unpin;
+    MutexGuard<'static, Sent>: Send;
+    MutexGuard<'static, (Plain, Sent), Plain>: Send, Sync;
+    OwnedMutexGuard<Plain>: Send, Sync, Unpin;
+    OwnedMutexGuard<Sent>: Send;
+
+    RwLock<Plain>: Send, Sync, Unpin;
+    RwLock<Sent>: Send;
+    RwLockReadGuard<'static, Plain>: Send, Sync, Unpin;
+    RwLockWriteGuard<'static, Plain>: Send, Sync, Unpin;
+    OwnedRwLockReadGuard<Plain>: Send, Sync;
+    OwnedRwLockWriteGuard<Plain>: Send, Sync;
+
+    Semaphore: Send, Sync, Unpin;
+    Permit<'static>: Send, Sync;
+    OwnedPermit: Send, Sync;
+
+    KeyedLock<String>: Send, Sync, Unpin;
+    KeyedLock<String, Hasher>: Send, Sync;
+    KeyedGuard<'static, String>: Send, Sync, Unpin;
+    OwnedKeyedGuard<String>: Send, Sync;
+    KeyedManyGuard<'static, String>: Send, Sync;
+    OwnedKeyedManyGuard<String>: Send, Sync;
+    KeyedSemaphore<String>: Send, Sync;
+    KeyedPermit<'static, String>: Send, Sync;
+    OwnedKeyedPermit<String>: Send, Sync;
+    KeyView<'static, String, Hasher>: Send, Sync;
+    KeyedBuilder<String>: Send, Sync;
+    KeyedBuilder<StuckKey>: Send, Sync;
+    FenceGate<String>: Send, Sync;
+    FenceGate<SentKey>: Send, Sync;
+
+    Busy: Send, Sync, Copy, std::error::Error;
+    TimedOut: Send, Sync, Copy, std::error::Error;
+    StaleFence: Send, Sync, Copy, std::error::Error;
+    Fence: Send, Sync, Copy, Ord, Hash;
+    KeyedStats: Send, Sync, Copy;
+}
+
+is_not! {
+    Mutex<Shared>: Send, Sync;
+    Mutex<Stuck>: Send, Sync;
+    MutexGuard<'static, Sent>: Sync;
+    MutexGuard<'static, Shared>: Send;
+    MutexGuard<'static, Stuck>: Send, Sync;
+    MutexGuard<'static, (Plain, Stuck), Plain>: Send;
+    MutexGuard<'static, Plain>: Clone;
+    OwnedMutexGuard<Sent>: Sync;
+    OwnedMutexGuard<Stuck>: Send, Sync;
+
+    RwLock<Sent>: Sync;
+    RwLock<Shared>: Send, Sync;
+    RwLock<Stuck>: Send, Sync;
+    RwLockReadGuard<'static, Sent>: Send, Sync;
+    RwLockReadGuard<'static, Shared>: Send;
+    RwLockReadGuard<'static, Stuck>: Send, Sync;
+    RwLockWriteGuard<'static, Sent>: Send, Sync;
+    RwLockWriteGuard<'static, Stuck>: Send, Sync;
+    OwnedRwLockReadGuard<Sent>: Send, Sync;
+    OwnedRwLockWriteGuard<Sent>: Send, Sync;
+    Permit<'static>: Clone;
+
+    KeyedLock<SentKey>: Sync;
+    KeyedLock<StuckKey>: Send, Sync;
+    KeyedLock<String, Sent>: Sync;
+    KeyedGuard<'static, SentKey>: Send, Sync;
+    KeyedGuard<'static, StuckKey>: Send, Sync;
+    KeyedGuard<'static, String>: Clone;
+    OwnedKeyedGuard<SentKey>: Send, Sync;
+    KeyedManyGuard<'static, SentKey>: Send, Sync;
+    KeyedSemaphore<SentKey>: Sync;
+    KeyedPermit<'static, SentKey>: Send, Sync;
+    KeyView<'static, SentKey, Hasher>: Send, Sync;
+    FenceGate<StuckKey>: Send, Sync;
+}
+
+fn is_sendable_future<F: Future + Send>(_: &F) {}
+
+/// Calls with a value of which the type has no name.
+fn is_shareable<T: Sync>(_: &T) {}
+
+#[test]
+fn acquisitions_can_be_sent_while_they_wait() {
+    let (mutex, rwlock) = (std::sync::Arc::new(Mutex::new(Cell::new(1))), RwLock::new(1));
+    let (semaphore, keys) = (Semaphore::new(1), KeyedLock::<String>::new());
+    let seats = KeyedSemaphore::<String>::new(1);
+    is_sendable_future(&mutex.lock());
+    is_sendable_future(&mutex.lock_owned());
+    is_sendable_future(&rwlock.read());
+    is_sendable_future(&rwlock.write());
+    is_sendable_future(&semaphore.acquire());
+    is_sendable_future(&keys.lock("ada"));
+    is_sendable_future(&keys.lock_shared("ada"));
+    is_sendable_future(&keys.lock_many(["ada"]));
+    is_sendable_future(&keys.drained());
+    is_sendable_future(&seats.acquire("ada"));
+    is_shareable(&mutex.lock());
+    is_shareable(&keys.lock("ada"));
+    #[cfg(feature = "tokio")]
+    is_sendable_future(&keys.lock("ada").timeout(std::time::Duration::ZERO));
+    // None of them was polled.
+    assert!(!mutex.is_locked() && keys.is_empty() && seats.is_empty());
+}
+
+/// Says of a type without a name whether it is `Unpin`: the method of the bounded `impl` is preferred.
+struct Probe<T>(PhantomData<T>);
+
+fn probe<T>(_: &T) -> Probe<T> {
+    Probe(PhantomData)
+}
+
+impl<T: Unpin> Probe<T> {
+    fn is_unpin(&self) -> bool {
+        true
+    }
+}
+
+trait Otherwise {
+    fn is_unpin(&self) -> bool {
+        false
+    }
+}
+
+impl<T> Otherwise for Probe<T> {}
+
+#[test]
+fn acquisitions_stay_where_they_are_polled() {
+    let (mutex, keys) = (Mutex::new(1), KeyedLock::<u32>::new());
+    assert!(!probe(&mutex.lock()).is_unpin() && !probe(&keys.lock(1)).is_unpin());
+    assert!(!probe(&keys.lock_many([1])).is_unpin() && !probe(&keys.drained()).is_unpin());
+    assert!(probe(&mutex.lock().wait()).is_unpin());
+}

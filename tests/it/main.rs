@@ -1,0 +1,28 @@
+//! What the crate promises, claim by claim.
+
+#![cfg(not(latchwork_loom))]
+
+mod support;
+
+mod cancel;
+mod compile;
+mod futurelock;
+mod keyed;
+mod keyed_code;
+mod keyed_keys;
+mod keyed_many;
+mod keyed_semaphore;
+mod keyed_watch;
+mod linear;
+mod model;
+mod model_keyed;
+mod mutex;
+mod panics;
+mod poll;
+mod runtimes;
+mod rwlock;
+mod semaphore;
+mod threads;
+mod wait;
+mod wakers;
+mod ways;

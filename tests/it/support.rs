@@ -1,0 +1,171 @@
+//! Futures driven by hand, wakers that record, and a watch over tests that could hang.
+
+#![allow(unsafe_code)]
+
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+/// Counts how often it rang.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm {
+    rung: AtomicUsize,
+}
+
+impl Alarm {
+    pub(crate) fn rung(&self) -> usize {
+        self.rung.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.rung.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A future that is polled when the test says so.
+#[derive(Debug)]
+pub(crate) struct Hand<F> {
+    future: Pin<Box<F>>,
+    alarm: Arc<Alarm>,
+    heard: usize,
+}
+
+impl<F: Future> Hand<F> {
+    pub(crate) fn new(future: F) -> Self {
+        Self { future: Box::pin(future), alarm: Arc::default(), heard: 0 }
+    }
+
+    /// One that was polled and has to wait.
+    #[track_caller]
+    pub(crate) fn queued(future: F) -> Self {
+        let mut hand = Self::new(future);
+        assert!(hand.poll().is_none(), "nothing should be there to take");
+        hand
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<F::Output> {
+        self.heard = self.alarm.rung();
+        let waker = Waker::from(self.alarm.clone());
+        self.poll_with(&waker)
+    }
+
+    pub(crate) fn poll_with(&mut self, waker: &Waker) -> Option<F::Output> {
+        match self.future.as_mut().poll(&mut Context::from_waker(waker)) {
+            Poll::Ready(out) => Some(out),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Polls come from another task from now on.
+    pub(crate) fn change_task(&mut self) {
+        self.alarm = Arc::default();
+        self.heard = 0;
+    }
+
+    /// How often it was woken.
+    pub(crate) fn wakes(&self) -> usize {
+        self.alarm.rung()
+    }
+
+    /// Whether it was woken since it was last polled.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.alarm.rung() > self.heard
+    }
+
+    /// Polls as an executor would: as long as it is woken.
+    pub(crate) fn poll_while_woken(&mut self) -> Option<F::Output> {
+        while self.is_woken() {
+            if let Some(out) = self.poll() {
+                return Some(out);
+            }
+        }
+        None
+    }
+}
+
+/// What is done to a waker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Event {
+    Cloned,
+    Woken,
+    Dropped,
+}
+
+type Hook = dyn Fn(Event) + Send + Sync;
+
+/// A waker that runs `hook` when it is cloned, woken or dropped.
+pub(crate) fn hooked(hook: impl Fn(Event) + Send + Sync + 'static) -> Waker {
+    let hook: Arc<Box<Hook>> = Arc::new(Box::new(hook));
+    // SAFETY: the vtable's functions treat the pointer as the `Arc` that it comes from.
+    unsafe { Waker::from_raw(RawWaker::new(Arc::into_raw(hook).cast(), &HOOKED)) }
+}
+
+static HOOKED: RawWakerVTable = RawWakerVTable::new(
+    |data| {
+        // SAFETY: `data` came from `Arc::into_raw`, and its count is kept by `ManuallyDrop`.
+        let hook = ManuallyDrop::new(unsafe { Arc::from_raw(data.cast::<Box<Hook>>()) });
+        hook(Event::Cloned);
+        RawWaker::new(Arc::into_raw(Arc::clone(&hook)).cast(), &HOOKED)
+    },
+    |data| {
+        // SAFETY: `data` came from `Arc::into_raw`, and waking consumes it.
+        let hook = unsafe { Arc::from_raw(data.cast::<Box<Hook>>()) };
+        hook(Event::Woken);
+    },
+    |data| {
+        // SAFETY: as for cloning.
+        let hook = ManuallyDrop::new(unsafe { Arc::from_raw(data.cast::<Box<Hook>>()) });
+        hook(Event::Woken);
+    },
+    |data| {
+        // SAFETY: `data` came from `Arc::into_raw`, and dropping consumes it.
+        let hook = unsafe { Arc::from_raw(data.cast::<Box<Hook>>()) };
+        hook(Event::Dropped);
+    },
+);
+
+/// The message with which `f` panics; fails if it does not.
+#[track_caller]
+pub(crate) fn panic_of<R>(f: impl FnOnce() -> R) -> String {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(f)) else { panic!("it should have panicked") };
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast::<&'static str>().map_or_else(|_| String::new(), |text| (*text).into()),
+    }
+}
+
+/// Runs `f` on a thread of its own; a hang becomes a failure.
+#[track_caller]
+pub(crate) fn no_hang<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    let (send, receive) = channel();
+    let thread = thread::spawn(move || {
+        let out = f();
+        // Nobody listens any more if the test has failed already.
+        let _ = send.send(());
+        out
+    });
+    match receive.recv_timeout(Duration::from_secs(60)) {
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        // It has finished, or panicked and dropped its end.
+        _ => match thread.join() {
+            Ok(out) => out,
+            Err(panic) => std::panic::resume_unwind(panic),
+        },
+    }
+}
+
+/// Yields until `done`: for another thread to get to a point that can be observed.
+pub(crate) fn until(done: impl Fn() -> bool) {
+    while !done() {
+        thread::yield_now();
+    }
+}
