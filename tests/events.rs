@@ -296,7 +296,6 @@ fn a_panic_while_a_release_is_reported_releases_all_the_same() {
 /// The "acquired" event panics, the guard that was just made is dropped, and its "released" event
 /// panics while the thread unwinds: the process is aborted.
 #[test]
-#[ignore = "BUG 13: a show_keys that always panics aborts the process"]
 fn a_way_to_show_keys_that_panics_keeps_no_key() {
     let keys: KeyedLock<u32> = KeyedLock::builder().show_keys(|_, _| panic!("it can't be shown")).build();
     captured(

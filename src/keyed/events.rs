@@ -11,6 +11,8 @@ use crate::keyed::IntoKey;
 #[cfg(feature = "tracing")]
 mod show {
     use std::fmt;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::thread::panicking;
 
     use super::super::options::ShowKey;
 
@@ -19,7 +21,11 @@ mod show {
 
     impl<K> fmt::Display for Shown<'_, K> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            (self.1)(self.0, f)
+            if !panicking() {
+                return (self.1)(self.0, f);
+            }
+            // A panic that leaves a destructor while the thread unwinds would abort the process.
+            catch_unwind(AssertUnwindSafe(|| (self.1)(self.0, f))).unwrap_or_else(|_| f.write_str("?"))
         }
     }
 }

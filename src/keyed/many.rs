@@ -95,7 +95,10 @@ where
     /// Adds the current key's guard to those held.
     fn keep(&mut self, grant: Grant<Key<H>>) {
         if let Some(mut current) = self.current.take() {
+            // Should the key's drop panic, this request has come to its end without it.
+            self.is_over = true;
             self.holds.push(current.guard(grant));
+            self.is_over = false;
         }
     }
 }
@@ -109,7 +112,7 @@ where
     type Grant = KeyedManyHold<H>;
 
     fn take(&mut self) -> Option<KeyedManyHold<H>> {
-        assert!(!self.is_over, "an Acquire is not polled again after it was ready");
+        assert!(!self.is_over, "an Acquire is not polled again after it was ready or panicked");
         while self.advance() {
             let grant = self.current.as_mut().and_then(Request::take)?;
             self.keep(grant);

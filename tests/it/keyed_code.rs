@@ -223,7 +223,6 @@ impl Drop for Bomb {
 
 /// The key is gone from the list of those to come, and its guard was dropped by the panic.
 #[test]
-#[ignore = "BUG 14: lock_many, polled again after a panic, comes to a guard that lacks a key"]
 fn several_keys_are_never_granted_without_one_of_them() {
     let armed = Armed(Arc::new(AtomicBool::new(false)));
     let keys = KeyedLock::<Bomb>::new();
