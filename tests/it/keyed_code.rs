@@ -84,7 +84,8 @@ fn a_key_may_use_its_table_whenever_it_is_hashed_cloned_ordered_or_dropped() {
         handle.set(Arc::downgrade(&table)).expect("it is set once");
         let key = |id| Busybody(id, handle.clone());
         let guard = table.lock(key(1)).wait();
-        assert!(table.try_lock(key(1)).is_err() && table.try_lock(&key(1)).is_err());
+        let borrowed = &key(1);
+        assert!(table.try_lock(key(1)).is_err() && table.try_lock(borrowed).is_err());
         let same = key(1);
         let mut waiter = Hand::queued(table.lock(&same));
         drop(Hand::queued(table.lock(key(1))));
@@ -141,7 +142,7 @@ impl Liar {
 
 impl PartialEq for Liar {
     fn eq(&self, _: &Self) -> bool {
-        self.lie() % 2 == 0
+        self.lie().is_multiple_of(2)
     }
 }
 
