@@ -42,10 +42,10 @@
 //!   starts the count of overtakings anew; if they are gone, it queues again, at the front.
 //! - **Cancel**: unlinks, or counts itself off the told, and tells the next in its place.
 //! - **Stand-in**: a newcomer refused by the bound although the permits are there tells the front
-//!   waiter, as a release would. Once it is at the front itself, and those before it were told but have
-//!   not come, it looks again and again (a task by waking itself, a thread by short parks) and takes
-//!   the permits after half a millisecond. So the bound delays, and never blocks, those who come past a
-//!   silent waiter.
+//!   waiter, as a release would, and looks again and again (a task by waking itself, a thread by short
+//!   parks), each time telling one more. Once it is at the front itself, and those before it were told
+//!   but have not come, it takes the permits after half a millisecond. So the bound delays, and never
+//!   blocks, those who come past silent waiters, however many.
 //!
 //! # Why no wake-up is lost
 //!
@@ -55,7 +55,7 @@
 //! 1. *It queued before the release.* The release's addition came after the compare-and-swap that set
 //!    QUEUED, saw it, and goes to tell. The line's lock orders it after the linking.
 //! 2. *It queued after the release.* Its compare-and-swap worked on the word with the permits in it;
-//!    so it was refused by the bound, not for want of permits, and became a stand-in or told one.
+//!    so it was refused by the bound, not for want of permits, and stands in.
 //! 3. *It was told, and another took the permits first.* It finds them gone and queues again by case 1
 //!    or 2. The other's release comes later.
 //! 4. *It was told, and is dropped.* `leave` tells the next under the same lock. The same if it was
@@ -80,7 +80,8 @@
 //! - Only a node's owner links it, and it owns it by `Pin<&mut Node>`; see [`list`].
 //! - **No user code under the line's lock**: wakers are cloned before, and woken and dropped after. A
 //!   waker may re-enter the same lock from any of the three, panic, or drop its neighbour.
-//! - Every section under the line's lock is O(1); a batch has eight wakers.
+//! - Every section under the line's lock is O(1): a batch has eight wakers, and a waiter that came in vain
+//!   passes eight others at most to find its place again.
 //!
 //! # What is proven, and how
 //!
