@@ -130,11 +130,31 @@ impl<K: Eq + Hash> FenceGate<K> {
     }
 
     /// The greatest fence admitted for `key`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let gate = latchwork::FenceGate::new();
+    /// let fence = latchwork::Fence::new(7).expect("it is not zero");
+    /// gate.admit("ada", fence)?;
+    /// assert_eq!(gate.latest(&"ada"), Some(fence));
+    /// # Ok::<(), latchwork::StaleFence>(())
+    /// ```
     pub fn latest(&self, key: &K) -> Option<Fence> {
         self.latest.lock().get(key).copied()
     }
 
     /// Forgets `key`: any fence is admitted again. Says what was the greatest.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let gate = latchwork::FenceGate::new();
+    /// let fence = latchwork::Fence::new(7).expect("it is not zero");
+    /// gate.admit("ada", fence)?;
+    /// assert_eq!((gate.forget(&"ada"), gate.latest(&"ada")), (Some(fence), None));
+    /// # Ok::<(), latchwork::StaleFence>(())
+    /// ```
     pub fn forget(&self, key: &K) -> Option<Fence> {
         let forgotten = self.latest.lock().remove_entry(key);
         forgotten.map(|(_key, fence)| fence)

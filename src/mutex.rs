@@ -61,6 +61,14 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
     /// A free mutex.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// static HITS: latchwork::Mutex<u32> = latchwork::Mutex::new(0);
+    /// *HITS.lock().wait() += 1;
+    /// assert_eq!(*HITS.lock().wait(), 1);
+    /// ```
     #[cfg(not(latchwork_loom))]
     #[inline]
     pub const fn new(value: T) -> Self {
@@ -74,6 +82,12 @@ impl<T> Mutex<T> {
     }
 
     /// Gives the value back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::Mutex::new(7).into_inner(), 7);
+    /// ```
     #[inline]
     pub fn into_inner(self) -> T {
         self.value.into_inner()
@@ -143,6 +157,18 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     ///
     /// [`Busy`] if it is held.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let mutex = Arc::new(latchwork::Mutex::new(1));
+    /// let guard = mutex.try_lock_owned()?;
+    /// assert!(mutex.try_lock_owned().is_err());
+    /// # drop(guard);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[inline]
     pub fn try_lock_owned(self: &Arc<Self>) -> Result<OwnedMutexGuard<T>, Busy> {
         if self.core.barge(1) { Ok(ExclusiveGuard::new(self.clone())) } else { Err(self.busy()) }
@@ -162,6 +188,14 @@ impl<T: ?Sized> Mutex<T> {
     }
 
     /// The value, without locking: `&mut self` says that nobody else is there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut mutex = latchwork::Mutex::new(1);
+    /// *mutex.get_mut() += 1;
+    /// assert_eq!(mutex.into_inner(), 2);
+    /// ```
     #[inline]
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()

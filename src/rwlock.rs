@@ -56,6 +56,13 @@ unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 impl<T> RwLock<T> {
     /// A free lock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// static RATE: latchwork::RwLock<f64> = latchwork::RwLock::new(1.5);
+    /// assert_eq!(*RATE.read().wait(), 1.5);
+    /// ```
     #[cfg(not(latchwork_loom))]
     #[inline]
     pub const fn new(value: T) -> Self {
@@ -69,6 +76,12 @@ impl<T> RwLock<T> {
     }
 
     /// Gives the value back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::RwLock::new(7).into_inner(), 7);
+    /// ```
     #[inline]
     pub fn into_inner(self) -> T {
         self.value.into_inner()
@@ -116,12 +129,31 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     /// As [`read`](Self::read), with a guard that keeps the lock alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let reader = Arc::new(latchwork::RwLock::new(5)).read_owned().wait();
+    /// assert_eq!(*reader, 5);
+    /// ```
     #[inline]
     pub fn read_owned(self: &Arc<Self>) -> Acquire<impl Request<Guard = OwnedRwLockReadGuard<T>> + use<T>> {
         OnCore::acquire(self.clone(), 1, SharedGuard::new)
     }
 
     /// As [`write`](Self::write), with a guard that keeps the lock alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let mut writer = Arc::new(latchwork::RwLock::new(5)).write_owned().wait();
+    /// *writer += 1;
+    /// assert_eq!(*writer, 6);
+    /// ```
     #[inline]
     pub fn write_owned(self: &Arc<Self>) -> Acquire<impl Request<Guard = OwnedRwLockWriteGuard<T>> + use<T>> {
         OnCore::acquire_whole(self.clone(), MAX_PERMITS, ExclusiveGuard::new)
@@ -152,6 +184,17 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     ///
     /// [`Busy`] if somebody holds it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lock = latchwork::RwLock::new(5);
+    /// let reader = lock.try_read()?;
+    /// assert!(lock.try_write().is_err());
+    /// drop(reader);
+    /// assert!(lock.try_write().is_ok());
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[inline]
     pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, Busy> {
         if self.core.barge(MAX_PERMITS) { Ok(ExclusiveGuard::new(self)) } else { Err(self.busy()) }
@@ -162,6 +205,16 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     ///
     /// [`Busy`] if a writer holds it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let lock = Arc::new(latchwork::RwLock::new(5));
+    /// assert_eq!(*lock.try_read_owned()?, 5);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     pub fn try_read_owned(self: &Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, Busy> {
         if self.core.barge(1) { Ok(SharedGuard::new(self.clone())) } else { Err(self.busy()) }
     }
@@ -171,11 +224,30 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     ///
     /// [`Busy`] if somebody holds it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let lock = Arc::new(latchwork::RwLock::new(5));
+    /// *lock.try_write_owned()? += 1;
+    /// assert_eq!(*lock.try_read()?, 6);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     pub fn try_write_owned(self: &Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, Busy> {
         if self.core.barge(MAX_PERMITS) { Ok(ExclusiveGuard::new(self.clone())) } else { Err(self.busy()) }
     }
 
     /// The value, without locking: `&mut self` says that nobody else is there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let mut lock = latchwork::RwLock::new(1);
+    /// *lock.get_mut() += 1;
+    /// assert_eq!(lock.into_inner(), 2);
+    /// ```
     #[inline]
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()

@@ -52,6 +52,13 @@ impl Semaphore {
     /// # Panics
     ///
     /// With more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// static DOWNLOADS: latchwork::Semaphore = latchwork::Semaphore::new(4);
+    /// assert_eq!(DOWNLOADS.available(), 4);
+    /// ```
     #[cfg(not(latchwork_loom))]
     #[must_use]
     pub const fn new(permits: usize) -> Self {
@@ -124,6 +131,15 @@ impl Semaphore {
     }
 
     /// As [`acquire`](Self::acquire), with a permit that keeps the semaphore alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let permit = Arc::new(latchwork::Semaphore::new(1)).acquire_owned().wait();
+    /// std::thread::spawn(move || drop(permit)).join().expect("it does not panic");
+    /// ```
     #[inline]
     pub fn acquire_owned(self: &Arc<Self>) -> Acquire<impl Request<Guard = OwnedPermit> + use<>> {
         self.acquire_many_owned(1)
@@ -134,6 +150,16 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`Busy`] if there are fewer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = latchwork::Semaphore::new(3);
+    /// let two = semaphore.try_acquire(2)?;
+    /// assert!(semaphore.try_acquire(2).is_err());
+    /// # drop(two);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[inline]
     pub fn try_acquire(&self, count: usize) -> Result<Permit<'_>, Busy> {
         if self.core.barge(count) { Ok(Permits { semaphore: self, count }) } else { Err(self.busy()) }
@@ -144,18 +170,46 @@ impl Semaphore {
     /// # Errors
     ///
     /// [`Busy`] if there are fewer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let semaphore = Arc::new(latchwork::Semaphore::new(1));
+    /// let permit = semaphore.try_acquire_owned(1)?;
+    /// assert!(semaphore.try_acquire_owned(1).is_err());
+    /// # drop(permit);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[inline]
     pub fn try_acquire_owned(self: &Arc<Self>, count: usize) -> Result<OwnedPermit, Busy> {
         if self.core.barge(count) { Ok(Permits { semaphore: self.clone(), count }) } else { Err(self.busy()) }
     }
 
     /// How many permits can be taken now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = latchwork::Semaphore::new(2);
+    /// let _permit = semaphore.acquire().wait();
+    /// assert_eq!(semaphore.available(), 1);
+    /// ```
     #[must_use]
     pub fn available(&self) -> usize {
         self.core.available()
     }
 
     /// How many permits exist, held or not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = latchwork::Semaphore::new(2);
+    /// let _permit = semaphore.acquire().wait();
+    /// assert_eq!(semaphore.total(), 2);
+    /// ```
     #[must_use]
     pub fn total(&self) -> usize {
         self.total.load(Ordering::Relaxed)
@@ -190,12 +244,27 @@ impl Semaphore {
 
 impl<H: Deref<Target = Semaphore>> Permits<H> {
     /// How many permits these are.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = latchwork::Semaphore::new(2);
+    /// assert_eq!(semaphore.acquire_many(2).wait().count(), 2);
+    /// ```
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
     }
 
     /// Takes these permits out of existence: the semaphore has so many fewer from now on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = latchwork::Semaphore::new(2);
+    /// semaphore.acquire().wait().forget();
+    /// assert_eq!((semaphore.available(), semaphore.total()), (1, 1));
+    /// ```
     pub fn forget(mut self) {
         self.semaphore.total.fetch_sub(self.count, Ordering::Relaxed);
         self.count = 0;

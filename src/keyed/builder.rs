@@ -98,6 +98,17 @@ impl<K, S> KeyedBuilder<K, S> {
     /// The hasher. The default one, `std`'s, withstands keys that are chosen to collide, as keys
     /// that come from requests may be. All 64 bits of the hash are used: the low ones choose the
     /// shard, the high ones the entry.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    /// use latchwork::KeyedLock;
+    ///
+    /// let fixed = BuildHasherDefault::<DefaultHasher>::default();
+    /// let locks = KeyedLock::<u32>::builder().hasher(fixed).build();
+    /// assert!(locks.try_lock(7).is_ok());
+    /// ```
     #[must_use]
     pub fn hasher<S2: BuildHasher>(self, hasher: S2) -> KeyedBuilder<K, S2> {
         KeyedBuilder { hasher, options: self.options }
@@ -131,6 +142,15 @@ impl<K, S> KeyedBuilder<K, S> {
     }
 
     /// How keys are shown in tracing events. Without it they are not: keys can be personal data.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::KeyedLock;
+    ///
+    /// let builder = KeyedLock::<u32>::builder().show_keys(|id, f| write!(f, "user {id}"));
+    /// assert!(builder.build().is_empty());
+    /// ```
     #[must_use]
     pub fn show_keys(mut self, show: fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result) -> Self {
         self.options.show_key = Some(show);
@@ -156,6 +176,13 @@ impl<K, S> KeyedBuilder<K, S> {
     /// # Panics
     ///
     /// With more than [`Semaphore::MAX_PERMITS`](crate::Semaphore::MAX_PERMITS).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = latchwork::KeyedLock::<u32>::builder().shards(1).build_semaphore(3);
+    /// assert_eq!(seats.available(7), 3);
+    /// ```
     #[must_use]
     pub fn build_semaphore(self, permits: usize) -> KeyedSemaphore<K, S> {
         KeyedSemaphore::from_table(Table::new(permits, self.hasher, self.options))

@@ -37,6 +37,13 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
     }
 
     /// The key, as the table stores it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<String>::new();
+    /// assert_eq!(locks.lock("ada").wait().key(), "ada");
+    /// ```
     #[inline]
     #[must_use]
     #[allow(unsafe_code)]
@@ -46,6 +53,14 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
     }
 
     /// The number of this grant: greater than that of every earlier grant of the key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<String>::new();
+    /// let first = locks.lock("ada").wait().fence();
+    /// assert!(locks.lock("ada").wait().fence() > first);
+    /// ```
     #[inline]
     #[must_use]
     pub fn fence(&self) -> Fence {

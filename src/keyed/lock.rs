@@ -65,18 +65,42 @@ impl<K, S> KeyedLock<K, S> {
     }
 
     /// How many keys are held or waited for. Shards are counted one after the other.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<u32>::new();
+    /// let _guards = (locks.lock(1).wait(), locks.lock(2).wait());
+    /// assert_eq!(locks.len(), 2);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
     /// Whether no key is held or waited for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<u32>::new();
+    /// drop(locks.lock(1).wait());
+    /// assert!(locks.is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// What was counted so far.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<u32>::new();
+    /// drop(locks.lock(1).wait());
+    /// assert_eq!(locks.stats().acquired, 1);
+    /// ```
     #[must_use]
     pub fn stats(&self) -> KeyedStats {
         self.table.stats()
@@ -184,6 +208,16 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     }
 
     /// As [`lock_shared`](Self::lock_shared), with a guard that keeps the lock alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let locks = Arc::new(latchwork::KeyedLock::<u32>::new());
+    /// let (one, two) = (locks.lock_shared_owned(7).wait(), locks.lock_shared_owned(7).wait());
+    /// assert!(one.is_shared() && two.is_shared());
+    /// ```
     #[inline]
     #[track_caller]
     pub fn lock_shared_owned<Q: IntoKey<K>>(
@@ -198,6 +232,15 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// # Errors
     ///
     /// [`Busy`] if somebody holds it, with the holder's fence and the number of those who wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<u32>::new();
+    /// let guard = locks.try_lock(7)?;
+    /// assert_eq!(locks.try_lock(7).unwrap_err().holder, Some(guard.fence()));
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[inline]
     #[track_caller]
     pub fn try_lock<Q: IntoKey<K>>(&self, key: Q) -> Result<KeyedGuard<'_, K, S>, Busy> {
@@ -209,6 +252,16 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// # Errors
     ///
     /// [`Busy`] if somebody holds it alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<u32>::new();
+    /// let shared = locks.try_lock_shared(7)?;
+    /// assert!(locks.try_lock_shared(7).is_ok() && locks.try_lock(7).is_err());
+    /// # drop(shared);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[inline]
     #[track_caller]
     pub fn try_lock_shared<Q: IntoKey<K>>(&self, key: Q) -> Result<KeyedGuard<'_, K, S>, Busy> {
@@ -220,6 +273,18 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// # Errors
     ///
     /// [`Busy`] if somebody holds it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let locks = Arc::new(latchwork::KeyedLock::<u32>::new());
+    /// let guard = locks.try_lock_owned(7)?;
+    /// assert!(locks.try_lock_owned(7).is_err());
+    /// # drop(guard);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[inline]
     #[track_caller]
     pub fn try_lock_owned<Q: IntoKey<K>>(self: &Arc<Self>, key: Q) -> Result<OwnedKeyedGuard<K, S>, Busy> {
@@ -231,6 +296,17 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// # Errors
     ///
     /// [`Busy`] if somebody holds it alone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let locks = Arc::new(latchwork::KeyedLock::<u32>::new());
+    /// let shared = locks.try_lock_shared_owned(7)?;
+    /// assert!(shared.is_shared() && locks.try_lock(7).is_err());
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[inline]
     #[track_caller]
     pub fn try_lock_shared_owned<Q: IntoKey<K>>(
@@ -241,6 +317,14 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     }
 
     /// Whether somebody holds `key` now; by the time this returns it may no longer be so.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<String>::new();
+    /// let _guard = locks.lock("ada").wait();
+    /// assert!(locks.is_locked("ada") && !locks.is_locked("grace"));
+    /// ```
     #[must_use]
     pub fn is_locked<Q: IntoKey<K>>(&self, key: Q) -> bool {
         self.table.available(key) < MAX_PERMITS
@@ -276,6 +360,16 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     }
 
     /// As [`lock_many`](Self::lock_many), with a guard that keeps the lock alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let accounts = Arc::new(latchwork::KeyedLock::<u32>::new());
+    /// let both = accounts.lock_many_owned([2, 1]).wait();
+    /// assert_eq!(both.len(), 2);
+    /// ```
     #[track_caller]
     pub fn lock_many_owned<Q: IntoKey<K>, I: IntoIterator<Item = Q>>(
         self: &Arc<Self>,
@@ -289,6 +383,16 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     /// # Errors
     ///
     /// [`Busy`] about the first that is held; none is held by this call then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let accounts = latchwork::KeyedLock::<u32>::new();
+    /// let second = accounts.try_lock(2)?;
+    /// assert!(accounts.try_lock_many([1, 2]).is_err() && !accounts.is_locked(1));
+    /// # drop(second);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[track_caller]
     pub fn try_lock_many<Q: IntoKey<K>>(
         &self,
@@ -302,6 +406,16 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     /// # Errors
     ///
     /// [`Busy`] about the first that is held; none is held by this call then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let accounts = Arc::new(latchwork::KeyedLock::<u32>::new());
+    /// assert_eq!(accounts.try_lock_many_owned([1, 2])?.len(), 2);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[track_caller]
     pub fn try_lock_many_owned<Q: IntoKey<K>>(
         self: &Arc<Self>,
@@ -313,6 +427,13 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
 
 impl<H: Deref<Target = KeyedLock<K, S>>, K, S> KeyedHold<H> {
     /// Whether others may share the key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<u32>::new();
+    /// assert!(locks.lock_shared(7).wait().is_shared() && !locks.lock(7).wait().is_shared());
+    /// ```
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.permits() < MAX_PERMITS

@@ -42,6 +42,15 @@ impl<H: Deref<Target: AsTable>> KeyedManyHold<H> {
     }
 
     /// The guards one by one, to be released at different times.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<u32>::new();
+    /// let mut guards = locks.lock_many([1, 2]).wait().into_guards();
+    /// drop(guards.remove(0));
+    /// assert!(!locks.is_locked(1) && locks.is_locked(2));
+    /// ```
     #[must_use = "the keys are released at once if their guards are not kept"]
     pub fn into_guards(self) -> Vec<KeyedHold<H>> {
         self.holds

@@ -76,6 +76,14 @@ impl<K, S> KeyedSemaphore<K, S> {
     /// # Cancel safety
     ///
     /// As that of [`Acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = latchwork::KeyedSemaphore::<u32>::new(2);
+    /// seats.drained().wait();
+    /// assert!(seats.is_empty());
+    /// ```
     pub fn drained(&self) -> Acquire<impl Request<Guard = ()>> {
         Drained::acquire(self)
     }
@@ -87,6 +95,14 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// # Cancel safety
     ///
     /// As that of [`Acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = latchwork::KeyedSemaphore::<u32>::new(2);
+    /// let permit = seats.acquire(7).wait();
+    /// assert_eq!((permit.key(), seats.available(7)), (&7, 1));
+    /// ```
     #[inline]
     #[track_caller]
     pub fn acquire<Q: IntoKey<K>>(&self, key: Q) -> Acquire<impl Request<Guard = KeyedPermit<'_, K, S>>> {
@@ -118,6 +134,17 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     }
 
     /// As [`acquire`](Self::acquire), with a permit that keeps the semaphore alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let seats = Arc::new(latchwork::KeyedSemaphore::<u32>::new(1));
+    /// let permit = seats.acquire_owned(7).wait();
+    /// assert!(seats.try_acquire(7).is_err());
+    /// # drop(permit);
+    /// ```
     #[inline]
     #[track_caller]
     pub fn acquire_owned<Q: IntoKey<K>>(
@@ -128,6 +155,15 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     }
 
     /// As [`acquire_many`](Self::acquire_many), with permits that keep the semaphore alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let seats = Arc::new(latchwork::KeyedSemaphore::<u32>::new(3));
+    /// assert_eq!(seats.acquire_many_owned(7, 2).wait().count(), 2);
+    /// ```
     #[inline]
     #[track_caller]
     pub fn acquire_many_owned<Q: IntoKey<K>>(
@@ -143,6 +179,16 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// # Errors
     ///
     /// [`Busy`] if all are held.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = latchwork::KeyedSemaphore::<u32>::new(1);
+    /// let permit = seats.try_acquire(7)?;
+    /// assert!(seats.try_acquire(7).is_err() && seats.try_acquire(8).is_ok());
+    /// # drop(permit);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[inline]
     #[track_caller]
     pub fn try_acquire<Q: IntoKey<K>>(&self, key: Q) -> Result<KeyedPermit<'_, K, S>, Busy> {
@@ -154,6 +200,13 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// # Errors
     ///
     /// [`Busy`] if there are fewer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = latchwork::KeyedSemaphore::<u32>::new(2);
+    /// assert!(seats.try_acquire_many(7, 2).is_ok() && seats.try_acquire_many(7, 3).is_err());
+    /// ```
     #[inline]
     #[track_caller]
     pub fn try_acquire_many<Q: IntoKey<K>>(
@@ -169,6 +222,18 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// # Errors
     ///
     /// [`Busy`] if all are held.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let seats = Arc::new(latchwork::KeyedSemaphore::<u32>::new(1));
+    /// let permit = seats.try_acquire_owned(7)?;
+    /// assert_eq!(seats.available(7), 0);
+    /// # drop(permit);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
     #[inline]
     #[track_caller]
     pub fn try_acquire_owned<Q: IntoKey<K>>(
@@ -179,6 +244,14 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     }
 
     /// How many permits of `key` can be taken now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = latchwork::KeyedSemaphore::<&str>::new(2);
+    /// let _permit = seats.acquire("front").wait();
+    /// assert_eq!((seats.available("front"), seats.available("back")), (1, 2));
+    /// ```
     #[must_use]
     pub fn available<Q: IntoKey<K>>(&self, key: Q) -> usize {
         self.table.available(key)
@@ -187,6 +260,13 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
 
 impl<H: Deref<Target = KeyedSemaphore<K, S>>, K, S> KeyedHold<H> {
     /// How many permits these are.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let seats = latchwork::KeyedSemaphore::<u32>::new(2);
+    /// assert_eq!(seats.acquire(7).wait().count(), 1);
+    /// ```
     #[must_use]
     pub fn count(&self) -> usize {
         self.permits()
