@@ -107,6 +107,20 @@ fn those_who_want_many_are_served_before_those_behind_them() {
 }
 
 #[test]
+fn a_table_of_permits_is_drained_when_the_last_one_goes() {
+    let seats = KeyedSemaphore::<u32>::new(2);
+    let permits = [1, 1, 2].map(|key| seats.acquire(key).wait());
+    let none = seats.acquire_many(3, 0).wait();
+    let mut drained = Hand::queued(seats.drained());
+    for permit in permits {
+        drop(permit);
+        assert!(drained.poll_while_woken().is_none(), "one key is left at least");
+    }
+    drop(none);
+    assert!(drained.poll_while_woken().is_some());
+}
+
+#[test]
 fn a_key_may_have_as_many_permits_as_there_are() {
     let seats = KeyedSemaphore::<u32>::new(Semaphore::MAX_PERMITS);
     let all = seats.acquire_many(1, Semaphore::MAX_PERMITS).wait();

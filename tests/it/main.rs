@@ -19,6 +19,8 @@ mod model_keyed;
 mod mutex;
 mod panics;
 mod poll;
+mod programs;
+mod programs_async;
 mod runtimes;
 mod rwlock;
 mod semaphore;

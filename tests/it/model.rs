@@ -295,7 +295,7 @@ fn run(lock: Subject, total: usize, program: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_mutex_is_one_permit(program in vec(op(Just(1)), 0..60)) {

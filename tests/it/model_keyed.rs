@@ -335,7 +335,7 @@ fn run(shards: usize, program: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_table_of_locks_is_a_list_of_who_holds_what(shards in 1..3_usize, program in vec(op(), 0..60)) {

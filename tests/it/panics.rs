@@ -11,7 +11,7 @@ use std::thread;
 
 use latchwork::{IntoKey, KeyedLock, Semaphore};
 
-use crate::support::{Event, hooked, no_hang};
+use crate::support::{Event, Hand, hooked, no_hang, panic_of, until};
 use crate::ways::{Held, every_way};
 
 /// Polls `acquire` once while the thread unwinds, and hands out what came of it.
@@ -36,6 +36,33 @@ fn poll_while_unwinding<F: Future>(acquire: F, waker: &Waker) -> Option<F::Outpu
     out
 }
 
+/// Its clone lets go of the lock, so that the step after it takes it; then the clone is not needed, and
+/// its drop panics.
+fn panics_when_not_needed(held: Arc<StdMutex<Option<Held>>>) -> Waker {
+    let cloned = AtomicBool::new(false);
+    hooked(move |event| match event {
+        Event::Cloned => {
+            drop(held.lock().expect("nobody panics with it").take());
+            cloned.store(true, Ordering::SeqCst);
+        }
+        Event::Dropped if cloned.swap(false, Ordering::SeqCst) => panic!("a waker that panics"),
+        _ => {}
+    })
+}
+
+#[test]
+fn an_acquisition_that_ends_with_a_wakers_panic_holds_nothing() {
+    every_way(|way| {
+        let held: Arc<StdMutex<Option<Held>>> = Arc::default();
+        *held.lock().expect("nobody panics with it") = Some(way.attempt().expect("it is free"));
+        let waker = panics_when_not_needed(held);
+        let mut waiter = Hand::new(way.acquire());
+        assert_eq!(panic_of(|| waiter.poll_with(&waker).is_some()), "a waker that panics");
+        drop(waiter);
+        assert!(way.is_free());
+    });
+}
+
 /// Two held the lock once: the permits went back for the panic, which the unwinding thread then kept to
 /// itself, and the guard was returned all the same.
 #[test]
@@ -43,17 +70,7 @@ fn a_guard_had_while_unwinding_past_a_panicking_waker_holds_the_lock() {
     every_way(|way| {
         let held: Arc<StdMutex<Option<Held>>> = Arc::default();
         *held.lock().expect("nobody panics with it") = Some(way.attempt().expect("it is free"));
-        // The clone of the waker lets go of the lock, so that the step after it takes it; then the
-        // clone is not needed, and its drop panics.
-        let cloned = AtomicBool::new(false);
-        let waker = hooked(move |event| match event {
-            Event::Cloned => {
-                drop(held.lock().expect("nobody panics with it").take());
-                cloned.store(true, Ordering::SeqCst);
-            }
-            Event::Dropped if cloned.swap(false, Ordering::SeqCst) => panic!("a waker that panics"),
-            _ => {}
-        });
+        let waker = panics_when_not_needed(held);
         let guard = poll_while_unwinding(way.acquire(), &waker);
         if guard.is_some() {
             assert!(way.attempt().is_err(), "two hold the lock at the same time");
@@ -107,6 +124,23 @@ fn a_key_that_panics_in_drop_leaves_nothing_locked() {
         assert!(!keys.is_locked(Bomb(1, calm.clone())), "nobody has a guard (trying: {trying})");
         assert_eq!(keys.len(), 0);
     }
+}
+
+#[test]
+fn a_key_that_panics_when_its_thread_has_waited_long_enough_leaves_nothing_locked() {
+    let (armed, calm) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let keys = Arc::new(KeyedLock::<Bomb>::new());
+    let held = keys.lock(Bomb(1, calm.clone())).wait();
+    let waiter = thread::spawn({
+        let (keys, key) = (keys.clone(), Bomb(1, armed.clone()));
+        move || keys.lock(key).wait().is_shared()
+    });
+    until(|| keys.snapshot()[0].waiters() == 1);
+    armed.store(true, Ordering::SeqCst);
+    drop(held);
+    let panic = waiter.join().expect_err("its key panics");
+    assert_eq!(panic.downcast_ref(), Some(&"a key whose drop panics"));
+    assert!(keys.is_empty() && !keys.is_locked(Bomb(1, calm)));
 }
 
 /// A borrowed key whose conversion panics.

@@ -233,22 +233,20 @@ fn those_who_want_many_are_not_passed_by_those_behind_who_want_few() {
 }
 
 #[test]
-fn what_a_waiter_leaves_over_goes_to_the_next() {
-    let semaphore = Semaphore::new(5);
-    let held = semaphore.acquire_many(5).wait();
-    let mut waiters: Vec<_> =
-        [4, 2, 2].map(|count| Hand::queued(semaphore.acquire_many(count))).into_iter().collect();
-    drop(held);
-    assert_eq!(waiters.iter().map(Hand::is_woken).collect::<Vec<_>>(), [true, false, false]);
-    // A newcomer takes too much for the first one; then it gives it back.
-    let newcomer = semaphore.try_acquire(3).expect("five are there");
-    assert!(waiters[0].poll().is_none());
-    drop(newcomer);
-    let four = waiters[0].poll_while_woken().expect("five are there again");
-    assert_eq!(semaphore.available(), 1);
-    drop(four);
-    let rest: Vec<_> = waiters[1..].iter_mut().filter_map(Hand::poll_while_woken).collect();
-    assert_eq!((rest.len(), semaphore.available()), (2, 1));
+fn what_those_who_were_told_leave_over_goes_to_the_next() {
+    let semaphore = Semaphore::new(4);
+    let held = [semaphore.acquire_many(2).wait(), semaphore.acquire_many(2).wait()];
+    let mut waiters = [1, 2, 1].map(|count| Hand::queued(semaphore.acquire_many(count)));
+    let woken = |waiters: &[Hand<_>; 3]| waiters.each_ref().map(Hand::is_woken);
+    let [first, second] = held;
+    drop(first);
+    assert_eq!(woken(&waiters), [true, false, false]);
+    drop(second);
+    assert_eq!(woken(&waiters), [true, true, false], "the release tells as many as it gives back");
+    let taken = (waiters[0].poll().expect("told"), waiters[1].poll().expect("told"));
+    assert!(waiters[2].is_woken(), "one is left, and all who were told have come");
+    assert_eq!((waiters[2].poll().map(|one| one.count()), semaphore.available()), (Some(1), 1));
+    drop(taken);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::thread;
 use latchwork::{KeyedLock, Mutex, RwLock, Semaphore};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::{no_hang, until};
+use crate::support::{Hand, no_hang, until};
 use crate::ways::every_way;
 
 fn runtime() -> Runtime {
@@ -198,6 +198,30 @@ fn a_guard_may_be_dropped_on_another_thread() {
                 s.spawn(move || drop(held));
                 waiter.join().expect("it gets the lock");
             });
+        });
+    });
+}
+
+#[test]
+fn a_waiting_future_may_move_to_another_thread() {
+    no_hang(|| {
+        every_way(|way| {
+            let held = way.wait();
+            let (mut moved, dropped) = (Hand::queued(way.acquire()), Hand::queued(way.acquire()));
+            thread::scope(|s| {
+                s.spawn(move || drop(dropped)).join().expect("it leaves the line there");
+                assert_eq!(way.waiters(), 1);
+                let polled = s.spawn(move || {
+                    moved.change_task();
+                    assert!(moved.poll().is_none());
+                    moved
+                });
+                let mut moved = polled.join().expect("it waits on");
+                drop(held);
+                let served = s.spawn(move || moved.poll_while_woken().is_some());
+                assert!(served.join().expect("it does not panic"));
+            });
+            assert!(way.is_free());
         });
     });
 }

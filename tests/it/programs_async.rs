@@ -12,8 +12,8 @@ async fn held_across_an_await<G>(guard: G) {
     drop(guard);
 }
 
-#[tokio::main]
-async fn main() {
+#[tokio::test]
+async fn guards_travel_with_tasks_and_threads() {
     let mutex = Arc::new(Mutex::new(std::cell::Cell::new(0)));
     let rwlock = Arc::new(RwLock::new(String::new()));
     let semaphore = Arc::new(Semaphore::new(10));

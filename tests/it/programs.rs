@@ -39,7 +39,8 @@ async fn twice<Fut: Future<Output = u32>>(mut f: impl FnMut() -> Fut) -> u32 {
     f().await + f().await
 }
 
-fn main() {
+#[test]
+fn closures_and_generic_code_take_any_lock() {
     let mutex = Mutex::new(1);
     assert_eq!(*patient(mutex.lock()), 1);
     assert_eq!(impatient(mutex.lock()).map(|guard| *guard), Ok(1));
