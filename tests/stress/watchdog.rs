@@ -1,5 +1,6 @@
 //! Notices that nobody gets on, and says what each waits for.
 
+use std::io::{Write, stderr};
 use std::process::abort;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -49,9 +50,10 @@ impl Watchdog {
     pub(crate) fn start(actors: usize) -> Self {
         let cells: Arc<[Cell]> = (0..actors).map(|_| Cell::default()).collect();
         let over = Arc::new(AtomicBool::new(false));
+        let test = thread::current().name().unwrap_or_default().to_owned();
         let thread = thread::spawn({
             let (cells, over) = (cells.clone(), over.clone());
-            move || watch(&cells, &over)
+            move || watch(&test, &cells, &over)
         });
         Self { cells, over, thread }
     }
@@ -76,7 +78,7 @@ fn progress(cells: &[Cell]) -> u64 {
     cells.iter().map(|cell| cell.done.load(Ordering::Relaxed)).sum()
 }
 
-fn watch(cells: &[Cell], over: &AtomicBool) {
+fn watch(test: &str, cells: &[Cell], over: &AtomicBool) {
     const LOOK: Duration = Duration::from_secs(1);
     let (mut seen, mut still) = (0, Duration::ZERO);
     while !over.load(Ordering::Relaxed) {
@@ -85,17 +87,24 @@ fn watch(cells: &[Cell], over: &AtomicBool) {
         still = if now == seen { still + LOOK } else { Duration::ZERO };
         seen = now;
         if still >= PATIENCE {
-            eprintln!("no progress for {PATIENCE:?}, after {seen} operations:");
-            for (number, cell) in cells.iter().enumerate() {
-                let done = cell.done.load(Ordering::Relaxed);
-                match cell.waits_for.load(Ordering::Relaxed).checked_sub(1).map(decode) {
-                    Some((op, how)) => eprintln!("actor {number} ({done} done) waits: {op:?}, {how:?}"),
-                    None => eprintln!("actor {number} ({done} done) does not wait"),
-                }
-            }
+            // Not by `eprintln!`, which a test's thread keeps to itself until the end.
+            let _ = stderr().write_all(report(test, cells, seen).as_bytes());
             abort();
         }
     }
+}
+
+fn report(test: &str, cells: &[Cell], seen: u64) -> String {
+    let mut lines = format!("{test}: no progress for {PATIENCE:?}, after {seen} operations:\n");
+    for (number, cell) in cells.iter().enumerate() {
+        let done = cell.done.load(Ordering::Relaxed);
+        let waits_for = cell.waits_for.load(Ordering::Relaxed).checked_sub(1).map(decode);
+        lines += &match waits_for {
+            Some((op, how)) => format!("actor {number} ({done} done) waits: {op:?}, {how:?}\n"),
+            None => format!("actor {number} ({done} done) does not wait\n"),
+        };
+    }
+    lines
 }
 
 /// Both in one number, so that they are written in one step.
