@@ -196,7 +196,7 @@ fn those_who_share_a_key_keep_out_who_wants_it_alone() {
 fn who_waits_for_an_empty_table_hears_of_the_last_release() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(None, 16_000, move || {
+    check(None, 21_000, move || {
         let locks = locks();
         let (one, two) = (locks.lock_owned(1).wait(), locks.lock_owned(2).wait());
         let holder = thread::spawn(move || drop(one));

@@ -13,7 +13,7 @@ use crate::support::{Seen, Watched, check, poll_once};
 fn two_tasks_never_hold_the_mutex_together_and_see_each_others_writes() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(None, 40, move || {
+    check(None, 18, move || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let (other, noted) = (mutex.clone(), noted.clone());
         let task = thread::spawn({
@@ -29,7 +29,7 @@ fn two_tasks_never_hold_the_mutex_together_and_see_each_others_writes() {
 
 #[test]
 fn three_waiters_never_hold_the_mutex_together() {
-    check(Some(3), 13_000, || {
+    check(Some(3), 1_300, || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let actors: Vec<_> = (0..2)
             .map(|_| {
@@ -49,7 +49,7 @@ fn three_waiters_never_hold_the_mutex_together() {
 fn a_thread_and_a_task_exclude_each_other() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(None, 250, move || {
+    check(None, 240, move || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let other = mutex.clone();
         let worker = thread::spawn(move || {
@@ -78,7 +78,7 @@ fn try_lock_excludes_and_sees_what_the_last_holder_wrote() {
 
 #[test]
 fn the_last_owned_guard_may_take_the_mutex_with_it() {
-    check(None, 40, || {
+    check(None, 18, || {
         let alive = LoomArc::new(());
         let mutex = Arc::new(Mutex::new((Watched::default(), alive.clone())));
         let other = mutex.clone();
@@ -100,7 +100,7 @@ fn the_last_owned_guard_may_take_the_mutex_with_it() {
 fn readers_share_and_see_what_the_writer_wrote() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(Some(3), 12_000, move || {
+    check(Some(3), 10_000, move || {
         let lock = Arc::new(RwLock::new(Watched::default()));
         let readers: Vec<_> = (0..2)
             .map(|_| {
@@ -126,7 +126,7 @@ fn readers_share_and_see_what_the_writer_wrote() {
 fn a_writer_waits_for_every_reader() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(Some(3), 12_000, move || {
+    check(Some(3), 10_000, move || {
         let lock = Arc::new(RwLock::new(Watched::default()));
         let readers: Vec<_> = (0..2)
             .map(|_| {
@@ -147,7 +147,7 @@ fn a_writer_waits_for_every_reader() {
 fn downgrade_lets_queued_readers_in_and_keeps_the_writer_out() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(Some(3), 16_000, move || {
+    check(Some(3), 5_800, move || {
         let lock = Arc::new(RwLock::new(Watched::default()));
         let writer = lock.try_write().unwrap();
         let (reads, writes) = (lock.clone(), lock.clone());

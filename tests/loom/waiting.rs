@@ -9,7 +9,7 @@ use crate::support::{Seen, Watched, Woken, check, poll_once};
 
 #[test]
 fn a_release_that_races_a_cancel_reaches_the_third_waiter() {
-    check(None, 13_000, || {
+    check(None, 18_000, || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let guard = mutex.try_lock_owned().unwrap();
         let mut cancelled = Box::pin(mutex.lock());
@@ -33,7 +33,7 @@ fn a_release_that_races_a_cancel_reaches_the_third_waiter() {
 fn a_told_head_that_is_dropped_passes_it_on() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(None, 550, move || {
+    check(None, 560, move || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let guard = mutex.try_lock().unwrap();
         let mut head = Box::pin(mutex.lock());
@@ -52,7 +52,7 @@ fn a_told_head_that_is_dropped_passes_it_on() {
 
 #[test]
 fn a_silent_head_keeps_neither_of_two_rivals_out() {
-    check(Some(3), 8_300, || {
+    check(Some(3), 7_100, || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let guard = mutex.try_lock().unwrap();
         let mut silent = Box::pin(mutex.lock());
@@ -117,7 +117,7 @@ fn the_same_task_goes_past_its_own_silent_future_for_ever() {
 fn a_waker_swapped_between_polls_is_the_one_that_is_woken() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(None, 100, move || {
+    check(None, 98, move || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let guard = mutex.try_lock_owned().unwrap();
         let moved = {
@@ -146,7 +146,7 @@ fn a_waker_swapped_between_polls_is_the_one_that_is_woken() {
 
 #[test]
 fn newcomers_refused_at_the_bound_get_on_when_the_head_is_cancelled() {
-    check(None, 9_700, || {
+    check(None, 26_000, || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let guard = mutex.try_lock().unwrap();
         let mut head = Box::pin(mutex.lock());
@@ -173,7 +173,7 @@ fn newcomers_refused_at_the_bound_get_on_when_the_head_is_cancelled() {
 fn a_head_that_comes_in_vain_is_told_again() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(None, 360, move || {
+    check(None, 230, move || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let guard = mutex.try_lock().unwrap();
         let head = {
@@ -193,7 +193,7 @@ fn a_head_that_comes_in_vain_is_told_again() {
 
 #[test]
 fn a_timeout_is_a_cancel_that_loses_nothing() {
-    check(None, 590, || {
+    check(None, 540, || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let guard = mutex.try_lock_owned().unwrap();
         let holder = thread::spawn(move || drop(guard));
