@@ -71,6 +71,7 @@ mod fence;
 mod guard;
 mod keyed;
 mod mutex;
+mod retry;
 mod rwlock;
 mod semaphore;
 mod sync;
@@ -86,6 +87,11 @@ pub use keyed::{
     KeyedPermit, KeyedSemaphore, KeyedStats, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, Times,
 };
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
+pub use retry::{
+    Attempt, Backoff, Budget, ByTrait, Classifier, Classify, Clock, Entrance, Gate, Gated, Jitter,
+    RetryCounts, RetryError, RetryKind, RetryOnConflict, RetryPolicy, RetryStats, Retrying, Session, Shared,
+    Sleep, StopReason, Ungated, Verdict, VirtualClock, sqlstate,
+};
 pub use rwlock::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{OwnedPermit, Permit, Permits, Semaphore};
 pub use wait::{Acquire, Request};

@@ -4,7 +4,7 @@
 //! builder    how a lock or semaphore is made
 //! lock       the public locks; and semaphore
 //! request    the pending acquisition of one key; many: of several; drain: of none at all
-//! guard      a held key; events: what is told of it
+//! guard      a held key; events: what is told of it; gate: how retries use it
 //! views      counters as a whole, and the keys in use
 //! table      take, step, leave, release: the moves on an entry
 //! shard      some entries under one small lock
@@ -39,6 +39,7 @@ mod counters;
 mod drain;
 mod entry;
 mod events;
+mod gate;
 mod guard;
 mod key;
 mod lock;

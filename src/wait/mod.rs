@@ -105,5 +105,6 @@ pub(crate) use self::core::{AsCore, Core};
 pub(crate) use self::line::{Line, Step, Waiting};
 pub(crate) use self::list::{List, Node};
 pub(crate) use self::on_core::OnCore;
+pub(crate) use self::park::blocking;
 pub(crate) use self::policy::{MAX_PERMITS, Word};
 pub(crate) use self::wakes::Wakes;

@@ -1,0 +1,153 @@
+//! [`Budget`]: what keeps retries from adding to an outage.
+//!
+//! Why a budget, if attempts are limited already? Four attempts each are a fourfold load when all
+//! calls fail, and that is when the other side can bear it least. A budget that all callers share lets
+//! single failures be retried, and stops retrying when most calls fail. The rule is that of the retry
+//! quota in the AWS SDKs: a retry is paid for, a retry that succeeds is refunded, and each call that succeeds at
+//! once earns a little.
+
+use std::fmt;
+
+use super::classify::RetryKind;
+use crate::sync::{AtomicUsize, Ordering};
+
+/// Prices by kind: conflicts show that somebody got ahead, so they cost nothing, and a hot key does not
+/// use up what is kept for outages.
+const PRICES: [u32; RetryKind::ALL.len()] = {
+    let mut prices = [0; RetryKind::ALL.len()];
+    prices[RetryKind::Deadlock.index()] = 1;
+    prices[RetryKind::Serialization.index()] = 1;
+    prices[RetryKind::LockTimeout.index()] = 5;
+    prices[RetryKind::Throttled.index()] = 5;
+    prices[RetryKind::Transient.index()] = 5;
+    prices
+};
+
+/// A bucket of tokens that retries are paid from, shared by the policies of one dependency.
+///
+/// Each retry costs its kind's price; without enough tokens it is not made. The price is given back when
+/// the retry succeeds, and when the call is dropped while it waits for the retry to begin. What succeeds at the first
+/// attempt earns [`earnings`](Self::earnings). There are never more tokens than at the start.
+///
+/// | kind | price |
+/// |---|---|
+/// | version conflict, unique violation | 0 |
+/// | deadlock, serialization failure | 1 |
+/// | lock timeout, throttled, transient | 5 |
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{Budget, RetryKind, RetryPolicy, StopReason, Verdict};
+///
+/// static DATABASE: Budget = Budget::new(10); // two transient retries
+/// let policy = RetryPolicy::new().base_delay(std::time::Duration::ZERO).budget(&DATABASE);
+/// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+/// let error = policy.run_blocking(|_| Err::<(), _>(())).unwrap_err();
+/// assert_eq!((error.reason, error.attempts), (StopReason::BudgetExhausted, 3));
+/// assert_eq!(DATABASE.tokens(), 0);
+/// ```
+pub struct Budget {
+    tokens: AtomicUsize,
+    capacity: u32,
+    earnings: u32,
+    prices: [u32; RetryKind::ALL.len()],
+}
+
+impl Budget {
+    /// A full bucket of so many tokens.
+    #[cfg(not(latchwork_loom))]
+    #[must_use]
+    pub const fn new(capacity: u32) -> Self {
+        Self { tokens: AtomicUsize::new(capacity as usize), capacity, earnings: 1, prices: PRICES }
+    }
+
+    /// A full bucket of so many tokens; in models it can't be made in a `const`.
+    #[cfg(latchwork_loom)]
+    #[must_use]
+    pub fn new(capacity: u32) -> Self {
+        Self { tokens: AtomicUsize::new(capacity as usize), capacity, earnings: 1, prices: PRICES }
+    }
+
+    /// What a retry of this kind costs, instead of what the table says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Budget, RetryKind};
+    ///
+    /// static SLOW: Budget = Budget::new(100).price(RetryKind::Transient, 50);
+    /// assert_eq!(SLOW.price_of(RetryKind::Transient), 50);
+    /// ```
+    #[must_use]
+    pub const fn price(mut self, kind: RetryKind, tokens: u32) -> Self {
+        self.prices[kind.index()] = tokens;
+        self
+    }
+
+    /// How many tokens a call earns that succeeds at the first attempt. 1 by default: with it, one call in
+    /// six may be a transient retry for ever.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let strict = latchwork::Budget::new(100).earnings(0);
+    /// assert_eq!(strict.tokens(), 100);
+    /// ```
+    #[must_use]
+    pub const fn earnings(mut self, tokens: u32) -> Self {
+        self.earnings = tokens;
+        self
+    }
+
+    /// What a retry of this kind costs.
+    #[must_use]
+    pub const fn price_of(&self, kind: RetryKind) -> u32 {
+        self.prices[kind.index()]
+    }
+
+    /// How many tokens are left.
+    #[must_use]
+    pub fn tokens(&self) -> u32 {
+        self.tokens.load(Ordering::Relaxed) as u32
+    }
+
+    /// How many tokens there can be.
+    #[must_use]
+    pub const fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Takes the price of a retry, or says that there is not enough.
+    pub(super) fn pay(&self, kind: RetryKind) -> Option<u32> {
+        let price = self.price_of(kind);
+        let take = |tokens: usize| tokens.checked_sub(price as usize);
+        // Tokens guard no other memory, so no ordering is needed beyond their own.
+        let paid = price == 0 || self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        paid.then_some(price)
+    }
+
+    /// Gives tokens back, or adds some.
+    pub(super) fn put(&self, tokens: u32) {
+        let full = self.capacity as usize;
+        let add = |there: usize| (there < full).then(|| there.saturating_add(tokens as usize).min(full));
+        if tokens > 0 {
+            // A full bucket stays as it is, and is not written to.
+            let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        }
+    }
+
+    pub(super) fn earn(&self) {
+        self.put(self.earnings);
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget")
+            .field("tokens", &self.tokens())
+            .field("capacity", &self.capacity)
+            .field("earnings", &self.earnings)
+            .finish_non_exhaustive()
+    }
+}

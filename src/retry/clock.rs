@@ -1,0 +1,206 @@
+//! [`Clock`]: what time it is for a retry, and how it waits; [`VirtualClock`] for tests.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::wait;
+
+/// A wait in a task, as a [`Clock`] makes it.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Tells the time and waits, for a policy that is to do so in another way than tokio and threads do.
+///
+/// # Examples
+///
+/// Retries on any runtime, given its way to sleep:
+///
+/// ```
+/// use std::time::Duration;
+/// use latchwork::{Clock, RetryPolicy, Sleep};
+///
+/// struct Smol;
+/// # async fn timer(_: Duration) {}
+///
+/// impl Clock for Smol {
+///     fn sleep(&self, wait: Duration) -> Sleep {
+///         Box::pin(timer(wait))
+///     }
+/// }
+///
+/// let policy = RetryPolicy::new().clock(Smol);
+/// # let done = futures::executor::block_on(policy.run(async |_| Ok::<_, latchwork::Busy>(7)));
+/// # assert_eq!(done.ok(), Some(7));
+/// ```
+pub trait Clock: Send + Sync {
+    /// A wait in a task.
+    fn sleep(&self, wait: Duration) -> Sleep;
+
+    /// A wait on a thread. By default the thread sleeps; on a worker of tokio's multi-thread runtime
+    /// (feature `tokio`) the other tasks move on.
+    fn sleep_blocking(&self, wait: Duration) {
+        wait::blocking(|| std::thread::sleep(wait));
+    }
+
+    /// The time. `std`'s clock by default.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn sleep(&self, wait: Duration) -> Sleep {
+        (**self).sleep(wait)
+    }
+
+    fn sleep_blocking(&self, wait: Duration) {
+        (**self).sleep_blocking(wait);
+    }
+
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+}
+
+/// Tokio's timer, and threads that sleep. With tokio's time paused it is that time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SystemClock;
+
+#[cfg(all(feature = "tokio", not(latchwork_loom)))]
+impl Clock for SystemClock {
+    fn sleep(&self, wait: Duration) -> Sleep {
+        Box::pin(tokio::time::sleep(wait))
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+}
+
+#[cfg(not(all(feature = "tokio", not(latchwork_loom))))]
+impl Clock for SystemClock {
+    fn sleep(&self, _: Duration) -> Sleep {
+        panic!("a policy has to be given a clock to wait in a task without the feature `tokio`")
+    }
+}
+
+/// A clock for tests: a wait passes the moment it is waited for, and takes exactly as long as it says.
+///
+/// Clones are the same clock. A wait in a task is pending once, so that it can be dropped; the time
+/// goes on at the second poll. Waits of several tasks add up: for a crowd, pause tokio's time instead.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+///
+/// let clock = VirtualClock::new();
+/// let policy = RetryPolicy::new().jitter(Jitter::None).clock(clock.clone());
+/// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+/// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+/// let waits: Vec<_> = clock.waits().iter().map(|wait| wait.as_millis()).collect();
+/// assert_eq!((waits, clock.elapsed().as_millis()), (vec![100, 200, 400], 700));
+/// ```
+#[derive(Clone)]
+pub struct VirtualClock {
+    start: Instant,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    elapsed: Duration,
+    waits: Vec<Duration>,
+}
+
+impl VirtualClock {
+    /// A clock that stands still.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { start: Instant::now(), state: Arc::default() }
+    }
+
+    /// Lets so much time pass, as an attempt would that takes so long.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let clock = latchwork::VirtualClock::new();
+    /// clock.advance(std::time::Duration::from_secs(7));
+    /// assert_eq!(clock.elapsed().as_secs(), 7);
+    /// ```
+    pub fn advance(&self, by: Duration) {
+        let mut state = self.state.lock();
+        state.elapsed = state.elapsed.saturating_add(by);
+    }
+
+    /// How much time has passed.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.state.lock().elapsed
+    }
+
+    /// The waits that have passed, in their order.
+    #[must_use]
+    pub fn waits(&self) -> Vec<Duration> {
+        self.state.lock().waits.clone()
+    }
+
+    fn pass(&self, wait: Duration) {
+        let mut state = self.state.lock();
+        state.elapsed = state.elapsed.saturating_add(wait);
+        state.waits.push(wait);
+    }
+}
+
+impl Default for VirtualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for VirtualClock {
+    fn sleep(&self, wait: Duration) -> Sleep {
+        Box::pin(VirtualSleep { clock: self.clone(), wait, is_polled: false })
+    }
+
+    fn sleep_blocking(&self, wait: Duration) {
+        self.pass(wait);
+    }
+
+    /// Beyond the range of `Instant` the time stands still.
+    fn now(&self) -> Instant {
+        self.start.checked_add(self.elapsed()).unwrap_or(self.start)
+    }
+}
+
+impl fmt::Debug for VirtualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualClock").field("elapsed", &self.elapsed()).finish_non_exhaustive()
+    }
+}
+
+struct VirtualSleep {
+    clock: VirtualClock,
+    wait: Duration,
+    is_polled: bool,
+}
+
+impl Future for VirtualSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.is_polled, true) {
+            self.clock.pass(self.wait);
+            Poll::Ready(())
+        } else {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+}

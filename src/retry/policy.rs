@@ -1,0 +1,394 @@
+//! [`RetryPolicy`]: how often, how long, and for which errors attempts are made again.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::ControlFlow::Break;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use parking_lot::Mutex;
+
+use super::backoff::{Backoff, Jitter};
+use super::budget::Budget;
+use super::classify::{ByTrait, Classifier, RetryKind, Verdict};
+use super::clock::{Clock, SystemClock};
+use super::error::RetryError;
+use super::observe::{Observer, Retrying};
+use super::session::{Attempt, Session};
+use super::shared::Shared;
+use super::stats::RetryStats;
+
+/// How often, how long, and for which errors attempts are made again.
+///
+/// By default there are four attempts, the first call included, with waits of 100, 200 and 400 ms that
+/// are [fully spread](Jitter::Full), for every [`RetryKind`] but unique violations. What an error means is said by
+/// its [`Classify`](crate::Classify), or by a function given to [`classify_with`](Self::classify_with).
+///
+/// A policy holds no state of a call: keep one, and share it. A success at the first attempt reads no
+/// clock (with a [`deadline`](Self::deadline), once), draws no random number and allocates nothing.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{RetryKind, RetryPolicy, Verdict, VirtualClock};
+///
+/// let policy = RetryPolicy::new().clock(VirtualClock::new());
+/// let policy = policy.classify_with(|_: &&str| Verdict::Retry(RetryKind::Transient));
+/// let done = policy.run_blocking(|attempt| if attempt.number() < 3 { Err("down") } else { Ok("saved") });
+/// assert_eq!(done, Ok("saved"));
+/// ```
+#[derive(Clone)]
+pub struct RetryPolicy<C = ByTrait> {
+    backoff: Backoff,
+    pub(super) max_attempts: u32,
+    pub(super) deadline: Option<Duration>,
+    /// By `RetryKind::index`.
+    retried: [bool; RetryKind::ALL.len()],
+    pub(super) name: &'static str,
+    pub(super) budget: Option<Shared<Budget>>,
+    pub(super) stats: Option<Shared<RetryStats>>,
+    observer: Option<Arc<Observer>>,
+    clock: Option<Arc<dyn Clock>>,
+    /// Where the generators of its calls come from, if they are to be had again.
+    seeded: Option<Arc<Mutex<Rng>>>,
+    pub(super) classifier: C,
+}
+
+impl RetryPolicy {
+    /// The default policy.
+    #[must_use]
+    pub const fn new() -> Self {
+        let mut retried = [true; RetryKind::ALL.len()];
+        retried[RetryKind::UniqueViolation.index()] = false;
+        Self {
+            backoff: Backoff::new(),
+            max_attempts: 4,
+            deadline: None,
+            retried,
+            name: "retry",
+            budget: None,
+            stats: None,
+            observer: None,
+            clock: None,
+            seeded: None,
+            classifier: ByTrait,
+        }
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C> RetryPolicy<C> {
+    /// How many attempts are made at most; the first call is one of them. 4 by default.
+    ///
+    /// # Panics
+    ///
+    /// With 0: the first call always runs.
+    #[must_use]
+    pub const fn max_attempts(mut self, attempts: u32) -> Self {
+        assert!(attempts > 0, "max_attempts must be at least 1: the first call is an attempt");
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// The wait before the first retry, before it is spread. 100 ms by default.
+    #[must_use]
+    pub fn base_delay(self, delay: Duration) -> Self {
+        self.with_backoff(|backoff| backoff.base_delay(delay))
+    }
+
+    /// The longest wait, unless an error asks for a longer one. 5 s by default.
+    #[must_use]
+    pub fn max_delay(self, delay: Duration) -> Self {
+        self.with_backoff(|backoff| backoff.max_delay(delay))
+    }
+
+    /// How many times the wait before each wait is. 2 by default.
+    ///
+    /// # Panics
+    ///
+    /// With 0.
+    #[must_use]
+    pub fn multiplier(self, multiplier: u32) -> Self {
+        self.with_backoff(|backoff| backoff.multiplier(multiplier))
+    }
+
+    /// How waits are spread. [`Jitter::Full`] by default.
+    #[must_use]
+    pub fn jitter(self, jitter: Jitter) -> Self {
+        self.with_backoff(|backoff| backoff.jitter(jitter))
+    }
+
+    /// The time from the first call on after which no wait may end: one that would is not begun. An attempt
+    /// that is under way is not cut short, and its success counts. None by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use latchwork::{Jitter, RetryKind, RetryPolicy, StopReason, Verdict, VirtualClock};
+    ///
+    /// let ms = Duration::from_millis;
+    /// let policy = RetryPolicy::new().jitter(Jitter::None).deadline(ms(250)).clock(VirtualClock::new());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+    /// let error = policy.run_blocking(|_| Err::<(), _>(())).unwrap_err(); // waits 100 ms, then 200 are due
+    /// assert_eq!(error.reason, StopReason::DeadlineExceeded { wait: ms(200), left: ms(150) });
+    /// ```
+    #[must_use]
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Whether errors of this kind are retried. All are by default, but unique violations.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryKind, RetryPolicy, Verdict, VirtualClock};
+    ///
+    /// let policy = RetryPolicy::new().retry_kind(RetryKind::UniqueViolation, true).clock(VirtualClock::new());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::UniqueViolation));
+    /// let slug = policy.run_blocking(|attempt| if attempt.is_first() { Err(()) } else { Ok("ada-2") });
+    /// assert_eq!(slug, Ok("ada-2"));
+    /// ```
+    #[must_use]
+    pub const fn retry_kind(mut self, kind: RetryKind, retried: bool) -> Self {
+        self.retried[kind.index()] = retried;
+        self
+    }
+
+    /// The bucket that retries are paid from: see [`Budget`]. None by default.
+    #[must_use]
+    pub fn budget(mut self, budget: impl Into<Shared<Budget>>) -> Self {
+        self.budget = Some(budget.into());
+        self
+    }
+
+    /// The counters to keep: see [`RetryStats`]. None by default.
+    #[must_use]
+    pub fn stats(mut self, stats: impl Into<Shared<RetryStats>>) -> Self {
+        self.stats = Some(stats.into());
+        self
+    }
+
+    /// What its errors and events call it. "retry" by default.
+    #[must_use]
+    pub const fn name(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// What is called before each wait, and not after the last failure: see [`Retrying`].
+    #[must_use]
+    pub fn on_retry(mut self, observer: impl Fn(&Retrying) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// The clock to wait by: see [`Clock`]. By default tokio's in tasks (feature `tokio`), and `std`'s on
+    /// threads.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Spreads the waits by generators that come of `seed`: the same calls one after the other wait
+    /// as long again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryKind, RetryPolicy, Verdict, VirtualClock};
+    ///
+    /// let waits = || {
+    ///     let clock = VirtualClock::new();
+    ///     let policy = RetryPolicy::new().seed(7).clock(clock.clone());
+    ///     let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+    ///     assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    ///     clock.waits()
+    /// };
+    /// assert_eq!(waits(), waits());
+    /// ```
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seeded = Some(Arc::new(Mutex::new(Rng::with_seed(seed))));
+        self
+    }
+
+    /// Says by a function what errors mean, instead of by their [`Classify`](crate::Classify): for those of
+    /// other crates.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{self, ErrorKind};
+    /// use latchwork::{RetryKind, RetryPolicy, Verdict};
+    ///
+    /// let policy = RetryPolicy::new().classify_with(|error: &io::Error| match error.kind() {
+    ///     ErrorKind::ConnectionRefused => Verdict::Retry(RetryKind::Transient),
+    ///     _ => Verdict::Stop,
+    /// });
+    /// let missing = policy.run_blocking(|_| Err::<(), _>(io::Error::from(ErrorKind::NotFound))).unwrap_err();
+    /// assert_eq!(missing.attempts, 1);
+    /// ```
+    #[must_use]
+    pub fn classify_with<E, F: Fn(&E) -> Verdict>(self, classify: F) -> RetryPolicy<F> {
+        RetryPolicy {
+            backoff: self.backoff,
+            max_attempts: self.max_attempts,
+            deadline: self.deadline,
+            retried: self.retried,
+            name: self.name,
+            budget: self.budget,
+            stats: self.stats,
+            observer: self.observer,
+            clock: self.clock,
+            seeded: self.seeded,
+            classifier: classify,
+        }
+    }
+
+    /// Calls `attempt` in a task until it succeeds or the policy gives up. The closure makes a new future for
+    /// each attempt, and is told which one it is.
+    ///
+    /// # Errors
+    ///
+    /// [`RetryError`], with the last attempt's error and why there was no further one.
+    ///
+    /// # Panics
+    ///
+    /// When it has to wait and can't: without a [`clock`](Self::clock), outside a tokio runtime with its time
+    /// driver enabled. Debug builds panic there even if nothing is to be waited for, and so do all without the
+    /// feature `tokio`.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any point: no further call is made, and the tokens of a retry that had not begun
+    /// go back to the budget. What the attempt under way has done is the attempt's affair.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryKind, RetryPolicy, Verdict};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// async fn save(card: &str, attempt: u32) -> Result<usize, &'static str> {
+    ///     if attempt < 3 { Err("the database restarts") } else { Ok(card.len()) }
+    /// }
+    ///
+    /// let card = String::from("ada");
+    /// let policy = RetryPolicy::new().classify_with(|_: &&str| Verdict::Retry(RetryKind::Transient));
+    /// assert_eq!(policy.run(|attempt| save(&card, attempt.number())).await, Ok(3));
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub async fn run<T, E, F, Fut>(&self, mut attempt: F) -> Result<T, RetryError<E>>
+    where
+        F: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        C: Classifier<E>,
+    {
+        self.report_misuse();
+        let mut session = self.session();
+        loop {
+            let result = attempt(session.attempt()).await;
+            if let Break(out) = session.settle(result).await {
+                return out;
+            }
+        }
+    }
+
+    /// Calls `attempt` on this thread until it succeeds or the policy gives up. On a worker of tokio's
+    /// multi-thread runtime the other tasks move on while it waits.
+    ///
+    /// # Errors
+    ///
+    /// [`RetryError`], with the last attempt's error and why there was no further one.
+    ///
+    /// # Panics
+    ///
+    /// When it has to wait inside a task of a current-thread runtime or a `LocalSet`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let locks = latchwork::KeyedLock::<u32>::new();
+    /// let policy = latchwork::RetryPolicy::new();
+    /// let guard = policy.run_blocking(|_| locks.try_lock(7))?;
+    /// assert_eq!(guard.key(), &7);
+    /// # Ok::<(), latchwork::RetryError<latchwork::Busy>>(())
+    /// ```
+    pub fn run_blocking<T, E, F>(&self, mut attempt: F) -> Result<T, RetryError<E>>
+    where
+        F: FnMut(Attempt) -> Result<T, E>,
+        C: Classifier<E>,
+    {
+        let mut session = self.session();
+        loop {
+            let result = attempt(session.attempt());
+            if let Break(out) = session.settle_blocking(result) {
+                return out;
+            }
+        }
+    }
+
+    /// Begins a call whose attempts the caller makes: see [`Session`].
+    #[inline]
+    pub fn session(&self) -> Session<'_, C> {
+        Session::new(self)
+    }
+
+    pub(super) fn retries(&self, kind: RetryKind) -> bool {
+        self.retried[kind.index()]
+    }
+
+    pub(super) fn observer(&self) -> Option<&Observer> {
+        self.observer.as_deref()
+    }
+
+    pub(super) fn clock_in_use(&self) -> &dyn Clock {
+        self.clock.as_deref().unwrap_or(&SystemClock)
+    }
+
+    /// The waits of one call.
+    pub(super) fn waits(&self) -> Backoff {
+        let mut backoff = self.backoff.clone();
+        if let Some(seeded) = &self.seeded {
+            backoff.set_rng(|| seeded.lock().fork());
+        }
+        backoff
+    }
+
+    /// Fails at once, and not at the first retry, if there is no way to wait in a task; with the feature
+    /// `tokio` in debug builds only.
+    #[inline]
+    pub(super) fn report_misuse(&self) {
+        if cfg!(any(debug_assertions, not(feature = "tokio"))) && self.clock.is_none() {
+            drop(SystemClock.sleep(Duration::ZERO));
+        }
+    }
+
+    fn with_backoff(mut self, change: impl FnOnce(Backoff) -> Backoff) -> Self {
+        self.backoff = change(self.backoff);
+        self
+    }
+}
+
+impl<C> fmt::Debug for RetryPolicy<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryPolicy")
+            .field("name", &self.name)
+            .field("max_attempts", &self.max_attempts)
+            .field("backoff", &self.backoff)
+            .field("deadline", &self.deadline)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
