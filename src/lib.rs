@@ -64,8 +64,10 @@
 //! # Features
 //!
 //! - `tokio` (default): [`Acquire::timeout`], and [`Acquire::wait`] that stalls no event loop.
+//! - `serde`: [`Stamp`] and [`Fence`] in messages.
 //! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn).
 
+mod digits;
 mod error;
 mod fence;
 mod guard;
@@ -73,13 +75,18 @@ mod keyed;
 mod mutex;
 mod rwlock;
 mod semaphore;
+#[cfg(feature = "serde")]
+mod serde;
+mod shards;
+mod stamp;
 mod sync;
 mod wait;
 
 pub mod docs;
 
+pub use digits::BadNumber;
 pub use error::{Busy, TimedOut};
-pub use fence::{Fence, FenceGate, StaleFence};
+pub use fence::{Fence, FenceGate, ParseFenceError, StaleFence};
 pub use guard::{ExclusiveGuard, SharedGuard};
 pub use keyed::{
     IntoKey, KeyView, KeyedBuilder, KeyedGuard, KeyedHold, KeyedLock, KeyedManyGuard, KeyedManyHold,
@@ -88,4 +95,5 @@ pub use keyed::{
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use rwlock::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{OwnedPermit, Permit, Permits, Semaphore};
+pub use stamp::{BadEtag, ParseStampError, Stamp, StampOutOfRange, StampSource, StampsExhausted};
 pub use wait::{Acquire, Request};
