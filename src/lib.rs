@@ -23,6 +23,8 @@
 //! | one value that is read often and changed rarely | [`RwLock`] |
 //! | at most n at a time of something | [`Semaphore`] |
 //! | to refuse the late write of a paused holder | [`Fence`], [`FenceGate`] |
+//! | an edit from a stale page refused, not lost | [`Versioned`], [`VersionedMap`] |
+//! | to be told when a value changes | [`Versioned::changed`], [`VersionedMap::changed`] |
 //!
 //! # One way to wait
 //!
@@ -80,6 +82,7 @@ mod serde;
 mod shards;
 mod stamp;
 mod sync;
+mod versioned;
 mod wait;
 
 pub mod docs;
@@ -96,4 +99,8 @@ pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use rwlock::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{OwnedPermit, Permit, Permits, Semaphore};
 pub use stamp::{BadEtag, ParseStampError, Stamp, StampOutOfRange, StampSource, StampsExhausted};
+pub use versioned::{
+    Change, Changes, Conflict, Expect, Snapshot, Upserted, Versioned, VersionedMap, VersionedMapBuilder,
+    WriteError,
+};
 pub use wait::{Acquire, Request};
