@@ -25,6 +25,7 @@
 //! | to refuse the late write of a paused holder | [`Fence`], [`FenceGate`] |
 //! | an edit from a stale page refused, not lost | [`Versioned`], [`VersionedMap`] |
 //! | to be told when a value changes | [`Versioned::changed`], [`VersionedMap::changed`] |
+//! | a name that nobody else has | [`Claims`] |
 //!
 //! # One way to wait
 //!
@@ -69,6 +70,7 @@
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
 //! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn).
 
+mod claim;
 mod digits;
 mod error;
 mod fence;
@@ -87,6 +89,10 @@ mod wait;
 
 pub mod docs;
 
+pub use claim::{
+    Claim, ClaimExhausted, ClaimHold, Claims, OwnedClaim, Taken, UniqueClaim, numbered_suffixes,
+    random_suffixes,
+};
 pub use digits::BadNumber;
 pub use error::{Busy, TimedOut};
 pub use fence::{Fence, FenceGate, ParseFenceError, StaleFence};
