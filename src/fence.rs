@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::num::NonZeroU64;
+use std::str::FromStr;
 
 use parking_lot::Mutex;
+
+use crate::digits::{self, BadNumber};
 
 /// The token of one lock grant: of two grants of the same key, the later one has the greater fence.
 ///
@@ -62,6 +65,35 @@ impl Fence {
 impl fmt::Display for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A text is not a [`Fence`].
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{BadNumber, Fence};
+///
+/// let error = "007".parse::<Fence>().unwrap_err();
+/// assert_eq!(error.why, BadNumber::LeadingZero);
+/// assert_eq!(error.to_string(), "not a fence: it has a leading zero");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not a fence: {why}")]
+#[non_exhaustive]
+pub struct ParseFenceError {
+    /// What is wrong with it.
+    pub why: BadNumber,
+}
+
+/// Reads what [`Display`](fmt::Display) writes, and nothing else.
+impl FromStr for Fence {
+    type Err = ParseFenceError;
+
+    fn from_str(text: &str) -> Result<Self, ParseFenceError> {
+        let number = digits::parse(text, u64::MAX).map_err(|why| ParseFenceError { why })?;
+        Ok(Self::new(number).expect("the parser refuses zero"))
     }
 }
 

@@ -23,6 +23,9 @@
 //! | one value that is read often and changed rarely | [`RwLock`] |
 //! | at most n at a time of something | [`Semaphore`] |
 //! | to refuse the late write of a paused holder | [`Fence`], [`FenceGate`] |
+//! | an edit from a stale page refused, not lost | [`Versioned`], [`VersionedMap`] |
+//! | to be told when a value changes | [`Versioned::changed`], [`VersionedMap::changed`] |
+//! | a name that nobody else has | [`Claims`] |
 //!
 //! # One way to wait
 //!
@@ -64,8 +67,11 @@
 //! # Features
 //!
 //! - `tokio` (default): [`Acquire::timeout`], and [`Acquire::wait`] that stalls no event loop.
+//! - `serde`: [`Stamp`] and [`Fence`] in messages.
 //! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn).
 
+mod claim;
+mod digits;
 mod error;
 mod fence;
 mod guard;
@@ -74,13 +80,23 @@ mod mutex;
 mod retry;
 mod rwlock;
 mod semaphore;
+#[cfg(feature = "serde")]
+mod serde;
+mod shards;
+mod stamp;
 mod sync;
+mod versioned;
 mod wait;
 
 pub mod docs;
 
+pub use claim::{
+    Claim, ClaimExhausted, ClaimHold, Claims, OwnedClaim, Taken, UniqueClaim, numbered_suffixes,
+    random_suffixes,
+};
+pub use digits::BadNumber;
 pub use error::{Busy, TimedOut};
-pub use fence::{Fence, FenceGate, StaleFence};
+pub use fence::{Fence, FenceGate, ParseFenceError, StaleFence};
 pub use guard::{ExclusiveGuard, SharedGuard};
 pub use keyed::{
     IntoKey, KeyView, KeyedBuilder, KeyedGuard, KeyedHold, KeyedLock, KeyedManyGuard, KeyedManyHold,
@@ -94,4 +110,9 @@ pub use retry::{
 };
 pub use rwlock::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{OwnedPermit, Permit, Permits, Semaphore};
+pub use stamp::{BadEtag, ParseStampError, Stamp, StampOutOfRange, StampSource, StampsExhausted};
+pub use versioned::{
+    Change, Changes, Conflict, Expect, Snapshot, Upserted, Versioned, VersionedMap, VersionedMapBuilder,
+    WriteError,
+};
 pub use wait::{Acquire, Request};

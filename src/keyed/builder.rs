@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::lock::KeyedLock;
 use super::options::Options;
 use super::semaphore::KeyedSemaphore;
 use super::table::Table;
+use crate::shards;
 use crate::wait::MAX_PERMITS;
 
 /// Builds a [`KeyedLock`] or a [`KeyedSemaphore`] with other than the default settings.
@@ -62,15 +62,10 @@ impl<K: Eq + Hash> KeyedSemaphore<K> {
 
 impl<K> KeyedBuilder<K> {
     fn new() -> Self {
-        let shards = match available_parallelism() {
-            _ if cfg!(latchwork_loom) => 1,
-            Ok(threads) => (threads.get() * 16).next_power_of_two().max(64),
-            Err(_) => 64,
-        };
         Self {
             hasher: RandomState::new(),
             options: Options {
-                shards,
+                shards: shards::default_count(),
                 fence_start: 0,
                 track_times: false,
                 track_callers: false,
@@ -90,8 +85,7 @@ impl<K, S> KeyedBuilder<K, S> {
     /// With zero, or more than 65 536.
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
-        assert!((1..=1 << 16).contains(&shards), "shards must be between 1 and 65536");
-        self.options.shards = shards.next_power_of_two();
+        self.options.shards = shards::count(shards);
         self
     }
 

@@ -1,0 +1,81 @@
+//! A stamp as the entity tag of HTTP.
+
+use thiserror::Error;
+
+use super::{ParseStampError, Stamp};
+
+/// An entity tag is not that of a [`Stamp`].
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{BadEtag, Stamp};
+///
+/// assert_eq!(Stamp::from_etag(r#"W/"7""#), Err(BadEtag::Weak));
+/// assert_eq!(BadEtag::Weak.to_string(), "a weak entity tag names no single version");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum BadEtag {
+    /// It is weak, `W/"7"`: others may have the same.
+    #[error("a weak entity tag names no single version")]
+    Weak,
+    /// It is `*`, which stands for every version.
+    #[error("* names no single version")]
+    Any,
+    /// There are several, `"7", "8"`.
+    #[error("more than one entity tag")]
+    Many,
+    /// The double quotes are missing.
+    #[error("an entity tag stands in double quotes")]
+    Unquoted,
+    /// What is in the quotes is no stamp.
+    #[error("the entity tag is not that of a stamp")]
+    NotAStamp(#[source] ParseStampError),
+}
+
+impl Stamp {
+    /// The stamp as a strong entity tag, for the header `ETag` (RFC 9110, section 8.8.3).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::Stamp::MIN.etag(), r#""1""#);
+    /// ```
+    #[must_use]
+    pub fn etag(self) -> String {
+        format!("\"{self}\"")
+    }
+
+    /// Reads what [`etag`](Self::etag) writes: one strong entity tag, as in `If-Match`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadEtag`] for everything else, also for space around it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{BadEtag, Stamp};
+    ///
+    /// assert_eq!(Stamp::from_etag(r#""7""#)?.get(), 7);
+    /// assert_eq!(Stamp::from_etag("7"), Err(BadEtag::Unquoted));
+    /// # Ok::<(), BadEtag>(())
+    /// ```
+    pub fn from_etag(tag: &str) -> Result<Self, BadEtag> {
+        if tag == "*" {
+            return Err(BadEtag::Any);
+        }
+        let (is_weak, quoted) = match tag.strip_prefix("W/") {
+            Some(quoted) => (true, quoted),
+            None => (false, tag),
+        };
+        let opaque = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        match opaque {
+            None => Err(BadEtag::Unquoted),
+            Some(opaque) if opaque.contains('"') => Err(BadEtag::Many),
+            Some(_) if is_weak => Err(BadEtag::Weak),
+            Some(opaque) => opaque.parse().map_err(BadEtag::NotAStamp),
+        }
+    }
+}

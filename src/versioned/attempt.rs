@@ -1,0 +1,82 @@
+//! Compute, compare, swap, and again if it was in vain: the loop behind every write by closure.
+
+use std::sync::Arc;
+
+use super::conflict::{Conflict, WriteError};
+use super::expect::Expect;
+use super::snapshot::Snapshot;
+use crate::stamp::{Stamp, StampsExhausted};
+
+/// What a fallible closure made of a value.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{Change, Versioned};
+///
+/// let online = Versioned::new(true);
+/// let same = online.try_modify(|_| Ok::<_, std::convert::Infallible>(Change::Keep))?;
+/// assert_eq!(same.stamp().get(), 1);
+/// # Ok::<(), latchwork::WriteError<bool>>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change<T> {
+    /// Nothing is to be written: the stamp stays as it is.
+    Keep,
+    /// This is the new value.
+    Set(T),
+}
+
+/// Why a swap was not done.
+pub(super) enum Missed<T> {
+    /// The value is no longer the one that the new one was computed from.
+    Moved {
+        /// What there is now.
+        current: Option<Snapshot<T>>,
+        /// The value that was to be stored.
+        value: Arc<T>,
+    },
+    Exhausted(StampsExhausted),
+}
+
+/// Replaces what `seen` shows by what `compute` makes of it, as long as that is what `expect` admits.
+///
+/// `swap` stores a value in the place of the one with the given stamp. Everything runs outside the locks that
+/// it takes.
+pub(super) fn write<T, E>(
+    expect: Expect,
+    mut seen: Option<Snapshot<T>>,
+    mut compute: impl FnMut(&T) -> Result<Change<T>, E>,
+    mut swap: impl FnMut(Stamp, Arc<T>) -> Result<Snapshot<T>, Missed<T>>,
+) -> Result<Snapshot<T>, WriteError<T, E>> {
+    let mut rejected = None;
+    loop {
+        let found = seen.as_ref().map(Snapshot::stamp);
+        let current = match seen {
+            Some(current) if expect.admits(found) => current,
+            seen => {
+                // There is nothing to compute from: so a value is expected, whatever else is.
+                let expected = if expect.admits(found) { Expect::Present } else { expect };
+                return Err(Conflict::new(expected, seen, rejected).into());
+            }
+        };
+        let next = match compute(&current) {
+            Ok(Change::Set(next)) => next,
+            Ok(Change::Keep) => return Ok(current),
+            Err(error) => return Err(WriteError::Refused(error)),
+        };
+        match swap(current.stamp(), Arc::new(next)) {
+            Ok(stored) => return Ok(stored),
+            Err(Missed::Exhausted(exhausted)) => return Err(exhausted.into()),
+            Err(Missed::Moved { current, value }) => {
+                seen = current;
+                rejected = Arc::into_inner(value);
+            }
+        }
+    }
+}
+
+/// A closure that can't fail, as one that could.
+pub(super) fn always<T, E>(mut compute: impl FnMut(&T) -> T) -> impl FnMut(&T) -> Result<Change<T>, E> {
+    move |value| Ok(Change::Set(compute(value)))
+}

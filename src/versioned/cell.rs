@@ -1,0 +1,337 @@
+//! [`Versioned`]: one value and its version.
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+
+use super::attempt::{self, Change, Missed, always};
+use super::conflict::{Conflict, WriteError};
+use super::expect::Expect;
+use super::snapshot::Snapshot;
+use super::watch::{self, Changed, Look, Version, Watch};
+use crate::stamp::{Stamp, StampsExhausted};
+use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::wait::{Acquire, Request, Wakes};
+
+/// A value that is replaced as a whole, with a stamp that every write changes.
+///
+/// Readers take a [`snapshot`](Self::snapshot) and never wait for a writer's closure. Writers say which
+/// version they started from, and a write that was made from a stale one is refused: no update is lost.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::Versioned;
+///
+/// let card = Versioned::new("Ada".to_owned());
+/// let (first_tab, second_tab) = (card.stamp(), card.stamp());
+/// card.update(first_tab, |name| format!("{name} Lovelace"))?;
+/// let error = card.update(second_tab, |name| format!("Countess {name}")).unwrap_err();
+/// let conflict = error.conflict().expect("the first tab was faster");
+/// assert_eq!(conflict.current.as_deref().map(String::as_str), Some("Ada Lovelace"));
+/// # Ok::<(), latchwork::WriteError<String>>(())
+/// ```
+pub struct Versioned<T> {
+    /// The stamp of `state.current`, for those who want no more. Stored while the lock is held.
+    stamp: AtomicU64,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    current: Snapshot<T>,
+    /// Of those who wait for the end of the current version.
+    watch: Option<Arc<Watch>>,
+}
+
+impl<T> Versioned<T> {
+    /// A value with the first stamp, 1.
+    #[must_use]
+    pub fn new(value: T) -> Self {
+        Self::starting_at(value, Stamp::MIN)
+    }
+
+    /// A value with the stamp that it had in an earlier life, or in the database that it comes from.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Stamp, StampSource, Versioned};
+    ///
+    /// let fresh = StampSource::from_clock().next()?;
+    /// assert!(Versioned::starting_at("Ada", fresh).stamp() > Stamp::MIN);
+    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// ```
+    #[must_use]
+    pub fn starting_at(value: T, stamp: Stamp) -> Self {
+        let current = Snapshot::new(Arc::new(value), stamp);
+        Self { stamp: AtomicU64::new(stamp.get()), state: Mutex::new(State { current, watch: None }) }
+    }
+
+    /// The value and its stamp.
+    #[inline]
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<T> {
+        self.state.lock().current.clone()
+    }
+
+    /// The stamp: one atomic load. Who sees it sees everything that its writer did before the write.
+    #[inline]
+    #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "only stamps are stored")]
+    pub fn stamp(&self) -> Stamp {
+        Stamp::new(self.stamp.load(Ordering::Acquire)).expect("only stamps are stored")
+    }
+
+    /// Whether `stamp` is that of the value: one atomic load.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let rates = latchwork::Versioned::new([1.0, 0.9]);
+    /// let cached = rates.stamp();
+    /// rates.modify(|_| [1.0, 0.8])?;
+    /// assert!(!rates.is_current(cached));
+    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn is_current(&self, stamp: Stamp) -> bool {
+        self.stamp.load(Ordering::Acquire) == stamp.get()
+    }
+
+    /// Stores `value` if what is there is what was expected.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Conflict`] with what is there, and `value` back; [`WriteError::Exhausted`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Expect, Versioned};
+    ///
+    /// let price = Versioned::new(10);
+    /// let dearer = price.compare_and_set(price.stamp(), 11)?;
+    /// price.compare_and_set(Expect::Any, 12)?;
+    /// assert!(price.compare_and_set(dearer.stamp(), 9).is_err());
+    /// # Ok::<(), latchwork::WriteError<i32>>(())
+    /// ```
+    pub fn compare_and_set(&self, expect: impl Into<Expect>, value: T) -> Result<Snapshot<T>, WriteError<T>> {
+        let expect = expect.into();
+        self.swap(|found| expect.admits(Some(found)), Arc::new(value)).map_err(|missed| match missed {
+            Missed::Moved { current, value } => Conflict::new(expect, current, Arc::into_inner(value)).into(),
+            Missed::Exhausted(exhausted) => exhausted.into(),
+        })
+    }
+
+    /// Replaces the value by what `f` makes of it, if what is there is what was expected.
+    ///
+    /// `f` runs on a snapshot, outside every lock: it may take long, use this cell, or panic, which changes
+    /// nothing. If somebody else writes meanwhile, and what is there then is expected as well, `f` is called
+    /// again with that; so for one exact stamp it is called once at most. It is not called for a stamp
+    /// that is stale from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Conflict`] with what is there, and what `f` returned; [`WriteError::Exhausted`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::Versioned;
+    ///
+    /// let stock = Versioned::new(3);
+    /// let after = stock.update(stock.stamp(), |left| left - 1)?;
+    /// assert_eq!((*after, after.stamp().get()), (2, 2));
+    /// # Ok::<(), latchwork::WriteError<i32>>(())
+    /// ```
+    pub fn update(
+        &self,
+        expect: impl Into<Expect>,
+        f: impl FnMut(&T) -> T,
+    ) -> Result<Snapshot<T>, WriteError<T>> {
+        self.try_update(expect, always(f))
+    }
+
+    /// As [`update`](Self::update), with a closure that may say no, or that nothing is to change.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update), and [`WriteError::Refused`] with the closure's error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Change, Versioned, WriteError};
+    ///
+    /// let stock = Versioned::new(1_u32);
+    /// let sell = |left: &u32| left.checked_sub(1).map(Change::Set).ok_or("sold out");
+    /// assert_eq!(*stock.try_update(stock.stamp(), sell)?, 0);
+    /// assert!(matches!(stock.try_update(stock.stamp(), sell), Err(WriteError::Refused("sold out"))));
+    /// # Ok::<(), WriteError<u32, &str>>(())
+    /// ```
+    pub fn try_update<E>(
+        &self,
+        expect: impl Into<Expect>,
+        f: impl FnMut(&T) -> Result<Change<T>, E>,
+    ) -> Result<Snapshot<T>, WriteError<T, E>> {
+        attempt::write(expect.into(), Some(self.snapshot()), f, |seen, value| {
+            self.swap(|found| found == seen, value)
+        })
+    }
+
+    /// Replaces the value by what `f` makes of it, whatever it is. As for [`update`](Self::update), `f` is
+    /// called again if somebody else writes meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`StampsExhausted`] if no stamp is left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let visits = latchwork::Versioned::new(0);
+    /// std::thread::scope(|s| (0..2).for_each(|_| { s.spawn(|| visits.modify(|n| n + 1)); }));
+    /// assert_eq!(*visits.snapshot(), 2);
+    /// ```
+    pub fn modify(&self, f: impl FnMut(&T) -> T) -> Result<Snapshot<T>, StampsExhausted> {
+        match self.update(Expect::Any, f) {
+            Ok(snapshot) => Ok(snapshot),
+            Err(WriteError::Exhausted(exhausted)) => Err(exhausted),
+            Err(WriteError::Conflict(_)) => unreachable!("a cell has a value, and any will do"),
+            Err(WriteError::Refused(never)) => match never {},
+        }
+    }
+
+    /// As [`modify`](Self::modify), with a closure that may say no, or that nothing is to change.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Refused`] with the closure's error; [`WriteError::Exhausted`]; never a conflict.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Change, Versioned};
+    ///
+    /// let tags = Versioned::new(vec!["new"]);
+    /// let add = |tags: &Vec<_>| Ok::<_, ()>(if tags.len() < 2 { Change::Set(vec!["a", "b"]) } else { Change::Keep });
+    /// assert!(tags.try_modify(add).is_ok_and(|tags| tags.stamp().get() == 2));
+    /// assert!(tags.try_modify(add).is_ok_and(|tags| tags.stamp().get() == 2));
+    /// ```
+    pub fn try_modify<E>(
+        &self,
+        f: impl FnMut(&T) -> Result<Change<T>, E>,
+    ) -> Result<Snapshot<T>, WriteError<T, E>> {
+        self.try_update(Expect::Any, f)
+    }
+
+    /// Waits until the value has another stamp than `stamp`; at once if it has. So a client that
+    /// sends the stamp it knows can be answered when there is news, instead of asking again and again.
+    ///
+    /// It comes to the value as it is when the waiter looks, which may be several writes later. A write wakes
+    /// everybody who waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Acquire`]; nothing stays behind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::Versioned;
+    ///
+    /// let price = Versioned::new(10);
+    /// let known = price.stamp();
+    /// std::thread::scope(|s| {
+    ///     let news = s.spawn(|| price.changed(known).wait());
+    ///     price.modify(|price| price + 1).expect("stamps are left");
+    ///     assert_eq!(*news.join().expect("it does not panic"), 11);
+    /// });
+    /// ```
+    pub fn changed(&self, stamp: Stamp) -> Acquire<impl Request<Guard = Snapshot<T>>> {
+        Changed::acquire(CellVersion { cell: self, stamp })
+    }
+
+    /// The value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(*latchwork::Versioned::new(7).into_arc(), 7);
+    /// ```
+    #[must_use]
+    pub fn into_arc(self) -> Arc<T> {
+        self.state.into_inner().current.into_arc()
+    }
+
+    /// Stores `value` in the place of one whose stamp will do.
+    fn swap(&self, will_do: impl FnOnce(Stamp) -> bool, value: Arc<T>) -> Result<Snapshot<T>, Missed<T>> {
+        let mut state = self.state.lock();
+        let found = state.current.stamp();
+        if !will_do(found) {
+            return Err(Missed::Moved { current: Some(state.current.clone()), value });
+        }
+        let Some(stamp) = found.next() else { return Err(Missed::Exhausted(StampsExhausted)) };
+        let stored = Snapshot::new(value, stamp);
+        let old = mem::replace(&mut state.current, stored.clone());
+        let watch = state.watch.take();
+        self.stamp.store(stamp.get(), Ordering::Release);
+        drop(state);
+        // Outside the lock: wakers and the old value's drop are user code.
+        let mut wakes = Wakes::default();
+        if let Some(watch) = watch {
+            watch.end(&mut wakes);
+        }
+        drop(old);
+        wakes.finish();
+        Ok(stored)
+    }
+}
+
+/// One version of a cell.
+struct CellVersion<'a, T> {
+    cell: &'a Versioned<T>,
+    stamp: Stamp,
+}
+
+impl<T> Version for CellVersion<'_, T> {
+    type Next = Snapshot<T>;
+
+    fn next(&self) -> Option<Snapshot<T>> {
+        self.may_have_changed().then(|| self.cell.snapshot())
+    }
+
+    fn look(&self, spare: &mut Option<Arc<Watch>>) -> Look<Snapshot<T>> {
+        let mut state = self.cell.state.lock();
+        if state.current.stamp() == self.stamp {
+            watch::of(&mut state.watch, spare)
+        } else {
+            Look::Changed(state.current.clone())
+        }
+    }
+
+    fn forget(&self, watch: &Arc<Watch>) {
+        let mut state = self.cell.state.lock();
+        if state.watch.as_ref().is_some_and(|own| Arc::ptr_eq(own, watch)) && watch.close_if_idle() {
+            state.watch = None;
+        }
+    }
+
+    fn may_have_changed(&self) -> bool {
+        !self.cell.is_current(self.stamp)
+    }
+}
+
+impl<T: Default> Default for Versioned<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Versioned<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let current = self.snapshot();
+        f.debug_struct("Versioned").field("value", &*current).field("stamp", &current.stamp()).finish()
+    }
+}

@@ -1,0 +1,148 @@
+//! [`Conflict`] and [`WriteError`]: a write that was not done.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+
+use super::expect::Expect;
+use super::snapshot::Snapshot;
+use crate::stamp::{Stamp, StampsExhausted};
+
+/// A write found another version than it expected, and changed nothing.
+///
+/// Neither its text nor its `Debug` shows values, so that it can be logged.
+///
+/// # Examples
+///
+/// ```
+/// let card = latchwork::Versioned::new("Ada");
+/// let read = card.stamp();
+/// card.modify(|_| "Augusta")?;
+/// let conflict = card.compare_and_set(read, "Grace").unwrap_err().into_conflict().expect("it is stale");
+/// assert_eq!(conflict.to_string(), "conflict: expected stamp 1, found stamp 2");
+/// assert_eq!((conflict.current.as_deref(), conflict.rejected), (Some(&"Augusta"), Some("Grace")));
+/// # Ok::<(), latchwork::StampsExhausted>(())
+/// ```
+#[non_exhaustive]
+pub struct Conflict<T> {
+    /// What the write wanted to find.
+    pub expected: Expect,
+    /// What there was in the same step that refused it; `None` if there was no value.
+    pub current: Option<Snapshot<T>>,
+    /// The value that was not stored; `None` if it had not come to one.
+    pub rejected: Option<T>,
+}
+
+impl<T> Conflict<T> {
+    pub(super) fn new(expected: Expect, current: Option<Snapshot<T>>, rejected: Option<T>) -> Self {
+        Self { expected, current, rejected }
+    }
+
+    fn found(&self) -> Option<Stamp> {
+        self.current.as_ref().map(Snapshot::stamp)
+    }
+}
+
+impl<T> fmt::Debug for Conflict<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conflict")
+            .field("expected", &self.expected)
+            .field("found", &self.found())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Conflict<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "conflict: expected {}, found ", self.expected)?;
+        match self.found() {
+            Some(stamp) => write!(f, "stamp {stamp}"),
+            None => f.write_str("no value"),
+        }
+    }
+}
+
+impl<T> Error for Conflict<T> {}
+
+/// A write was not done. `E` is the error of the closure that was to compute the value.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{Change, Expect, Versioned, WriteError};
+///
+/// let stock = Versioned::new(0_u32);
+/// let sold = stock.try_update(Expect::Any, |left| left.checked_sub(1).map(Change::Set).ok_or("sold out"));
+/// assert!(matches!(sold, Err(WriteError::Refused("sold out"))));
+/// ```
+#[non_exhaustive]
+pub enum WriteError<T, E = Infallible> {
+    /// Another version was found than expected.
+    Conflict(Conflict<T>),
+    /// The closure said no.
+    Refused(E),
+    /// No stamp is left to give to the value.
+    Exhausted(StampsExhausted),
+}
+
+impl<T, E> WriteError<T, E> {
+    /// The conflict, if it is one.
+    #[must_use]
+    pub fn conflict(&self) -> Option<&Conflict<T>> {
+        match self {
+            Self::Conflict(conflict) => Some(conflict),
+            Self::Refused(_) | Self::Exhausted(_) => None,
+        }
+    }
+
+    /// The conflict, if it is one.
+    #[must_use]
+    pub fn into_conflict(self) -> Option<Conflict<T>> {
+        match self {
+            Self::Conflict(conflict) => Some(conflict),
+            Self::Refused(_) | Self::Exhausted(_) => None,
+        }
+    }
+}
+
+impl<T, E> From<Conflict<T>> for WriteError<T, E> {
+    fn from(conflict: Conflict<T>) -> Self {
+        Self::Conflict(conflict)
+    }
+}
+
+impl<T, E> From<StampsExhausted> for WriteError<T, E> {
+    fn from(exhausted: StampsExhausted) -> Self {
+        Self::Exhausted(exhausted)
+    }
+}
+
+impl<T, E: fmt::Debug> fmt::Debug for WriteError<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict(conflict) => f.debug_tuple("Conflict").field(conflict).finish(),
+            Self::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
+            Self::Exhausted(exhausted) => f.debug_tuple("Exhausted").field(exhausted).finish(),
+        }
+    }
+}
+
+impl<T, E> fmt::Display for WriteError<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict(conflict) => conflict.fmt(f),
+            Self::Refused(_) => f.write_str("the new value could not be computed"),
+            Self::Exhausted(exhausted) => exhausted.fmt(f),
+        }
+    }
+}
+
+/// The closure's error is the source; a conflict or an exhausted counter is the error itself.
+impl<T, E: Error + 'static> Error for WriteError<T, E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused(error) => Some(error),
+            Self::Conflict(_) | Self::Exhausted(_) => None,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! [`Expect`]: what a write wants to find.
+
+use std::fmt;
+
+use crate::stamp::Stamp;
+
+/// What a write wants to find; otherwise it is refused with a [`Conflict`](crate::Conflict).
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{Expect, Stamp};
+///
+/// let [six, seven] = [6, 7].map(|number| Stamp::new(number).expect("it is in range"));
+/// let expect = Expect::from(seven);
+/// assert!(expect.admits(Some(seven)) && !expect.admits(Some(six)) && !expect.admits(None));
+/// assert_eq!(expect.to_string(), "stamp 7");
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Expect {
+    /// Anything or nothing.
+    Any,
+    /// No value.
+    Absent,
+    /// A value, whatever its stamp.
+    Present,
+    /// The value with this stamp.
+    Exact(Stamp),
+    /// A value with one of these stamps.
+    OneOf(Box<[Stamp]>),
+}
+
+impl Expect {
+    /// Whether it is content with what was found: the stamp of a value, or `None` for no value.
+    #[must_use]
+    pub fn admits(&self, found: Option<Stamp>) -> bool {
+        match (self, found) {
+            (Self::Any, _) | (Self::Absent, None) | (Self::Present, Some(_)) => true,
+            (Self::Exact(stamp), Some(found)) => *stamp == found,
+            (Self::OneOf(stamps), Some(found)) => stamps.contains(&found),
+            (Self::Absent, Some(_)) | (Self::Present | Self::Exact(_) | Self::OneOf(_), None) => false,
+        }
+    }
+}
+
+impl From<Stamp> for Expect {
+    fn from(stamp: Stamp) -> Self {
+        Self::Exact(stamp)
+    }
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("anything"),
+            Self::Absent => f.write_str("no value"),
+            Self::Present => f.write_str("a value"),
+            Self::Exact(stamp) => write!(f, "stamp {stamp}"),
+            Self::OneOf(stamps) => {
+                f.write_str("one of the stamps [")?;
+                for (at, stamp) in stamps.iter().enumerate() {
+                    let comma = if at == 0 { "" } else { ", " };
+                    write!(f, "{comma}{stamp}")?;
+                }
+                f.write_str("]")
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Waiting for a key to change.
+
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+
+use super::map::VersionedMap;
+use super::snapshot::Snapshot;
+use super::watch::{self, Changed, Look, Version, Watch};
+use crate::stamp::Stamp;
+use crate::wait::{Acquire, Request};
+
+impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
+    /// Waits until the value of a key has another stamp than `stamp`, or is gone; at once if it has or is. So
+    /// a client that sends the stamp it knows can be answered when there is news, instead of asking again and
+    /// again.
+    ///
+    /// It comes to what is there when the waiter looks, which may be several writes later; `None` if the key
+    /// was removed, or never was there. A write wakes everybody who waits for its key.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`Acquire`]; nothing stays behind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let prices = latchwork::VersionedMap::<&str, u32>::new();
+    /// let known = prices.insert_new("gum", 10)?.stamp();
+    /// std::thread::scope(|s| {
+    ///     let news = s.spawn(|| prices.changed("gum", known).wait());
+    ///     prices.modify("gum", |price| price + 1)?;
+    ///     assert_eq!(news.join().expect("it does not panic").as_deref(), Some(&11));
+    ///     Ok::<(), latchwork::WriteError<u32>>(())
+    /// })?;
+    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// ```
+    pub fn changed<'a, Q>(
+        &'a self,
+        key: &'a Q,
+        stamp: Stamp,
+    ) -> Acquire<impl Request<Guard = Option<Snapshot<V>>>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        Changed::acquire(KeyVersion { map: self, hash: self.hash(key), key, stamp })
+    }
+}
+
+/// One version of one key.
+struct KeyVersion<'a, K, V, S, Q: ?Sized> {
+    map: &'a VersionedMap<K, V, S>,
+    hash: u64,
+    key: &'a Q,
+    stamp: Stamp,
+}
+
+impl<K, V, S, Q> Version for KeyVersion<'_, K, V, S, Q>
+where
+    K: Eq + Hash + Borrow<Q>,
+    S: BuildHasher,
+    Q: Eq + Hash + ?Sized,
+{
+    type Next = Option<Snapshot<V>>;
+
+    fn next(&self) -> Option<Option<Snapshot<V>>> {
+        let current = self.map.look_up(self.hash, self.key);
+        (current.as_ref().map(Snapshot::stamp) != Some(self.stamp)).then_some(current)
+    }
+
+    fn look(&self, spare: &mut Option<Arc<Watch>>) -> Look<Option<Snapshot<V>>> {
+        let mut table = self.map.shards().of(self.hash).write();
+        match table.find_mut(self.hash, |own| own.borrow() == self.key) {
+            Some(entry) if entry.current.stamp() == self.stamp => watch::of(&mut entry.watch, spare),
+            found => Look::Changed(found.map(|entry| entry.current.clone())),
+        }
+    }
+
+    fn forget(&self, watch: &Arc<Watch>) {
+        let mut table = self.map.shards().of(self.hash).write();
+        if let Some(entry) = table.find_watched(self.hash, watch)
+            && watch.close_if_idle()
+        {
+            entry.watch = None;
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What is seen of a map as a whole.
+//!
+//! Keys are cloned under their shard's lock, beside `Eq` the only user code that runs there.
+
+use std::fmt;
+
+use super::map::VersionedMap;
+use super::shards::Entry;
+use super::snapshot::Snapshot;
+use crate::stamp::Stamp;
+
+/// The keys that were written since a stamp, as [`VersionedMap::changed_since`] found them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Changes<K> {
+    /// The keys and their stamps, in no order.
+    pub keys: Vec<(K, Stamp)>,
+    /// What to ask with the next time; `None` if nothing was ever written.
+    pub upto: Option<Stamp>,
+}
+
+impl<K, V, S> VersionedMap<K, V, S> {
+    /// How many keys there are, counted shard by shard.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards().iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Whether there is no key, looked up shard by shard.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shards().iter().all(|shard| shard.read().len() == 0)
+    }
+
+    /// All keys and their values, in no order.
+    ///
+    /// It sees each shard at one moment, one shard after the other, and so not the map at one moment:
+    /// of two writes that are made meanwhile to different keys, it may show the later one only. Each key stands
+    /// there once at most, with a value that it had during the call. Writers wait while their shard is copied.
+    ///
+    /// `Clone` of the keys runs under the shard's internal lock: it must not use the map.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cards = latchwork::VersionedMap::<&str, &str>::new();
+    /// cards.insert_new("a", "Ada")?;
+    /// let all = cards.snapshot();
+    /// cards.insert_new("g", "Grace")?;
+    /// assert_eq!((all.len(), *all[0].1), (1, "Ada"));
+    /// # Ok::<(), latchwork::WriteError<&str>>(())
+    /// ```
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<(K, Snapshot<V>)>
+    where
+        K: Clone,
+    {
+        self.collect(|entry| Some((entry.key.clone(), entry.current.clone())))
+    }
+
+    /// All keys, in no order. It sees what [`snapshot`](Self::snapshot) sees.
+    #[must_use]
+    pub fn keys(&self) -> Vec<K>
+    where
+        K: Clone,
+    {
+        self.collect(|entry| Some(entry.key.clone()))
+    }
+
+    /// The keys whose stamp is greater than `since`, or all for `None`; and from where to ask on.
+    ///
+    /// Who asks again with [`upto`](Changes::upto) misses no write, though some may show twice: `upto` is read
+    /// off the counter before the first shard is looked at, and a write that draws a greater stamp
+    /// shows now or the next time. Removed keys are not reported: compare with [`keys`](Self::keys), or store a
+    /// value that says "deleted". Neither is what was [seeded](Self::seed) with a stamp that is not greater.
+    ///
+    /// `Clone` of the keys runs under the shard's internal lock: it must not use the map.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cards = latchwork::VersionedMap::<&str, &str>::new();
+    /// cards.insert_new("a", "Ada")?;
+    /// let first = cards.changed_since(None);
+    /// let g = cards.insert_new("g", "Grace")?;
+    /// assert_eq!(cards.changed_since(first.upto).keys, [("g", g.stamp())]);
+    /// # Ok::<(), latchwork::WriteError<&str>>(())
+    /// ```
+    #[must_use]
+    pub fn changed_since(&self, since: impl Into<Option<Stamp>>) -> Changes<K>
+    where
+        K: Clone,
+    {
+        let since = since.into();
+        let upto = self.source().latest();
+        let keys = self.collect(|entry| {
+            let stamp = entry.current.stamp();
+            (Some(stamp) > since).then(|| (entry.key.clone(), stamp))
+        });
+        Changes { keys, upto }
+    }
+
+    fn collect<T>(&self, mut pick: impl FnMut(&Entry<K, V>) -> Option<T>) -> Vec<T> {
+        let mut all = Vec::new();
+        for shard in self.shards().iter() {
+            all.extend(shard.read().iter().filter_map(&mut pick));
+        }
+        all
+    }
+}
+
+impl<K, V, S> fmt::Debug for VersionedMap<K, V, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VersionedMap")
+            .field("keys", &self.len())
+            .field("stamps", self.source())
+            .finish_non_exhaustive()
+    }
+}
