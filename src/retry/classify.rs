@@ -3,7 +3,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::claim::Taken;
 use crate::error::{Busy, TimedOut};
+use crate::fence::StaleFence;
+use crate::stamp::StampsExhausted;
+use crate::versioned::{Conflict, WriteError};
 
 /// Why an attempt that failed may succeed if it is made again.
 ///
@@ -110,6 +114,45 @@ impl Classify for Busy {
 impl Classify for TimedOut {
     fn classify(&self) -> Verdict {
         Verdict::Retry(RetryKind::LockTimeout)
+    }
+}
+
+/// The value has changed: read it again.
+impl<T> Classify for Conflict<T> {
+    fn classify(&self) -> Verdict {
+        Verdict::Retry(RetryKind::VersionConflict)
+    }
+}
+
+/// A conflict is retried; what the closure refused is what its error says.
+impl<T, E: Classify> Classify for WriteError<T, E> {
+    fn classify(&self) -> Verdict {
+        match self {
+            Self::Conflict(conflict) => conflict.classify(),
+            Self::Refused(error) => error.classify(),
+            Self::Exhausted(exhausted) => exhausted.classify(),
+        }
+    }
+}
+
+/// There will not be more of them.
+impl Classify for StampsExhausted {
+    fn classify(&self) -> Verdict {
+        Verdict::Stop
+    }
+}
+
+/// The name is taken: with another one it may work.
+impl<K> Classify for Taken<K> {
+    fn classify(&self) -> Verdict {
+        Verdict::Retry(RetryKind::UniqueViolation)
+    }
+}
+
+/// Somebody else holds the lock by now: to write all the same is what the fence is there to prevent.
+impl Classify for StaleFence {
+    fn classify(&self) -> Verdict {
+        Verdict::Stop
     }
 }
 

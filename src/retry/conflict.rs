@@ -25,29 +25,36 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Classify, KeyedLock, RetryKind, RetryPolicy, Verdict, Versioned};
-    ///
-    /// #[derive(Debug)]
-    /// struct Stale;
-    /// impl Classify for Stale {
-    ///     fn classify(&self) -> Verdict { Verdict::Retry(RetryKind::VersionConflict) }
-    /// }
+    /// use latchwork::{KeyedLock, RetryPolicy, Versioned};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
     /// let (row, locks) = (Versioned::new(41), KeyedLock::<&str>::new());
     /// let policy = RetryPolicy::new();
-    /// let saved = policy.retry_on_conflict(
+    /// let change = policy.retry_on_conflict(
     ///     async || Ok(row.snapshot()),
     ///     |loaded| Ok((loaded.stamp(), *loaded + 1)),
-    ///     async |(stamp, value)| row.compare_and_set(stamp, value).map_err(|_| Stale),
+    ///     async |(stamp, number)| row.compare_and_set(stamp, number),
     /// );
-    /// saved.escalate_after(2, &locks, "row").run().await?;
-    /// assert_eq!(*row.snapshot(), 42);
-    /// # Ok::<(), latchwork::RetryError<Stale>>(())
+    /// let stored = change.escalate_after(2, &locks, "row").run().await?;
+    /// assert_eq!(*stored, 42);
+    /// # Ok::<(), latchwork::RetryError<latchwork::WriteError<i32>>>(())
     /// # }).expect("nobody else writes");
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn retry_on_conflict<L, A, S>(&self, load: L, apply: A, store: S) -> RetryOnConflict<'_, C, L, A, S> {
+    pub fn retry_on_conflict<V, W, T, E, L, LoadFut, A, S, StoreFut>(
+        &self,
+        load: L,
+        apply: A,
+        store: S,
+    ) -> RetryOnConflict<'_, C, L, A, S>
+    where
+        L: FnMut() -> LoadFut,
+        LoadFut: Future<Output = Result<V, E>>,
+        A: FnMut(V) -> Result<W, E>,
+        S: FnMut(W) -> StoreFut,
+        StoreFut: Future<Output = Result<T, E>>,
+        C: Classifier<E>,
+    {
         RetryOnConflict { policy: self, load, apply, store, entrance: Ungated }
     }
 }
@@ -68,7 +75,7 @@ impl<'p, C, L, A, S> RetryOnConflict<'p, C, L, A, S> {
     /// Each attempt goes through the gate: together with others at first, alone after `conflicts` of its own.
     /// So an escalated attempt can't lose against any that goes through the same gate with the same key, in
     /// this process; against a writer that does not it can, and gives up when its attempts are used up. With 0,
-    /// every attempt is made alone.
+    /// every attempt is made alone. How long it waits for the key is not limited by the policy's deadline.
     ///
     /// # Deadlock
     ///

@@ -25,7 +25,7 @@ use super::stats::RetryStats;
 /// are [fully spread](Jitter::Full), for every [`RetryKind`] but unique violations. What an error means is said by
 /// its [`Classify`](crate::Classify), or by a function given to [`classify_with`](Self::classify_with).
 ///
-/// A policy holds no state of a call: keep one, and share it. A success at the first attempt reads no
+/// A policy holds no state of a call: keep one, and share it; it can be a `static`. A success at the first attempt reads no
 /// clock (with a [`deadline`](Self::deadline), once), draws no random number and allocates nothing.
 ///
 /// # Examples
@@ -98,14 +98,16 @@ impl<C> RetryPolicy<C> {
 
     /// The wait before the first retry, before it is spread. 100 ms by default.
     #[must_use]
-    pub fn base_delay(self, delay: Duration) -> Self {
-        self.with_backoff(|backoff| backoff.base_delay(delay))
+    pub const fn base_delay(mut self, delay: Duration) -> Self {
+        self.backoff = self.backoff.base_delay(delay);
+        self
     }
 
     /// The longest wait, unless an error asks for a longer one. 5 s by default.
     #[must_use]
-    pub fn max_delay(self, delay: Duration) -> Self {
-        self.with_backoff(|backoff| backoff.max_delay(delay))
+    pub const fn max_delay(mut self, delay: Duration) -> Self {
+        self.backoff = self.backoff.max_delay(delay);
+        self
     }
 
     /// How many times the wait before each wait is. 2 by default.
@@ -114,14 +116,16 @@ impl<C> RetryPolicy<C> {
     ///
     /// With 0.
     #[must_use]
-    pub fn multiplier(self, multiplier: u32) -> Self {
-        self.with_backoff(|backoff| backoff.multiplier(multiplier))
+    pub const fn multiplier(mut self, multiplier: u32) -> Self {
+        self.backoff = self.backoff.multiplier(multiplier);
+        self
     }
 
     /// How waits are spread. [`Jitter::Full`] by default.
     #[must_use]
-    pub fn jitter(self, jitter: Jitter) -> Self {
-        self.with_backoff(|backoff| backoff.jitter(jitter))
+    pub const fn jitter(mut self, jitter: Jitter) -> Self {
+        self.backoff = self.backoff.jitter(jitter);
+        self
     }
 
     /// The time from the first call on after which no wait may end: one that would is not begun. An attempt
@@ -373,11 +377,6 @@ impl<C> RetryPolicy<C> {
         if cfg!(any(debug_assertions, not(feature = "tokio"))) && self.clock.is_none() {
             drop(SystemClock.sleep(Duration::ZERO));
         }
-    }
-
-    fn with_backoff(mut self, change: impl FnOnce(Backoff) -> Backoff) -> Self {
-        self.backoff = change(self.backoff);
-        self
     }
 }
 
