@@ -1,4 +1,5 @@
-//! Concurrency control for services: a lock for each key, and locks that threads and async tasks share.
+//! Concurrency control for services: a lock for each key, locks that threads and async tasks share, version
+//! stamps against lost updates, and retries that do not stampede.
 //!
 //! ```
 //! use latchwork::KeyedLock;
@@ -26,6 +27,9 @@
 //! | an edit from a stale page refused, not lost | [`Versioned`], [`VersionedMap`] |
 //! | to be told when a value changes | [`Versioned::changed`], [`VersionedMap::changed`] |
 //! | a name that nobody else has | [`Claims`] |
+//! | to try again, with growing and spread waits | [`RetryPolicy`] |
+//! | to resolve a conflict by reading again | [`RetryPolicy::retry_on_conflict`] |
+//! | to keep retries from adding to an outage | [`Budget`] |
 //!
 //! # One way to wait
 //!
@@ -62,13 +66,16 @@
 //!
 //! # Rooms
 //!
-//! [patterns](docs::patterns) · [limitations](docs::limitations) · [internals](docs::internals)
+//! [patterns](docs::patterns) · [retries](docs::retries) · [limitations](docs::limitations) ·
+//! [internals](docs::internals)
 //!
 //! # Features
 //!
-//! - `tokio` (default): [`Acquire::timeout`], and [`Acquire::wait`] that stalls no event loop.
+//! - `tokio` (default): [`Acquire::timeout`], [`Acquire::wait`] that stalls no event loop, and a clock for retries in
+//!   tasks.
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
-//! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn).
+//! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); and of
+//!   retries (debug).
 
 mod claim;
 mod digits;

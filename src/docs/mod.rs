@@ -8,3 +8,6 @@ pub mod limitations {}
 
 #[doc = include_str!("internals.md")]
 pub mod internals {}
+
+#[doc = include_str!("retries.md")]
+pub mod retries {}
