@@ -85,8 +85,8 @@ impl Budget {
         self
     }
 
-    /// How many tokens a call earns that succeeds at the first attempt. 1 by default: with it, one call in
-    /// six may be a transient retry for ever.
+    /// How many tokens a call earns that succeeds at the first attempt. 1 by default: five such calls pay for
+    /// one transient retry that fails.
     ///
     /// # Examples
     ///

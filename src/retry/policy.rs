@@ -31,12 +31,17 @@ use super::stats::RetryStats;
 /// # Examples
 ///
 /// ```
-/// use latchwork::{RetryKind, RetryPolicy, Verdict, VirtualClock};
+/// use std::time::Duration;
+/// use latchwork::{Busy, Mutex, RetryPolicy};
 ///
-/// let policy = RetryPolicy::new().clock(VirtualClock::new());
-/// let policy = policy.classify_with(|_: &&str| Verdict::Retry(RetryKind::Transient));
-/// let done = policy.run_blocking(|attempt| if attempt.number() < 3 { Err("down") } else { Ok("saved") });
-/// assert_eq!(done, Ok("saved"));
+/// static TAKE: RetryPolicy = RetryPolicy::new().max_attempts(2).base_delay(Duration::ZERO).name("take");
+///
+/// let stock = Mutex::new(3);
+/// let mut guard = TAKE.run_blocking(|_attempt| stock.try_lock())?;
+/// *guard -= 1;
+/// let busy = TAKE.run_blocking(|_attempt| stock.try_lock()).unwrap_err();
+/// assert_eq!(busy.to_string(), "take: gave up at attempt 2: attempts exhausted");
+/// # Ok::<(), latchwork::RetryError<Busy>>(())
 /// ```
 #[derive(Clone)]
 pub struct RetryPolicy<C = ByTrait> {

@@ -54,7 +54,7 @@ pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
         Ok(out) => out,
         Err(panic) if entered => resume_unwind(panic),
         Err(_) => panic!(
-            "wait() would stall the event loop of a current-thread runtime or LocalSet: \
+            "blocking here would stall the event loop of a current-thread runtime or LocalSet: \
              .await instead, or call it in spawn_blocking"
         ),
     }
