@@ -9,5 +9,8 @@ pub mod limitations {}
 #[doc = include_str!("internals.md")]
 pub mod internals {}
 
+#[doc = include_str!("performance.md")]
+pub mod performance {}
+
 #[doc = include_str!("retries.md")]
 pub mod retries {}
