@@ -72,7 +72,7 @@ impl Report {
     }
 
     fn print(&mut self, measure: &Measure<'_>) {
-        let title = format!("{} [{}]", measure.title, measure.unit);
+        let title = format!("{} ({})", measure.title, measure.unit);
         let extra = measure.extra.map_or("", |(name, _)| name);
         println!("\n{title}");
         println!("  {:<28}{:>10}{:>22}{:>9}  {:<10}{extra}", "", "median", "range", "ours ÷", "goal");
