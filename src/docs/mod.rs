@@ -13,4 +13,7 @@ pub mod internals {}
 pub mod performance {}
 
 #[doc = include_str!("retries.md")]
+#[doc = "\n<div>\n"]
+#[doc = include_str!("retry_storm.svg")]
+#[doc = "</div>"]
 pub mod retries {}

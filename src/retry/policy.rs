@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::ops::ControlFlow::Break;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -307,9 +306,16 @@ impl<C> RetryPolicy<C> {
         self.report_misuse();
         let mut session = self.session();
         loop {
-            let result = attempt(session.attempt()).await;
-            if let Break(out) = session.settle(result).await {
-                return out;
+            // A success goes straight to the caller: by way of `settle` it would be copied three times.
+            match attempt(session.attempt()).await {
+                Ok(value) => {
+                    session.succeed();
+                    return Ok(value);
+                }
+                Err(error) => {
+                    let wait = session.fail(error)?;
+                    session.wait(wait).await;
+                }
             }
         }
     }
@@ -341,9 +347,15 @@ impl<C> RetryPolicy<C> {
     {
         let mut session = self.session();
         loop {
-            let result = attempt(session.attempt());
-            if let Break(out) = session.settle_blocking(result) {
-                return out;
+            match attempt(session.attempt()) {
+                Ok(value) => {
+                    session.succeed();
+                    return Ok(value);
+                }
+                Err(error) => {
+                    let wait = session.fail(error)?;
+                    session.wait_blocking(wait);
+                }
             }
         }
     }

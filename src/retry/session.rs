@@ -153,15 +153,19 @@ impl<'p, C> Session<'p, C> {
     where
         C: Classifier<E>,
     {
-        match self.decide(result) {
-            Break(out) => Break(out),
-            Continue(wait) => {
-                if !wait.is_zero() {
-                    self.policy.clock_in_use().sleep(wait).await;
-                }
-                self.phase = Phase::Attempting;
-                Continue(())
+        self.report_misuse();
+        match result {
+            Ok(value) => {
+                self.succeed();
+                Break(Ok(value))
             }
+            Err(error) => match self.fail(error) {
+                Ok(wait) => {
+                    self.wait(wait).await;
+                    Continue(())
+                }
+                Err(error) => Break(Err(error)),
+            },
         }
     }
 
@@ -189,38 +193,29 @@ impl<'p, C> Session<'p, C> {
     where
         C: Classifier<E>,
     {
-        match self.decide(result) {
-            Break(out) => Break(out),
-            Continue(wait) => {
-                if !wait.is_zero() {
-                    self.policy.clock_in_use().sleep_blocking(wait);
-                }
-                self.phase = Phase::Attempting;
-                Continue(())
-            }
-        }
-    }
-
-    #[inline]
-    fn decide<T, E>(&mut self, result: Result<T, E>) -> ControlFlow<Result<T, RetryError<E>>, Duration>
-    where
-        C: Classifier<E>,
-    {
-        assert!(self.phase != Phase::Settled, "this call is over: begin another session");
+        self.report_misuse();
         match result {
             Ok(value) => {
                 self.succeed();
                 Break(Ok(value))
             }
-            Err(error) => match self.fail(&error) {
-                Ok(wait) => Continue(wait),
-                Err(reason) => Break(Err(self.give_up(error, reason))),
+            Err(error) => match self.fail(error) {
+                Ok(wait) => {
+                    self.wait_blocking(wait);
+                    Continue(())
+                }
+                Err(error) => Break(Err(error)),
             },
         }
     }
 
+    fn report_misuse(&self) {
+        assert!(self.phase != Phase::Settled, "this call is over: begin another session");
+    }
+
+    /// The attempt succeeded: the call is over.
     #[inline]
-    fn succeed(&mut self) {
+    pub(super) fn succeed(&mut self) {
         self.phase = Phase::Settled;
         if let Some(budget) = &self.policy.budget {
             if self.attempt == 1 {
@@ -234,9 +229,35 @@ impl<'p, C> Session<'p, C> {
         }
     }
 
-    /// Says how long to wait for the next attempt, or why there is none.
+    /// The attempt failed: says how long to wait for the next one, or that there is none.
     #[cold]
-    fn fail<E>(&mut self, error: &E) -> Result<Duration, StopReason>
+    pub(super) fn fail<E>(&mut self, error: E) -> Result<Duration, RetryError<E>>
+    where
+        C: Classifier<E>,
+    {
+        match self.decide(&error) {
+            Ok(wait) => Ok(wait),
+            Err(reason) => Err(self.give_up(error, reason)),
+        }
+    }
+
+    /// Waits in a task until the next attempt begins.
+    pub(super) async fn wait(&mut self, wait: Duration) {
+        if !wait.is_zero() {
+            self.policy.clock_in_use().sleep(wait).await;
+        }
+        self.phase = Phase::Attempting;
+    }
+
+    /// Waits on this thread until the next attempt begins.
+    pub(super) fn wait_blocking(&mut self, wait: Duration) {
+        if !wait.is_zero() {
+            self.policy.clock_in_use().sleep_blocking(wait);
+        }
+        self.phase = Phase::Attempting;
+    }
+
+    fn decide<E>(&mut self, error: &E) -> Result<Duration, StopReason>
     where
         C: Classifier<E>,
     {
@@ -280,7 +301,6 @@ impl<'p, C> Session<'p, C> {
         Ok(wait)
     }
 
-    #[cold]
     fn give_up<E>(&mut self, error: E, reason: StopReason) -> RetryError<E> {
         self.phase = Phase::Settled;
         if let Some(stats) = &self.policy.stats {
