@@ -72,6 +72,14 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 pub(super) struct SystemClock;
 
 #[cfg(all(feature = "tokio", not(latchwork_loom)))]
+impl SystemClock {
+    /// Panics if there is no runtime to wait in.
+    pub(super) fn report_misuse() {
+        drop(tokio::time::sleep(Duration::ZERO));
+    }
+}
+
+#[cfg(all(feature = "tokio", not(latchwork_loom)))]
 impl Clock for SystemClock {
     fn sleep(&self, wait: Duration) -> Sleep {
         Box::pin(tokio::time::sleep(wait))
@@ -83,9 +91,18 @@ impl Clock for SystemClock {
 }
 
 #[cfg(not(all(feature = "tokio", not(latchwork_loom))))]
+impl SystemClock {
+    /// Panics: there is no way to wait in a task.
+    pub(super) fn report_misuse() {
+        panic!("a policy has to be given a clock to wait in a task without the feature `tokio`");
+    }
+}
+
+#[cfg(not(all(feature = "tokio", not(latchwork_loom))))]
 impl Clock for SystemClock {
     fn sleep(&self, _: Duration) -> Sleep {
-        panic!("a policy has to be given a clock to wait in a task without the feature `tokio`")
+        Self::report_misuse();
+        Box::pin(std::future::pending())
     }
 }
 
@@ -107,22 +124,28 @@ impl Clock for SystemClock {
 /// assert_eq!((waits, clock.elapsed().as_millis()), (vec![100, 200, 400], 700));
 /// ```
 #[derive(Clone)]
-pub struct VirtualClock {
-    start: Instant,
-    state: Arc<Mutex<State>>,
-}
+pub struct VirtualClock(Arc<Mutex<State>>);
 
-#[derive(Default)]
 struct State {
+    now: Instant,
     elapsed: Duration,
     waits: Vec<Duration>,
+}
+
+impl State {
+    /// Beyond the range of `Instant` the time stands still.
+    fn advance(&mut self, by: Duration) {
+        self.now = self.now.checked_add(by).unwrap_or(self.now);
+        self.elapsed = self.elapsed.saturating_add(by);
+    }
 }
 
 impl VirtualClock {
     /// A clock that stands still.
     #[must_use]
     pub fn new() -> Self {
-        Self { start: Instant::now(), state: Arc::default() }
+        let state = State { now: Instant::now(), elapsed: Duration::ZERO, waits: Vec::new() };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Lets so much time pass, as an attempt would that takes so long.
@@ -135,25 +158,24 @@ impl VirtualClock {
     /// assert_eq!(clock.elapsed().as_secs(), 7);
     /// ```
     pub fn advance(&self, by: Duration) {
-        let mut state = self.state.lock();
-        state.elapsed = state.elapsed.saturating_add(by);
+        self.0.lock().advance(by);
     }
 
     /// How much time has passed.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.state.lock().elapsed
+        self.0.lock().elapsed
     }
 
     /// The waits that have passed, in their order.
     #[must_use]
     pub fn waits(&self) -> Vec<Duration> {
-        self.state.lock().waits.clone()
+        self.0.lock().waits.clone()
     }
 
     fn pass(&self, wait: Duration) {
-        let mut state = self.state.lock();
-        state.elapsed = state.elapsed.saturating_add(wait);
+        let mut state = self.0.lock();
+        state.advance(wait);
         state.waits.push(wait);
     }
 }
@@ -173,9 +195,8 @@ impl Clock for VirtualClock {
         self.pass(wait);
     }
 
-    /// Beyond the range of `Instant` the time stands still.
     fn now(&self) -> Instant {
-        self.start.checked_add(self.elapsed()).unwrap_or(self.start)
+        self.0.lock().now
     }
 }
 

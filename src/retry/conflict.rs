@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::ops::ControlFlow::Break;
 
 use super::classify::Classifier;
 use super::error::RetryError;
 use super::gate::{Entrance, Gate, Gated, Ungated};
 use super::policy::RetryPolicy;
+use super::session::Session;
 
 impl<C> RetryPolicy<C> {
     /// Loads a value, applies a change to it, and stores the result unless the value has changed
@@ -105,8 +105,9 @@ impl<C, L, A, S, N: Entrance> RetryOnConflict<'_, C, L, A, S, N> {
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any point: no further call is made and no key stays locked. Whether a `store`
-    /// under way is done is the store's affair.
+    /// It may be dropped at any point: no further call is made, no key stays locked, and the tokens of a retry
+    /// that had not begun, at the gate for one, go back to the budget. Whether a `store` under way is done is
+    /// the store's affair.
     pub async fn run<V, W, T, E, LoadFut, StoreFut>(self) -> Result<T, RetryError<E>>
     where
         L: FnMut() -> LoadFut,
@@ -118,19 +119,26 @@ impl<C, L, A, S, N: Entrance> RetryOnConflict<'_, C, L, A, S, N> {
     {
         let Self { policy, mut load, mut apply, mut store, entrance } = self;
         policy.report_misuse();
-        let mut session = policy.session();
+        let mut session = Session::new(policy);
         loop {
             let inside = entrance.enter(session.attempt().conflicts()).await;
+            session.begin();
             let attempt = async {
                 let loaded = load().await?;
                 let changed = apply(loaded)?;
                 store(changed).await
             };
-            let result = attempt.await;
-            // Nothing is held while it waits.
-            drop(inside);
-            if let Break(out) = session.settle(result).await {
-                return out;
+            match attempt.await {
+                Ok(stored) => {
+                    session.succeed();
+                    return Ok(stored);
+                }
+                Err(error) => {
+                    // Nothing is held while it waits.
+                    drop(inside);
+                    let wait = session.fail(error)?;
+                    session.wait(wait).await;
+                }
             }
         }
     }

@@ -1,18 +1,54 @@
 //! [`Gate`]: what escalated attempts exclude each other with. Retry itself knows no lock.
 
 use std::future::Future;
+use std::sync::Arc;
 
 /// A lock by key, as an escalation needs it: see
 /// [`RetryOnConflict::escalate_after`](crate::RetryOnConflict::escalate_after).
 ///
 /// [`KeyedLock`](crate::KeyedLock) is one; a lock in the database can be made one. What each method
 /// returns keeps the caller inside until it is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{Gate, KeyedLock};
+/// use std::{future::Future, sync::Arc};
+///
+/// /// All rows of one tenant are one gate.
+/// struct Tenants(Arc<KeyedLock<u32>>);
+///
+/// impl Gate<(u32, u64)> for Tenants {
+///     fn together(&self, (tenant, _): (u32, u64)) -> impl Future<Output: Send> + Send {
+///         self.0.lock_shared_owned(tenant)
+///     }
+///     fn alone(&self, (tenant, _): (u32, u64)) -> impl Future<Output: Send> + Send {
+///         self.0.lock_owned(tenant)
+///     }
+/// }
+/// # futures::executor::block_on(async {
+/// let tenants = Tenants(Arc::default());
+/// let inside = tenants.alone((7, 1)).await;
+/// assert!(tenants.0.is_locked(7));
+/// # drop(inside);
+/// # });
+/// ```
 pub trait Gate<Q> {
     /// Goes in beside others, once nobody is in alone.
     fn together(&self, key: Q) -> impl Future<Output: Send> + Send;
 
     /// Goes in alone, once nobody else is in.
     fn alone(&self, key: Q) -> impl Future<Output: Send> + Send;
+}
+
+impl<G: Gate<Q>, Q> Gate<Q> for Arc<G> {
+    fn together(&self, key: Q) -> impl Future<Output: Send> + Send {
+        (**self).together(key)
+    }
+
+    fn alone(&self, key: Q) -> impl Future<Output: Send> + Send {
+        (**self).alone(key)
+    }
 }
 
 /// How an attempt goes in: private to the crate, named by the type of a call that was set up.

@@ -26,6 +26,8 @@
 //!     ⋮  dropped in an attempt ─────────────────▶ abandoned    budget: the price is spent
 //! ```
 //!
+//! With a gate the attempt begins behind it: who is dropped in front of it is still waiting.
+//!
 //! Tokens are conserved: whatever is paid is either spent by a retry that began and did not succeed, or
 //! put back. A call ends exactly once, in `Session::succeed`, `give_up` or `abandon`, so
 //! the counters add up: calls = first-try ok + retried ok + failed + abandoned.

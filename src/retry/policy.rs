@@ -24,8 +24,9 @@ use super::stats::RetryStats;
 /// are [fully spread](Jitter::Full), for every [`RetryKind`] but unique violations. What an error means is said by
 /// its [`Classify`](crate::Classify), or by a function given to [`classify_with`](Self::classify_with).
 ///
-/// A policy holds no state of a call: keep one, and share it; it can be a `static`. A success at the first attempt reads no
-/// clock (with a [`deadline`](Self::deadline), once), draws no random number and allocates nothing.
+/// A policy holds no state of a call: keep one, and share it; it can be a `static`. A success at the first
+/// attempt reads no clock (with a [`deadline`](Self::deadline), once), draws no random number and
+/// allocates nothing.
 ///
 /// # Examples
 ///
@@ -315,6 +316,7 @@ impl<C> RetryPolicy<C> {
                 Err(error) => {
                     let wait = session.fail(error)?;
                     session.wait(wait).await;
+                    session.begin();
                 }
             }
         }
@@ -355,6 +357,7 @@ impl<C> RetryPolicy<C> {
                 Err(error) => {
                     let wait = session.fail(error)?;
                     session.wait_blocking(wait);
+                    session.begin();
                 }
             }
         }
@@ -363,7 +366,9 @@ impl<C> RetryPolicy<C> {
     /// Begins a call whose attempts the caller makes: see [`Session`].
     #[inline]
     pub fn session(&self) -> Session<'_, C> {
-        Session::new(self)
+        let mut session = Session::new(self);
+        session.begin();
+        session
     }
 
     pub(super) fn retries(&self, kind: RetryKind) -> bool {
@@ -392,7 +397,7 @@ impl<C> RetryPolicy<C> {
     #[inline]
     pub(super) fn report_misuse(&self) {
         if cfg!(any(debug_assertions, not(feature = "tokio"))) && self.clock.is_none() {
-            drop(SystemClock.sleep(Duration::ZERO));
+            SystemClock::report_misuse();
         }
     }
 }

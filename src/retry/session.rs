@@ -98,7 +98,7 @@ pub struct Session<'p, C> {
     /// What the budget was paid for the attempt.
     paid: u32,
     slept: Duration,
-    /// When the first attempt began, if there is a deadline.
+    /// When the call began, if there is a deadline.
     started: Option<Instant>,
     /// Made for the first retry.
     waits: Option<Backoff>,
@@ -112,13 +112,14 @@ enum Phase {
 }
 
 impl<'p, C> Session<'p, C> {
+    /// A call whose first attempt has not begun.
     #[inline]
     pub(super) fn new(policy: &'p RetryPolicy<C>) -> Self {
         Self {
             policy,
             attempt: 1,
             conflicts: 0,
-            phase: Phase::Attempting,
+            phase: Phase::Waiting,
             paid: 0,
             slept: Duration::ZERO,
             started: policy.deadline.map(|_| policy.clock_in_use().now()),
@@ -162,6 +163,7 @@ impl<'p, C> Session<'p, C> {
             Err(error) => match self.fail(error) {
                 Ok(wait) => {
                     self.wait(wait).await;
+                    self.begin();
                     Continue(())
                 }
                 Err(error) => Break(Err(error)),
@@ -202,6 +204,7 @@ impl<'p, C> Session<'p, C> {
             Err(error) => match self.fail(error) {
                 Ok(wait) => {
                     self.wait_blocking(wait);
+                    self.begin();
                     Continue(())
                 }
                 Err(error) => Break(Err(error)),
@@ -241,19 +244,23 @@ impl<'p, C> Session<'p, C> {
         }
     }
 
-    /// Waits in a task until the next attempt begins.
-    pub(super) async fn wait(&mut self, wait: Duration) {
+    /// Waits in a task for the time of the next attempt.
+    pub(super) async fn wait(&self, wait: Duration) {
         if !wait.is_zero() {
             self.policy.clock_in_use().sleep(wait).await;
         }
-        self.phase = Phase::Attempting;
     }
 
-    /// Waits on this thread until the next attempt begins.
-    pub(super) fn wait_blocking(&mut self, wait: Duration) {
+    /// Waits on this thread for the time of the next attempt.
+    pub(super) fn wait_blocking(&self, wait: Duration) {
         if !wait.is_zero() {
             self.policy.clock_in_use().sleep_blocking(wait);
         }
+    }
+
+    /// The attempt begins: what was paid for it is spent, unless it succeeds.
+    #[inline]
+    pub(super) fn begin(&mut self) {
         self.phase = Phase::Attempting;
     }
 
@@ -283,7 +290,8 @@ impl<'p, C> Session<'p, C> {
         let waits = self.waits.get_or_insert_with(|| policy.waits());
         let wait = waits.next().unwrap_or_default().max(least);
         if let (Some(deadline), Some(started)) = (policy.deadline, self.started) {
-            let elapsed = policy.clock_in_use().now().saturating_duration_since(started);
+            // The waits count even if they were made by another clock, as on threads while tokio's is paused.
+            let elapsed = policy.clock_in_use().now().saturating_duration_since(started).max(self.slept);
             let left = deadline.saturating_sub(elapsed);
             if elapsed > deadline || wait > left {
                 return Err(StopReason::DeadlineExceeded { wait, left });

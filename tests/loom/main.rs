@@ -6,5 +6,6 @@
 
 mod keyed;
 mod locks;
+mod retry;
 mod support;
 mod waiting;

@@ -1,0 +1,110 @@
+//! What retries allocate.
+//!
+//! A binary of its own: its allocator counts, and the other tests should not run by it.
+
+#![cfg(not(latchwork_loom))]
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::{Future, ready};
+use std::ops::ControlFlow::Break;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use latchwork::{Budget, Busy, KeyedLock, RetryError, RetryPolicy, RetryStats, VirtualClock};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: everything is passed on to the system's allocator as it came; the cell needs no allocation.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+/// How often `f` allocates on this thread.
+fn allocations<R>(f: impl FnOnce() -> R) -> (u64, R) {
+    let before = ALLOCATIONS.get();
+    let out = f();
+    (ALLOCATIONS.get() - before, out)
+}
+
+/// Polls once what has nothing to wait for.
+fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(out) => out,
+        Poll::Pending => panic!("there is nothing to wait for"),
+    }
+}
+
+/// With everything that a policy can be told.
+fn policies() -> [RetryPolicy; 2] {
+    let plain = RetryPolicy::new().clock(VirtualClock::new());
+    let full = plain.clone().deadline(Duration::from_secs(1)).seed(7).on_retry(|_| ()).name("full");
+    let full = full.budget(Arc::new(Budget::new(10))).stats(Arc::new(RetryStats::new()));
+    [plain, full]
+}
+
+type Out = Result<u32, RetryError<Busy>>;
+
+#[test]
+fn a_success_at_once_allocates_nothing() {
+    for policy in policies() {
+        let mut session = policy.session();
+        let locks = KeyedLock::<u64>::new();
+        let save = || policy.retry_on_conflict(|| ready(Ok(7)), Ok, |value| ready(Ok(value)));
+        // The table keeps what the first lock needs.
+        drop(locks.lock(7).wait());
+        for (counted, out) in [
+            allocations(|| -> Out { policy.run_blocking(|_| Ok(7)) }),
+            allocations(|| at_once(policy.run(|_| ready(Ok(7))))),
+            allocations(|| match at_once(session.settle(Ok(7))) {
+                Break(out) => out,
+                _ => panic!("it is a success"),
+            }),
+            allocations(|| at_once(save().run())),
+            allocations(|| at_once(save().escalate_after(2, &locks, 7_u64).run())),
+            allocations(|| at_once(save().escalate_after(0, &locks, 7_u64).run())),
+        ] {
+            assert_eq!((counted, out), (0, Ok(7)));
+        }
+    }
+}
+
+/// Debug builds look whether there is a timer, which takes one to be made.
+#[cfg(all(feature = "tokio", not(debug_assertions)))]
+#[test]
+fn a_success_at_once_by_tokios_clock_allocates_nothing() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime starts");
+    let policy = RetryPolicy::new();
+    let (counted, out) =
+        runtime.block_on(async { allocations(|| -> Out { at_once(policy.run(|_| ready(Ok(7)))) }) });
+    assert_eq!((counted, out), (0, Ok(7)));
+}
+
+#[test]
+fn a_call_that_waits_is_seen_to_allocate() {
+    let policy = RetryPolicy::new()
+        .clock(VirtualClock::new())
+        .classify_with(|_: &()| latchwork::Verdict::Retry(latchwork::RetryKind::Transient));
+    let (counted, out) = allocations(|| policy.run_blocking(|_| Err::<(), _>(())));
+    assert!(counted > 0 && out.is_err(), "blind: the virtual clock notes its waits");
+}

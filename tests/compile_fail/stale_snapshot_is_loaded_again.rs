@@ -1,0 +1,17 @@
+use latchwork::{Busy, RetryPolicy};
+
+struct Snapshot;
+
+async fn store(_: Snapshot) -> Result<(), Busy> {
+    Ok(())
+}
+
+async fn save(loaded: Snapshot) {
+    let policy = RetryPolicy::new();
+    let change = policy.retry_on_conflict(async || Ok(loaded), |loaded| Ok(loaded), |loaded| store(loaded));
+    let _ = change.run().await;
+}
+
+fn main() {
+    drop(save(Snapshot));
+}
