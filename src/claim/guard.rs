@@ -31,6 +31,14 @@ impl<H: Deref<Target: AsClaims>> ClaimHold<H> {
     }
 
     /// The name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let slugs: latchwork::Claims = latchwork::Claims::new();
+    /// assert_eq!(slugs.try_claim("ada")?.name(), "ada");
+    /// # Ok::<(), latchwork::Taken<String>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> &<H::Target as AsClaims>::Name {
         &self.name

@@ -7,10 +7,10 @@
 
 mod guard;
 mod table;
+mod taken;
 mod unique;
 
 use std::borrow::Borrow;
-use std::error::Error;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::ops::Deref;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 pub use self::guard::{Claim, ClaimHold, OwnedClaim};
 use self::table::Table;
+pub use self::taken::Taken;
 pub use self::unique::{ClaimExhausted, UniqueClaim, numbered_suffixes, random_suffixes};
 
 /// Claims names, so that of those who want the same one at the same time exactly one gets it.
@@ -45,43 +46,14 @@ pub struct Claims<K = String, S = RandomState> {
     hasher: S,
 }
 
-/// The name is taken; it comes back with the error.
-///
-/// Neither its text nor its `Debug` shows the name, so that it can be logged.
-///
-/// # Examples
-///
-/// ```
-/// let slugs: latchwork::Claims = latchwork::Claims::new();
-/// slugs.mark_taken("admin");
-/// let taken = slugs.try_claim("admin").unwrap_err();
-/// assert_eq!((taken.name.as_str(), taken.is_kept), ("admin", true));
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Taken<K> {
-    /// The name that was to be claimed.
-    pub name: K,
-    /// Whether it is kept; otherwise it is only claimed, and may be free again soon.
-    pub is_kept: bool,
-}
-
-impl<K> fmt::Debug for Taken<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Taken").field("is_kept", &self.is_kept).finish_non_exhaustive()
-    }
-}
-
-impl<K> fmt::Display for Taken<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_kept { "the name is taken" } else { "the name is claimed" })
-    }
-}
-
-impl<K> Error for Taken<K> {}
-
 impl<K: Eq + Hash> Claims<K> {
-    /// Claims on names none of which is taken.
+    /// A table in which no name is taken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(latchwork::Claims::<String>::new().is_empty());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::with_hasher(RandomState::new())
@@ -97,6 +69,16 @@ impl<K: Eq + Hash> Default for Claims<K> {
 impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     /// As `new`, with a hasher of your own. The default one, `std`'s, withstands names that are chosen to
     /// collide.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    /// use latchwork::Claims;
+    ///
+    /// let ids: Claims<u64, BuildHasherDefault<DefaultHasher>> = Claims::with_hasher(Default::default());
+    /// assert!(ids.try_claim(7_u64).is_ok());
+    /// ```
     #[must_use]
     pub fn with_hasher(hasher: S) -> Self {
         Self { table: Table::new(), hasher }
@@ -172,6 +154,17 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     /// # Errors
     ///
     /// [`ClaimExhausted`] if none of them is free.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let ports: Arc<latchwork::Claims<u16>> = Arc::default();
+    /// let port = ports.claim_first_owned(8080..9000_u16, 100)?;
+    /// assert_eq!(*port.claim.commit(), 8080);
+    /// # Ok::<(), latchwork::ClaimExhausted>(())
+    /// ```
     pub fn claim_first_owned(
         self: &Arc<Self>,
         candidates: impl IntoIterator<Item: Into<K>>,
@@ -216,6 +209,17 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     /// # Errors
     ///
     /// [`ClaimExhausted`] if none of them is free.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let slugs: Arc<latchwork::Claims> = Arc::default();
+    /// let slug = slugs.claim_unique_owned("ada", latchwork::random_suffixes(4), 10)?;
+    /// assert_eq!(slug.claim.name(), "ada");
+    /// # Ok::<(), latchwork::ClaimExhausted>(())
+    /// ```
     pub fn claim_unique_owned(
         self: &Arc<Self>,
         base: &str,
@@ -270,6 +274,14 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     }
 
     /// Whether the name is claimed or kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let slugs: latchwork::Claims = latchwork::Claims::new();
+    /// slugs.mark_taken("ada");
+    /// assert!(slugs.is_taken("ada") && !slugs.is_taken("grace"));
+    /// ```
     #[must_use]
     pub fn is_taken<Q>(&self, name: &Q) -> bool
     where
@@ -286,6 +298,15 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
 
 impl<K, S> Claims<K, S> {
     /// How many names are claimed or kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let slugs: latchwork::Claims = latchwork::Claims::new();
+    /// slugs.mark_taken("admin");
+    /// let _claim = slugs.try_claim("ada");
+    /// assert_eq!((slugs.len(), slugs.is_empty()), (2, false));
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()

@@ -32,7 +32,7 @@ pub struct StampsExhausted;
 /// # Ok::<(), latchwork::StampsExhausted>(())
 /// ```
 pub struct StampSource {
-    /// The latest number, zero for none.
+    /// The latest number, zero for none; for a moment beyond the end, when the end is reached.
     ///
     /// Relaxed everywhere: additions to one counter have one order in any case, and those who conclude
     /// from the number what a map holds look at the map under a lock that orders them.
@@ -41,6 +41,12 @@ pub struct StampSource {
 
 impl StampSource {
     /// A source whose first stamp is 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::StampSource::new().next().map(|stamp| stamp.get()), Ok(1));
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self { latest: AtomicU64::new(0) }
@@ -67,9 +73,9 @@ impl StampSource {
     /// a million a second meanwhile, the counter by one a write: so every stamp of the new life is
     /// greater than all those of the old one.
     ///
-    /// That does not hold if the old life wrote more than a million times a second on average, or if the
-    /// clock was set back by more than the old life was long. Where stamps are stored, start
-    /// [`after`](Self::after) the greatest instead.
+    /// That does not hold if the old life wrote more than a million times a second on average, nor if the
+    /// clock was set back in between. Where stamps are stored, start [`after`](Self::after) the greatest
+    /// instead.
     ///
     /// # Examples
     ///
@@ -100,9 +106,14 @@ impl StampSource {
     /// # Ok::<(), latchwork::StampsExhausted>(())
     /// ```
     pub fn next(&self) -> Result<Stamp, StampsExhausted> {
-        let up = |latest: u64| Stamp::new(latest + 1).map(Stamp::get);
-        let drawn = self.latest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, up);
-        drawn.ok().and_then(|latest| Stamp::new(latest + 1)).ok_or(StampsExhausted)
+        // One addition, and not a load before it: half the time where threads meet. What goes beyond the
+        // end is taken back, so the number exceeds it by no more than there are threads.
+        let before = self.latest.fetch_add(1, Ordering::Relaxed);
+        if before >= Stamp::MAX.get() {
+            self.latest.fetch_min(Stamp::MAX.get(), Ordering::Relaxed);
+            return Err(StampsExhausted);
+        }
+        Stamp::new(before + 1).ok_or(StampsExhausted)
     }
 
     /// Sees to it that all stamps to come are greater than `seen`.
@@ -134,7 +145,7 @@ impl StampSource {
     /// ```
     #[must_use]
     pub fn latest(&self) -> Option<Stamp> {
-        Stamp::new(self.latest.load(Ordering::Relaxed))
+        Stamp::new(self.latest.load(Ordering::Relaxed).min(Stamp::MAX.get()))
     }
 }
 

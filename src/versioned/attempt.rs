@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::conflict::{Conflict, WriteError};
 use super::expect::Expect;
 use super::snapshot::Snapshot;
-use crate::stamp::{Stamp, StampsExhausted};
+use crate::stamp::StampsExhausted;
 
 /// What a fallible closure made of a value.
 ///
@@ -41,13 +41,12 @@ pub(super) enum Missed<T> {
 
 /// Replaces what `seen` shows by what `compute` makes of it, as long as that is what `expect` admits.
 ///
-/// `swap` stores a value in the place of the one with the given stamp. Everything runs outside the locks that
-/// it takes.
+/// `swap` stores a value in the place of the one that was seen. Everything runs outside the locks that it takes.
 pub(super) fn write<T, E>(
     expect: Expect,
     mut seen: Option<Snapshot<T>>,
     mut compute: impl FnMut(&T) -> Result<Change<T>, E>,
-    mut swap: impl FnMut(Stamp, Arc<T>) -> Result<Snapshot<T>, Missed<T>>,
+    mut swap: impl FnMut(&Snapshot<T>, Arc<T>) -> Result<Snapshot<T>, Missed<T>>,
 ) -> Result<Snapshot<T>, WriteError<T, E>> {
     let mut rejected = None;
     loop {
@@ -65,7 +64,7 @@ pub(super) fn write<T, E>(
             Ok(Change::Keep) => return Ok(current),
             Err(error) => return Err(WriteError::Refused(error)),
         };
-        match swap(current.stamp(), Arc::new(next)) {
+        match swap(&current, Arc::new(next)) {
             Ok(stored) => return Ok(stored),
             Err(Missed::Exhausted(exhausted)) => return Err(exhausted.into()),
             Err(Missed::Moved { current, value }) => {

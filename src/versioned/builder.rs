@@ -29,6 +29,12 @@ pub struct VersionedMapBuilder<K, V, S = RandomState> {
 
 impl<K: Eq + Hash, V> VersionedMap<K, V> {
     /// An empty map, whose first stamp will be 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(latchwork::VersionedMap::<u64, String>::new().is_empty());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
@@ -54,6 +60,16 @@ impl<K: Eq + Hash, V> Default for VersionedMap<K, V> {
 
 impl<K, V, S> VersionedMapBuilder<K, V, S> {
     /// Where stamps come from. The default source begins at 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Stamp, StampSource, VersionedMap};
+    ///
+    /// let latest = Stamp::new(41).expect("it is in range");
+    /// let map = VersionedMap::<u8, u8>::builder().stamps(StampSource::after(latest)).build();
+    /// assert!(map.insert_new(1, 1).is_ok_and(|value| value.stamp().get() == 42));
+    /// ```
     #[must_use]
     pub fn stamps(mut self, source: StampSource) -> Self {
         self.source = source;

@@ -1,7 +1,7 @@
 //! [`Versioned`]: one value and its version.
 
 use std::fmt;
-use std::mem;
+use std::mem::replace;
 use std::sync::Arc;
 
 use super::attempt::{self, Change, Missed, always};
@@ -11,7 +11,7 @@ use super::snapshot::Snapshot;
 use super::watch::{self, Changed, Look, Version, Watch};
 use crate::stamp::{Stamp, StampsExhausted};
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::wait::{Acquire, Request, Wakes};
+use crate::wait::{Acquire, Request};
 
 /// A value that is replaced as a whole, with a stamp that every write changes.
 ///
@@ -45,6 +45,12 @@ struct State<T> {
 
 impl<T> Versioned<T> {
     /// A value with the first stamp, 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::Versioned::new(7).stamp().get(), 1);
+    /// ```
     #[must_use]
     pub fn new(value: T) -> Self {
         Self::starting_at(value, Stamp::MIN)
@@ -67,7 +73,17 @@ impl<T> Versioned<T> {
         Self { stamp: AtomicU64::new(stamp.get()), state: Mutex::new(State { current, watch: None }) }
     }
 
-    /// The value and its stamp.
+    /// The value and its stamp. It never waits for a closure.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cell = latchwork::Versioned::new(7);
+    /// let before = cell.snapshot();
+    /// cell.modify(|n| n + 1)?;
+    /// assert_eq!((*before, *cell.snapshot()), (7, 8));
+    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<T> {
@@ -75,6 +91,15 @@ impl<T> Versioned<T> {
     }
 
     /// The stamp: one atomic load. Who sees it sees everything that its writer did before the write.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cell = latchwork::Versioned::new(7);
+    /// let written = cell.modify(|n| n + 1)?;
+    /// assert_eq!(cell.stamp(), written.stamp());
+    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// ```
     #[inline]
     #[must_use]
     #[allow(clippy::missing_panics_doc, reason = "only stamps are stored")]
@@ -118,10 +143,14 @@ impl<T> Versioned<T> {
     /// ```
     pub fn compare_and_set(&self, expect: impl Into<Expect>, value: T) -> Result<Snapshot<T>, WriteError<T>> {
         let expect = expect.into();
-        self.swap(|found| expect.admits(Some(found)), Arc::new(value)).map_err(|missed| match missed {
-            Missed::Moved { current, value } => Conflict::new(expect, current, Arc::into_inner(value)).into(),
-            Missed::Exhausted(exhausted) => exhausted.into(),
-        })
+        self.swap(|found| expect.admits(Some(found.stamp())), Arc::new(value)).map_err(
+            |missed| match missed {
+                Missed::Moved { current, value } => {
+                    Conflict::new(expect, current, Arc::into_inner(value)).into()
+                }
+                Missed::Exhausted(exhausted) => exhausted.into(),
+            },
+        )
     }
 
     /// Replaces the value by what `f` makes of it, if what is there is what was expected.
@@ -176,7 +205,7 @@ impl<T> Versioned<T> {
         f: impl FnMut(&T) -> Result<Change<T>, E>,
     ) -> Result<Snapshot<T>, WriteError<T, E>> {
         attempt::write(expect.into(), Some(self.snapshot()), f, |seen, value| {
-            self.swap(|found| found == seen, value)
+            self.swap(|found| found.is(seen), value)
         })
     }
 
@@ -265,26 +294,25 @@ impl<T> Versioned<T> {
         self.state.into_inner().current.into_arc()
     }
 
-    /// Stores `value` in the place of one whose stamp will do.
-    fn swap(&self, will_do: impl FnOnce(Stamp) -> bool, value: Arc<T>) -> Result<Snapshot<T>, Missed<T>> {
+    /// Stores `value` in the place of one that will do.
+    fn swap(
+        &self,
+        will_do: impl FnOnce(&Snapshot<T>) -> bool,
+        value: Arc<T>,
+    ) -> Result<Snapshot<T>, Missed<T>> {
         let mut state = self.state.lock();
-        let found = state.current.stamp();
-        if !will_do(found) {
+        if !will_do(&state.current) {
             return Err(Missed::Moved { current: Some(state.current.clone()), value });
         }
-        let Some(stamp) = found.next() else { return Err(Missed::Exhausted(StampsExhausted)) };
+        let Some(stamp) = state.current.stamp().next() else {
+            return Err(Missed::Exhausted(StampsExhausted));
+        };
         let stored = Snapshot::new(value, stamp);
-        let old = mem::replace(&mut state.current, stored.clone());
+        let old = replace(&mut state.current, stored.clone());
         let watch = state.watch.take();
         self.stamp.store(stamp.get(), Ordering::Release);
         drop(state);
-        // Outside the lock: wakers and the old value's drop are user code.
-        let mut wakes = Wakes::default();
-        if let Some(watch) = watch {
-            watch.end(&mut wakes);
-        }
-        drop(old);
-        wakes.finish();
+        watch::finish(old, watch);
         Ok(stored)
     }
 }
@@ -304,10 +332,15 @@ impl<T> Version for CellVersion<'_, T> {
 
     fn look(&self, spare: &mut Option<Arc<Watch>>) -> Look<Snapshot<T>> {
         let mut state = self.cell.state.lock();
-        if state.current.stamp() == self.stamp {
-            watch::of(&mut state.watch, spare)
-        } else {
-            Look::Changed(state.current.clone())
+        if state.current.stamp() != self.stamp {
+            return Look::Changed(state.current.clone());
+        }
+        if state.watch.is_none() {
+            state.watch = spare.take();
+        }
+        match &state.watch {
+            Some(watch) => Look::Same(watch.clone()),
+            None => Look::NeedsWatch,
         }
     }
 
@@ -333,5 +366,26 @@ impl<T: fmt::Debug> fmt::Debug for Versioned<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let current = self.snapshot();
         f.debug_struct("Versioned").field("value", &*current).field("stamp", &current.stamp()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn the_last_waiter_who_gives_up_leaves_nothing_behind() {
+        let cell = Versioned::new(1);
+        let [mut one, mut two] = [(); 2].map(|()| Box::pin(cell.changed(Stamp::MIN)));
+        for waiter in [&mut one, &mut two] {
+            assert!(waiter.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        drop(one);
+        assert!(cell.state.lock().watch.is_some());
+        drop(two);
+        assert!(cell.state.lock().watch.is_none());
     }
 }

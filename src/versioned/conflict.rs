@@ -87,6 +87,14 @@ pub enum WriteError<T, E = Infallible> {
 
 impl<T, E> WriteError<T, E> {
     /// The conflict, if it is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cell = latchwork::Versioned::new(7);
+    /// let error = cell.compare_and_set(latchwork::Stamp::MAX, 8).unwrap_err();
+    /// assert!(error.conflict().is_some_and(|conflict| conflict.rejected == Some(8)));
+    /// ```
     #[must_use]
     pub fn conflict(&self) -> Option<&Conflict<T>> {
         match self {
@@ -95,7 +103,16 @@ impl<T, E> WriteError<T, E> {
         }
     }
 
-    /// The conflict, if it is one.
+    /// The conflict, if it is one, with the values in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cell = latchwork::Versioned::new(7);
+    /// let error = cell.compare_and_set(latchwork::Stamp::MAX, 8).unwrap_err();
+    /// let current = error.into_conflict().and_then(|conflict| conflict.current);
+    /// assert_eq!(current.as_deref(), Some(&7));
+    /// ```
     #[must_use]
     pub fn into_conflict(self) -> Option<Conflict<T>> {
         match self {

@@ -33,6 +33,15 @@ pub enum Expect {
 
 impl Expect {
     /// Whether it is content with what was found: the stamp of a value, or `None` for no value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Expect, Stamp};
+    ///
+    /// assert!(Expect::Present.admits(Some(Stamp::MIN)));
+    /// assert!(!Expect::Present.admits(None));
+    /// ```
     #[must_use]
     pub fn admits(&self, found: Option<Stamp>) -> bool {
         match (self, found) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::mem;
+use std::mem::replace;
 use std::sync::Arc;
 
 use super::attempt::{self, Change, Missed, always};
@@ -10,9 +10,8 @@ use super::conflict::{Conflict, WriteError};
 use super::expect::Expect;
 use super::shards::Shards;
 use super::snapshot::Snapshot;
-use super::watch::Watch;
+use super::watch;
 use crate::stamp::{Stamp, StampSource};
-use crate::wait::Wakes;
 
 /// A map whose values have stamps: a write says which version it was made from, and is refused if that is
 /// no longer the one that there is.
@@ -87,6 +86,15 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     }
 
     /// The stamp of a key's value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cards = latchwork::VersionedMap::<&str, u32>::new();
+    /// let ada = cards.insert_new("ada", 36)?;
+    /// assert_eq!((cards.stamp("ada"), cards.stamp("grace")), (Some(ada.stamp()), None));
+    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn stamp<Q>(&self, key: &Q) -> Option<Stamp>
@@ -100,6 +108,15 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     }
 
     /// Whether the key has a value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cards = latchwork::VersionedMap::<&str, u32>::new();
+    /// cards.insert_new("ada", 36)?;
+    /// assert!(cards.contains_key("ada") && !cards.contains_key("grace"));
+    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// ```
     #[must_use]
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
@@ -132,8 +149,9 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     ///
     /// `f` runs on a snapshot, outside every lock: it may take long, use this map, or panic, which changes
     /// nothing. If somebody else writes the key meanwhile, and what is there then is expected as well,
-    /// `f` is called again with that; so for one exact stamp it is called once at most. It is not called
-    /// for a stamp that is stale from the beginning, nor for a key that is not there.
+    /// `f` is called again with that; so for one exact stamp it is called once at most, unless that is
+    /// [seeded](Self::seed) again. It is not called for a stamp that is stale from the beginning, nor for a key
+    /// that is not there.
     ///
     /// # Errors
     ///
@@ -266,17 +284,12 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         let (expect, hash) = (expect.into(), self.hash(key));
         let mut table = self.shards.of(hash).write();
         let removed = table.remove(hash, |own| own.borrow() == key, |found| expect.admits(Some(found)));
+        let watch = if removed.is_ok() { table.take_watch(hash) } else { None };
         drop(table);
         match removed {
             Ok(entry) => {
-                // Outside the lock: wakers and the key's drop are user code.
-                let mut wakes = Wakes::default();
-                if let Some(watch) = &entry.watch {
-                    watch.end(&mut wakes);
-                }
                 let removed = entry.current;
-                drop(entry.key);
-                wakes.finish();
+                watch::finish(entry.key, watch);
                 Ok(Some(removed))
             }
             Err(None) if expect.admits(None) => Ok(None),
@@ -319,9 +332,10 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
             }
             Some(entry) => {
                 self.source.observe(stamp);
-                let replaced = (mem::replace(&mut entry.current, seeded), entry.watch.take());
+                let old = replace(&mut entry.current, seeded);
+                let watch = table.take_watch(hash);
                 drop(table);
-                finish(replaced);
+                watch::finish(old, watch);
             }
         }
         true
@@ -367,23 +381,24 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
                 Ok((stored, true))
             }
             Some(entry) => {
-                let replaced = (mem::replace(&mut entry.current, stored.clone()), entry.watch.take());
+                let old = replace(&mut entry.current, stored.clone());
+                let watch = table.take_watch(hash);
                 drop(table);
-                finish(replaced);
+                watch::finish(old, watch);
                 Ok((stored, false))
             }
         }
     }
 
-    /// Stores `value` in the place of the one with the stamp `seen`.
-    fn swap<Q>(&self, hash: u64, key: &Q, seen: Stamp, value: Arc<V>) -> Result<Snapshot<V>, Missed<V>>
+    /// Stores `value` in the place of the one that was seen.
+    fn swap<Q>(&self, hash: u64, key: &Q, seen: &Snapshot<V>, value: Arc<V>) -> Result<Snapshot<V>, Missed<V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         let mut table = self.shards.of(hash).write();
         let entry = match table.find_mut(hash, |own| own.borrow() == key) {
-            Some(entry) if entry.current.stamp() == seen => entry,
+            Some(entry) if entry.current.is(seen) => entry,
             found => {
                 let current = found.map(|entry| entry.current.clone());
                 return Err(Missed::Moved { current, value });
@@ -391,20 +406,10 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         };
         let stamp = self.source.next().map_err(Missed::Exhausted)?;
         let stored = Snapshot::new(value, stamp);
-        let replaced = (mem::replace(&mut entry.current, stored.clone()), entry.watch.take());
+        let old = replace(&mut entry.current, stored.clone());
+        let watch = table.take_watch(hash);
         drop(table);
-        finish(replaced);
+        watch::finish(old, watch);
         Ok(stored)
     }
-}
-
-/// Ends the version of a value that was replaced, and drops it. Called outside the lock: wakers and the
-/// value's drop are user code.
-fn finish<V>((old, watch): (Snapshot<V>, Option<Arc<Watch>>)) {
-    let mut wakes = Wakes::default();
-    if let Some(watch) = watch {
-        watch.end(&mut wakes);
-    }
-    drop(old);
-    wakes.finish();
 }

@@ -42,7 +42,8 @@
 //! 2. *It comes after the look, and ends the watch before the waiter enlists.* Nobody enlists with a watch
 //!    that is over; the waiter looks again.
 //! 3. *It ends the watch after the waiter has enlisted.* The waiter is told. If the batch of wakers runs full,
-//!    the writer comes back for the rest before it returns, whatever a waker does.
+//!    the writer comes back for the rest before it returns, whatever a waker does. (If one panics, so does
+//!    the writer, afterwards: what it wrote is written.)
 //! 4. *A waiter gives up.* It takes itself off. If it was the last, it ends the watch under the value's lock
 //!    and takes it away; whoever was about to enlist looks again, by case 2.
 //! 5. *A waiter is told, and the stamp is the same again*: only `seed` can do that. It waits on, with the

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::map::VersionedMap;
 use super::snapshot::Snapshot;
-use super::watch::{self, Changed, Look, Version, Watch};
+use super::watch::{Changed, Look, Version, Watch};
 use crate::stamp::Stamp;
 use crate::wait::{Acquire, Request};
 
@@ -71,18 +71,48 @@ where
 
     fn look(&self, spare: &mut Option<Arc<Watch>>) -> Look<Option<Snapshot<V>>> {
         let mut table = self.map.shards().of(self.hash).write();
-        match table.find_mut(self.hash, |own| own.borrow() == self.key) {
-            Some(entry) if entry.current.stamp() == self.stamp => watch::of(&mut entry.watch, spare),
-            found => Look::Changed(found.map(|entry| entry.current.clone())),
+        match table.find(self.hash, |own| own.borrow() == self.key) {
+            Some(entry) if entry.current.stamp() == self.stamp => {}
+            found => return Look::Changed(found.map(|entry| entry.current.clone())),
+        }
+        match table.watch(self.hash, spare) {
+            Some(watch) => Look::Same(watch),
+            None => Look::NeedsWatch,
         }
     }
 
     fn forget(&self, watch: &Arc<Watch>) {
-        let mut table = self.map.shards().of(self.hash).write();
-        if let Some(entry) = table.find_watched(self.hash, watch)
-            && watch.close_if_idle()
-        {
-            entry.watch = None;
+        self.map.shards().of(self.hash).write().forget_watch(self.hash, watch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn waiters_of_a_key_leave_nothing_behind() {
+        let map = VersionedMap::<u8, u8>::builder().shards(1).build();
+        let watched = || map.shards().iter().any(|shard| shard.read().is_watched());
+        let first = map.insert_new(7, 1).expect("it is new").stamp();
+        for gives_up in [true, false] {
+            let stamp = map.stamp(&7).expect("it is there");
+            let [mut one, mut two] = [(); 2].map(|()| Box::pin(map.changed(&7, stamp)));
+            for waiter in [&mut one, &mut two] {
+                assert!(waiter.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            }
+            drop(one);
+            assert!(watched());
+            if gives_up {
+                drop(two);
+            } else {
+                map.modify(&7, |n| n + 1).expect("it is there");
+            }
+            assert!(!watched());
         }
+        assert!(map.stamp(&7) > Some(first));
     }
 }

@@ -20,12 +20,22 @@ pub(super) struct Entry<K, V> {
     hash: u64,
     pub(super) key: K,
     pub(super) current: Snapshot<V>,
-    /// Of those who wait for the end of the current version.
-    pub(super) watch: Option<Arc<Watch>>,
+}
+
+/// The watch of the key with this hash.
+struct Watched {
+    hash: u64,
+    watch: Arc<Watch>,
 }
 
 /// The entries whose hash falls here.
-pub(super) struct Table<K, V>(HashTable<Entry<K, V>>);
+pub(super) struct Table<K, V> {
+    entries: HashTable<Entry<K, V>>,
+    /// The watches of keys that somebody waits for, by the keys' hashes. They are few, and apart from the
+    /// entries, which are many and the faster to find the smaller they are. Should two keys have one hash,
+    /// who waits for one of them looks in vain when the other is written.
+    watches: Option<Box<HashTable<Watched>>>,
+}
 
 /// On a cache line of its own, so that those who use different shards do not meet.
 #[repr(align(64))]
@@ -38,7 +48,11 @@ impl<K, V> Shards<K, V> {
     /// So many empty ones, a power of two.
     pub(super) fn new(count: usize) -> Self {
         debug_assert!(count.is_power_of_two());
-        Self((0..count).map(|_| Shard(RwLock::new(Table(HashTable::new())))).collect())
+        Self(
+            (0..count)
+                .map(|_| Shard(RwLock::new(Table { entries: HashTable::new(), watches: None })))
+                .collect(),
+        )
     }
 
     /// The shard for a hash: its low bits choose, and the table uses others (see [`spread`]).
@@ -57,24 +71,18 @@ impl<K, V> Table<K, V> {
     /// lock; nothing has changed if it panics.
     #[inline]
     pub(super) fn find(&self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<&Entry<K, V>> {
-        self.0.find(spread(hash), |entry| entry.hash == hash && is_key(&entry.key))
+        self.entries.find(spread(hash), |entry| entry.hash == hash && is_key(&entry.key))
     }
 
     /// As [`find`](Self::find), to be changed.
     pub(super) fn find_mut(&mut self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<&mut Entry<K, V>> {
-        self.0.find_mut(spread(hash), |entry| entry.hash == hash && is_key(&entry.key))
-    }
-
-    /// The entry that has this watch.
-    pub(super) fn find_watched(&mut self, hash: u64, watch: &Arc<Watch>) -> Option<&mut Entry<K, V>> {
-        let has_it = |entry: &Entry<K, V>| entry.watch.as_ref().is_some_and(|own| Arc::ptr_eq(own, watch));
-        self.0.find_mut(spread(hash), has_it)
+        self.entries.find_mut(spread(hash), |entry| entry.hash == hash && is_key(&entry.key))
     }
 
     /// Adds a key that is not there.
     pub(super) fn insert(&mut self, hash: u64, key: K, current: Snapshot<V>) {
-        let entry = Entry { hash, key, current, watch: None };
-        self.0.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+        let entry = Entry { hash, key, current };
+        self.entries.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
     }
 
     /// Takes the entry of a key out, if `will_do` says so of its stamp. What is removed is to be dropped once the
@@ -86,24 +94,64 @@ impl<K, V> Table<K, V> {
         will_do: impl FnOnce(Stamp) -> bool,
     ) -> Result<Entry<K, V>, Option<Snapshot<V>>> {
         let same = |entry: &Entry<K, V>| entry.hash == hash && is_key(&entry.key);
-        let found = match self.0.entry(spread(hash), same, |entry| spread(entry.hash)) {
+        let found = match self.entries.entry(spread(hash), same, |entry| spread(entry.hash)) {
             Slot::Vacant(_) => return Err(None),
             Slot::Occupied(found) if will_do(found.get().current.stamp()) => found,
             Slot::Occupied(found) => return Err(Some(found.get().current.clone())),
         };
         let (entry, _) = found.remove();
-        if self.0.capacity() > SMALL && self.0.len() < self.0.capacity() / 8 {
-            self.0.shrink_to(SMALL.max(self.0.len() * 2), |entry| spread(entry.hash));
+        if self.entries.capacity() > SMALL && self.entries.len() < self.entries.capacity() / 8 {
+            self.entries.shrink_to(SMALL.max(self.entries.len() * 2), |entry| spread(entry.hash));
         }
         Ok(entry)
     }
 
+    /// Takes the watch of a key that is written, to be ended once the lock is released.
+    #[inline]
+    pub(super) fn take_watch(&mut self, hash: u64) -> Option<Arc<Watch>> {
+        let watches = self.watches.as_mut()?;
+        let (Watched { watch, .. }, _) =
+            watches.find_entry(spread(hash), |own| own.hash == hash).ok()?.remove();
+        if watches.is_empty() {
+            self.watches = None;
+        }
+        Some(watch)
+    }
+
+    /// The watch of a key, for which `spare` is taken if it has none.
+    pub(super) fn watch(&mut self, hash: u64, spare: &mut Option<Arc<Watch>>) -> Option<Arc<Watch>> {
+        if let Some(watches) = &self.watches
+            && let Some(own) = watches.find(spread(hash), |own| own.hash == hash)
+        {
+            return Some(own.watch.clone());
+        }
+        let watch = spare.take()?;
+        let watches = self.watches.get_or_insert_default();
+        watches.insert_unique(spread(hash), Watched { hash, watch: watch.clone() }, |own| spread(own.hash));
+        Some(watch)
+    }
+
+    /// Takes a watch away that nobody waits on, if it still is the one of a key with this hash.
+    pub(super) fn forget_watch(&mut self, hash: u64, watch: &Arc<Watch>) {
+        let is_it = |own: &Watched| Arc::ptr_eq(&own.watch, watch);
+        let found = self.watches.as_mut().and_then(|watches| watches.find(spread(hash), is_it));
+        if found.is_some() && watch.close_if_idle() {
+            self.take_watch(hash);
+        }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<K, V>> {
-        self.0.iter()
+        self.entries.iter()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
+    }
+
+    /// Whether a key here has a watch.
+    #[cfg(test)]
+    pub(super) fn is_watched(&self) -> bool {
+        self.watches.is_some()
     }
 }
 

@@ -28,7 +28,19 @@ impl<T> Snapshot<T> {
         Self { value, stamp }
     }
 
+    /// Whether both show the same write. Stamps can't tell that where they are seeded.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.value, &other.value)
+    }
+
     /// The stamp of the value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let first = latchwork::Versioned::new(7).snapshot();
+    /// assert_eq!((*first, first.stamp().get()), (7, 1));
+    /// ```
     #[inline]
     #[must_use]
     pub fn stamp(&self) -> Stamp {
@@ -36,6 +48,15 @@ impl<T> Snapshot<T> {
     }
 
     /// The shared value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let cell = latchwork::Versioned::new(7);
+    /// assert!(Arc::ptr_eq(cell.snapshot().arc(), cell.snapshot().arc()));
+    /// ```
     #[inline]
     #[must_use]
     pub fn arc(&self) -> &Arc<T> {

@@ -21,6 +21,15 @@ pub struct Changes<K> {
 
 impl<K, V, S> VersionedMap<K, V, S> {
     /// How many keys there are, counted shard by shard.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cards = latchwork::VersionedMap::<&str, u32>::new();
+    /// cards.insert_new("ada", 36)?;
+    /// assert_eq!((cards.len(), cards.is_empty()), (1, false));
+    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.shards().iter().map(|shard| shard.read().len()).sum()
@@ -58,7 +67,16 @@ impl<K, V, S> VersionedMap<K, V, S> {
         self.collect(|entry| Some((entry.key.clone(), entry.current.clone())))
     }
 
-    /// All keys, in no order. It sees what [`snapshot`](Self::snapshot) sees.
+    /// All keys, in no order. It sees what [`snapshot`](Self::snapshot) sees, and clones keys as that does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cards = latchwork::VersionedMap::<&str, u32>::new();
+    /// cards.insert_new("ada", 36)?;
+    /// assert_eq!(cards.keys(), ["ada"]);
+    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// ```
     #[must_use]
     pub fn keys(&self) -> Vec<K>
     where

@@ -1,6 +1,5 @@
 //! Waiting until a version is no longer the current one: a broadcast that happens once.
 
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
@@ -69,6 +68,17 @@ impl Watch {
     }
 }
 
+/// Ends the version of what was replaced or removed, and drops it. Called outside the lock: wakers and the
+/// drop of values and keys are user code.
+pub(super) fn finish<T>(old: T, watch: Option<Arc<Watch>>) {
+    let mut wakes = Wakes::default();
+    if let Some(watch) = watch {
+        watch.end(&mut wakes);
+    }
+    drop(old);
+    wakes.finish();
+}
+
 /// What was found where somebody is to wait for a change.
 pub(super) enum Look<T> {
     /// It is another version already.
@@ -77,17 +87,6 @@ pub(super) enum Look<T> {
     Same(Arc<Watch>),
     /// It is the same, and has no watch: one must be passed. (To allocate it takes too long under a lock.)
     NeedsWatch,
-}
-
-/// The watch of a value; `spare` becomes it if there is none.
-pub(super) fn of<T>(watch: &mut Option<Arc<Watch>>, spare: &mut Option<Arc<Watch>>) -> Look<T> {
-    if watch.is_none() {
-        *watch = spare.take();
-    }
-    match watch {
-        Some(watch) => Look::Same(watch.clone()),
-        None => Look::NeedsWatch,
-    }
 }
 
 /// One version of one value, to be waited on.
@@ -180,11 +179,5 @@ impl<V: Version> Request for Changed<V> {
 
     fn looks_free(&self) -> bool {
         self.version().may_have_changed()
-    }
-}
-
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").finish_non_exhaustive()
     }
 }

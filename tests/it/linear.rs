@@ -1,16 +1,13 @@
-//! Histories of two or three threads, checked for linearizability.
-//!
-//! Each call is recorded with the moments of a global counter at which it began and ended. A history
-//! is fine if its calls can be put in one order that a single-threaded lock would have answered in the
-//! same way, and in which no call stands before one that had ended when it began. The search is the
-//! one of Wing and Gong, "Testing and verifying concurrent objects" (1993).
+//! Locks in the hands of two or three threads, checked for linearizability.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
 use std::thread;
 
 use fastrand::Rng;
 use latchwork::{KeyedLock, Mutex, RwLock, Semaphore};
+
+use crate::history::{self, EntryOf, Recorder, gather};
 
 /// What is done to a lock that protects a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,13 +29,7 @@ enum Answer {
     Done,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    call: Call,
-    answer: Answer,
-    begin: usize,
-    end: usize,
-}
+type Entry = EntryOf<Spec>;
 
 /// A lock as one thread alone would see it.
 #[derive(Clone, Copy, Default)]
@@ -48,9 +39,12 @@ struct Spec {
     number: u64,
 }
 
-impl Spec {
-    /// The state after a call, if it may be answered so.
-    fn step(mut self, call: Call, answer: Answer) -> Option<Self> {
+impl history::Spec for Spec {
+    type Call = Call;
+    type Answer = Answer;
+
+    fn step(mut self, call: &Call, answer: &Answer) -> Option<Self> {
+        let (call, answer) = (*call, *answer);
         let fits = match call {
             Call::Lock | Call::TryLock => !self.alone && self.sharers == 0,
             Call::Share | Call::TryShare => !self.alone,
@@ -73,15 +67,8 @@ impl Spec {
     }
 }
 
-/// Whether the calls that are left can be put in order from `spec` on.
 fn is_linear(history: &[Entry], spec: Spec) -> bool {
-    let Some(first_end) = history.iter().map(|entry| entry.end).min() else { return true };
-    (0..history.len()).filter(|&at| history[at].begin < first_end).any(|at| {
-        let Some(next) = spec.step(history[at].call, history[at].answer) else { return false };
-        let mut rest = history.to_vec();
-        rest.swap_remove(at);
-        is_linear(&rest, next)
-    })
+    history::is_linear(history, &spec)
 }
 
 /// A lock on a number; the guards do what `Spec` says.
@@ -150,15 +137,13 @@ impl Number for Beside<KeyedLock<u32>> {
 }
 
 /// Runs one thread's part, recording what it does.
-fn play(lock: &dyn Number, shares: bool, seed: u64, clock: &AtomicUsize) -> Vec<Entry> {
+fn play(lock: &dyn Number, shares: bool, seed: u64, recorder: &mut Recorder<Call, Answer>) {
     let mut rng = Rng::with_seed(seed);
-    let mut entries = Vec::new();
-    let now = || clock.fetch_add(1, Ordering::SeqCst);
     for _ in 0..4 {
         let (shared, trying) = (shares && rng.bool(), rng.bool());
-        let begin = now();
+        let begin = recorder.now();
         let taken = lock.take(shared, trying);
-        let end = now();
+        let end = recorder.now();
         let call = match (shared, trying) {
             (true, true) => Call::TryShare,
             (true, false) => Call::Share,
@@ -166,19 +151,19 @@ fn play(lock: &dyn Number, shares: bool, seed: u64, clock: &AtomicUsize) -> Vec<
             (false, false) => Call::Lock,
         };
         let answer = taken.as_ref().map_or(Answer::Busy, |(seen, _)| Answer::Held(*seen));
-        entries.push(Entry { call, answer, begin, end });
+        recorder.push(Entry { call, answer, begin, end });
         if taken.is_some() {
             // So that the others come in between, which two processors seldom do by themselves.
             if rng.bool() {
                 thread::yield_now();
             }
-            let begin = now();
-            drop(taken);
             let call = if shared { Call::Unshare } else { Call::Unlock };
-            entries.push(Entry { call, answer: Answer::Done, begin, end: now() });
+            recorder.record(call, |_| {
+                drop(taken);
+                Answer::Done
+            });
         }
     }
-    entries
 }
 
 /// Many short histories, each on a new lock. Returns how many answers were `Busy`.
@@ -186,20 +171,10 @@ fn check<N: Number + 'static>(make: fn() -> N, shares: bool) {
     const HISTORIES: u64 = 1000;
     let busy: usize = (0..HISTORIES)
         .map(|round| {
-            let threads = 2 + round % 2;
-            let (lock, clock) = (Arc::new(make()), Arc::new(AtomicUsize::new(0)));
-            let start = Arc::new(Barrier::new(threads as usize));
-            let players: Vec<_> = (0..threads)
-                .map(|thread| {
-                    let (lock, clock, start) = (lock.clone(), clock.clone(), start.clone());
-                    thread::spawn(move || {
-                        start.wait();
-                        play(&*lock, shares, round * 3 + thread, &clock)
-                    })
-                })
-                .collect();
-            let history: Vec<_> =
-                players.into_iter().flat_map(|player| player.join().expect("it does not panic")).collect();
+            let lock = Arc::new(make());
+            let history = gather(2 + round % 2, move |thread, recorder| {
+                play(&*lock, shares, round * 3 + thread, recorder);
+            });
             assert!(is_linear(&history, Spec::default()), "no order explains {history:#?}");
             history.iter().filter(|entry| entry.answer == Answer::Busy).count()
         })

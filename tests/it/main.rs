@@ -2,9 +2,11 @@
 
 #![cfg(not(latchwork_loom))]
 
+mod history;
 mod support;
 
 mod cancel;
+mod claims;
 mod compile;
 mod futurelock;
 mod keyed;
@@ -37,7 +39,13 @@ mod retry_words;
 mod runtimes;
 mod rwlock;
 mod semaphore;
+mod stamp;
 mod threads;
+mod versioned;
+mod versioned_linear;
+mod versioned_map;
+mod versioned_model;
+mod versioned_wait;
 mod wait;
 mod wakers;
 mod ways;

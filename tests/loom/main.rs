@@ -4,8 +4,11 @@
 #![cfg(latchwork_loom)]
 #![allow(clippy::unwrap_used, reason = "a panic is how a model fails")]
 
+mod claims;
 mod keyed;
 mod locks;
 mod retry;
 mod support;
+mod versions;
+mod versions_map;
 mod waiting;
