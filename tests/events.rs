@@ -1,4 +1,4 @@
-//! Tracing events of keyed locks.
+//! Tracing events of keyed locks and retries.
 //!
 //! A binary of its own: tracing remembers of each place in the code whether anybody listens, and
 //! threads of other tests come there first without a subscriber. Here all have one.
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use latchwork::{KeyedBuilder, KeyedLock};
+use latchwork::{Jitter, KeyedBuilder, KeyedLock, RetryKind, RetryPolicy, Verdict, VirtualClock};
 use tracing::field::{Field, Visit};
 use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Subscriber};
@@ -307,4 +307,19 @@ fn a_way_to_show_keys_that_panics_keeps_no_key() {
         },
     );
     assert!(keys.is_empty());
+}
+
+#[test]
+fn each_retry_is_told_before_its_wait_and_the_last_failure_is_not() {
+    let policy = RetryPolicy::new().name("save card").jitter(Jitter::None).clock(VirtualClock::new());
+    let policy = policy.max_attempts(3).classify_with(|_: &()| Verdict::Retry(RetryKind::Throttled));
+    let seen = captured(Level::TRACE, || (), || assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err()));
+    let told = |attempt: &str, wait: &str| {
+        let fields =
+            [("attempt", attempt), ("kind", "Throttled"), ("name", "\"save card\""), ("wait_us", wait)];
+        fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    };
+    assert!(seen.iter().all(|event| event.level == Level::DEBUG && event.message == "retrying"));
+    let fields: Vec<_> = seen.into_iter().map(|event| event.fields).collect();
+    assert_eq!(fields, [told("1", "100000"), told("2", "200000")]);
 }

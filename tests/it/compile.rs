@@ -6,10 +6,12 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use latchwork::{
-    Busy, Fence, FenceGate, KeyView, KeyedBuilder, KeyedGuard, KeyedLock, KeyedManyGuard, KeyedPermit,
-    KeyedSemaphore, KeyedStats, Mutex, MutexGuard, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit,
-    OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, RwLock,
-    RwLockReadGuard, RwLockWriteGuard, Semaphore, StaleFence, TimedOut,
+    Backoff, Budget, Busy, Claim, Claims, Conflict, Expect, Fence, FenceGate, KeyView, KeyedBuilder,
+    KeyedGuard, KeyedLock, KeyedManyGuard, KeyedPermit, KeyedSemaphore, KeyedStats, Mutex, MutexGuard,
+    OwnedClaim, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, OwnedMutexGuard, OwnedPermit,
+    OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, RetryCounts, RetryError, RetryPolicy, RetryStats,
+    RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, Session, Snapshot, StaleFence, Stamp, StampSource,
+    TimedOut, Versioned, VersionedMap, VirtualClock, WriteError,
 };
 
 // Once is enough: the compiler's words do not depend on features.
@@ -95,6 +97,30 @@ is! {
     FenceGate<String>: Send, Sync;
     FenceGate<SentKey>: Send, Sync;
 
+    Stamp: Send, Sync, Copy, Ord, Hash;
+    StampSource: Send, Sync;
+    Expect: Send, Sync, Clone;
+    Snapshot<Plain>: Send, Sync, Clone, Unpin;
+    Versioned<Plain>: Send, Sync, Unpin;
+    VersionedMap<String, Plain>: Send, Sync, Unpin;
+    VersionedMap<String, Plain, Hasher>: Send, Sync;
+    Conflict<Plain>: Send, Sync, std::error::Error;
+    Conflict<Stuck>: std::error::Error;
+    WriteError<Plain>: Send, Sync, std::error::Error;
+    Claims<String>: Send, Sync, Unpin;
+    Claim<'static, String>: Send, Sync;
+    OwnedClaim<String>: Send, Sync;
+
+    RetryPolicy: Send, Sync, Clone, Unpin;
+    RetryPolicy<fn(&Stuck) -> latchwork::Verdict>: Send, Sync;
+    Session<'static, latchwork::ByTrait>: Send, Sync;
+    RetryError<Busy>: Send, Sync, Clone, std::error::Error;
+    Budget: Send, Sync;
+    RetryStats: Send, Sync;
+    RetryCounts: Send, Sync, Copy;
+    Backoff: Send, Iterator, Clone;
+    VirtualClock: Send, Sync, Clone;
+
     Busy: Send, Sync, Copy, std::error::Error;
     TimedOut: Send, Sync, Copy, std::error::Error;
     StaleFence: Send, Sync, Copy, std::error::Error;
@@ -137,6 +163,17 @@ is_not! {
     KeyedPermit<'static, SentKey>: Send, Sync;
     KeyView<'static, SentKey, Hasher>: Send, Sync;
     FenceGate<StuckKey>: Send, Sync;
+
+    Snapshot<Sent>: Send, Sync;
+    Snapshot<Stuck>: Send, Sync;
+    Versioned<Sent>: Send, Sync;
+    Versioned<Stuck>: Send, Sync;
+    VersionedMap<String, Sent>: Send, Sync;
+    VersionedMap<SentKey, Plain>: Sync;
+    VersionedMap<StuckKey, Plain>: Send, Sync;
+    Conflict<Stuck>: Send, Sync;
+    Claims<StuckKey>: Send, Sync;
+    Claim<'static, String>: Clone;
 }
 
 fn is_sendable_future<F: Future + Send>(_: &F) {}
@@ -159,6 +196,10 @@ fn acquisitions_can_be_sent_while_they_wait() {
     is_sendable_future(&keys.lock_many(["ada"]));
     is_sendable_future(&keys.drained());
     is_sendable_future(&seats.acquire("ada"));
+    let (cell, map) = (Versioned::new(1), VersionedMap::<String, u8>::new());
+    is_sendable_future(&cell.changed(Stamp::MIN));
+    is_sendable_future(&map.changed("ada", Stamp::MIN));
+    is_shareable(&cell.changed(Stamp::MIN));
     is_shareable(&mutex.lock());
     is_shareable(&keys.lock("ada"));
     #[cfg(feature = "tokio")]

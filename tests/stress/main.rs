@@ -7,6 +7,7 @@
 
 mod actors;
 mod plain;
+mod versions;
 mod watchdog;
 mod world;
 
@@ -18,6 +19,7 @@ use std::thread;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::actors::{Actor, Held};
+use crate::versions::Desk;
 use crate::watchdog::Watchdog;
 use crate::world::{Menu, World};
 
@@ -123,4 +125,33 @@ fn runtimes_that_shut_down_with_waiters_queued() {
     dropper.join().expect("it drops what it gets");
     watchdog.stop();
     world.check();
+}
+
+#[test]
+fn writers_followers_and_those_who_give_up() {
+    let (tasks, rounds) = (12, times(8_000));
+    let (desk, watchdog, runtime) = (Arc::new(Desk::default()), Watchdog::start(16), runtime());
+    let followers: Vec<_> =
+        (0..2).map(|number| runtime.spawn(desk.clone().follow(watchdog.post(number)))).collect();
+    let on_threads: Vec<_> = (2..4)
+        .map(|number| {
+            let (desk, post) = (desk.clone(), watchdog.post(number));
+            thread::spawn(move || desk.follow_on_thread(&post))
+        })
+        .collect();
+    let writers: Vec<_> = (4..4 + tasks)
+        .map(|number| runtime.spawn(desk.clone().work(rounds, number as u64, watchdog.post(number))))
+        .collect();
+    for writer in writers {
+        runtime.block_on(writer).expect("no writer fails");
+    }
+    desk.check();
+    desk.end();
+    for follower in followers {
+        runtime.block_on(follower).expect("no follower fails");
+    }
+    for follower in on_threads {
+        follower.join().expect("no follower fails");
+    }
+    watchdog.stop();
 }
