@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use latchwork::{Budget, RetryError, RetryKind, RetryPolicy, RetryStats, Stamp, Verdict};
+use latchwork::{Budget, RetryCounts, RetryError, RetryKind, RetryPolicy, RetryStats, Stamp, Verdict};
 use serde_json::{Value, json};
 
 use crate::problem::Problem;
@@ -101,14 +101,24 @@ impl Policies {
         error.into()
     }
 
+    /// How the writes ended that were asked for.
+    pub(crate) fn counts(&self) -> RetryCounts {
+        self.stats.counts()
+    }
+
+    /// How many cards were not made for want of a slug.
+    pub(crate) fn slug_failures(&self) -> u64 {
+        self.slug_failures.load(Ordering::Relaxed)
+    }
+
     /// What `GET /metrics` shows: of all writes, edits that were refused included.
     pub(crate) fn metrics(&self) -> Value {
-        let counts = self.stats.counts();
+        let counts = self.counts();
         json!({
             "conflict_rate": counts.conflict_rate(),
             "retry_success_rate": counts.retry_success_rate(),
             "mean_attempts": counts.mean_attempts(),
-            "slug_failures": self.slug_failures.load(Ordering::Relaxed),
+            "slug_failures": self.slug_failures(),
             "calls": counts.calls(),
             "attempts": counts.attempts,
             "ok": { "first_try": counts.first_try_ok, "retried": counts.retried_ok },
