@@ -99,7 +99,7 @@ impl Person {
 
     /// Sends it and hangs up within some milliseconds, so that nobody knows whether it was done.
     pub(crate) async fn send_and_hang_up(&mut self, request: RequestBuilder) -> Option<u16> {
-        let patience = Duration::from_micros(self.rng.u64(300..=6000));
+        let patience = Duration::from_micros(self.rng.u64(300..=60_000));
         let start = Instant::now();
         match tokio::time::timeout(patience, request.send()).await {
             Ok(Ok(response)) => {

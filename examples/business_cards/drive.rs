@@ -16,6 +16,9 @@ use crate::report::Tally;
 /// How many create a card of the same name at the same time.
 const CREATORS: usize = 4;
 
+/// How many create a card of one more name, which is in fashion.
+const FANS: usize = 100;
+
 /// How often each of the two tabs edits the card.
 const EDITS: usize = 3;
 
@@ -40,7 +43,7 @@ pub(crate) async fn drive(url: &str, cards: usize, progress: &ProgressBar) -> Ta
             popular_card(Person::new(&url, nth as u64), nth).await
         });
     }
-    let mut total = Tally::default();
+    let mut total = fashionable_name(Person::new(url, u64::MAX)).await;
     while let Some(tally) = tasks.join_next().await {
         match tally {
             Ok(tally) => total.add(tally),
@@ -51,16 +54,14 @@ pub(crate) async fn drive(url: &str, cards: usize, progress: &ProgressBar) -> Ta
     total
 }
 
+/// So many cards of one name that short suffixes are drawn twice.
+async fn fashionable_name(mut person: Person) -> Tally {
+    create_at_once(&mut person, FANS, "Ada Lovelace").await;
+    person.tally
+}
+
 async fn popular_card(mut person: Person, nth: usize) -> Tally {
-    let name = format!("Ada Lovelace {nth}");
-    let creators = (0..CREATORS).map(|_| create(person.other(), &name));
-    let (tallies, cards): (Vec<_>, Vec<_>) = join_all(creators).await.into_iter().unzip();
-    for tally in tallies {
-        person.tally.add(tally);
-    }
-    let made: Vec<_> = cards.iter().filter(|card| card.status == 201).collect();
-    let slugs: HashSet<_> = made.iter().map(|card| card.text("slug")).collect();
-    person.check(slugs.len() == CREATORS, || format!("{CREATORS} cards of {name} have the slugs {slugs:?}"));
+    let made = create_at_once(&mut person, CREATORS, &format!("Grace Hopper {nth}")).await;
     let Some(id) = made.first().and_then(|card| card.body["id"].as_i64()) else { return person.tally };
 
     let both_read = Arc::new(Barrier::new(2));
@@ -79,6 +80,21 @@ async fn popular_card(mut person: Person, nth: usize) -> Tally {
         }
     }
     person.tally
+}
+
+/// All of them get a card, each with a slug of its own.
+async fn create_at_once(person: &mut Person, creators: usize, name: &str) -> Vec<Answer> {
+    let creations: Vec<_> = (0..creators).map(|_| create(person.other(), name)).collect();
+    let mut cards = Vec::new();
+    for (tally, card) in join_all(creations).await {
+        person.tally.add(tally);
+        cards.extend((card.status == 201).then_some(card));
+    }
+    let slugs: HashSet<_> = cards.iter().map(|card| card.text("slug")).collect();
+    person.check(slugs.len() == creators, || {
+        format!("{creators} cards of the name {name} have {} slugs", slugs.len())
+    });
+    cards
 }
 
 async fn create(mut person: Person, name: &str) -> (Tally, Answer) {

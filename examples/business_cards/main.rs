@@ -34,7 +34,7 @@ use crate::service::{App, Handlers, Server};
 #[derive(Parser)]
 struct Args {
     /// Cards to make popular; 0 to go straight to --serve.
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     cards: u32,
 
     /// Directory to keep the SQLite files in [default: a temporary one].

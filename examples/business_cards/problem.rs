@@ -47,6 +47,10 @@ impl Problem {
         Self { current: Some(current), ..Self::new(status, detail) }
     }
 
+    fn store_failed() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the store failed")
+    }
+
     fn try_later(detail: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
@@ -61,7 +65,7 @@ impl From<StoreError> for Problem {
             (_, Verdict::Retry(_)) => Self::try_later("others were faster every time"),
             (StoreError::Stale { .. } | StoreError::Sql(_), _) => {
                 eprintln!("the store failed: {error}");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the store failed")
+                Self::store_failed()
             }
         }
     }
@@ -75,7 +79,11 @@ impl From<RetryError<StoreError>> for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        StoreError::from(error).into()
+        match error {
+            // The naive handlers' lost races: there are many, and they are counted.
+            sqlx::Error::Database(error) if error.is_unique_violation() => Self::store_failed(),
+            error => StoreError::from(error).into(),
+        }
     }
 }
 

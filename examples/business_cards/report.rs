@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
 use hdrhistogram::Histogram;
-use latchwork::RetryCounts;
+use latchwork::{RetryCounts, RetryKind};
 use serde::Serialize;
 
 use crate::audit::{Audit, Ledger};
@@ -93,6 +93,7 @@ struct Outcome {
     duplicate_slugs: u64,
     lost_updates: u64,
     server_errors: u64,
+    slug_collisions: u64,
     slug_failures: u64,
     conflict_rate: f64,
     retry_success_rate: f64,
@@ -118,6 +119,7 @@ impl Run {
             duplicate_slugs: audit.duplicate_slugs,
             lost_updates: audit.lost_updates,
             server_errors: tally.server_errors,
+            slug_collisions: counts.errors(RetryKind::UniqueViolation),
             slug_failures: *slug_failures,
             conflict_rate: counts.conflict_rate(),
             retry_success_rate: counts.retry_success_rate(),
@@ -154,13 +156,14 @@ impl Run {
 
 pub(crate) fn table(naive: &Run, guarded: &Run) -> Table {
     type Line = (&'static str, fn(&Outcome) -> String);
-    let lines: [Line; 11] = [
+    let lines: [Line; 12] = [
         ("requests", |o| o.requests.to_string()),
         ("200 or 201", |o| o.ok.to_string()),
         ("stale edits refused (409, 412)", |o| o.refused_edits.to_string()),
         ("duplicate slugs", |o| o.duplicate_slugs.to_string()),
         ("lost updates", |o| o.lost_updates.to_string()),
         ("server errors (5xx)", |o| o.server_errors.to_string()),
+        ("suffixes drawn again", |o| o.slug_collisions.to_string()),
         ("conflict rate", |o| percent(o.conflict_rate)),
         ("retry success rate", |o| percent(o.retry_success_rate)),
         ("attempts a write, mean", |o| format!("{:.2}", o.mean_attempts)),
