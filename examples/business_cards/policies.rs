@@ -97,6 +97,7 @@ impl Policies {
     pub(crate) fn no_slug(&self, error: RetryError<StoreError>) -> Problem {
         if verdict(&error.error) == Verdict::Retry(RetryKind::UniqueViolation) {
             self.slug_failures.fetch_add(1, Ordering::Relaxed);
+            return Problem::try_later("no slug was free for this name");
         }
         error.into()
     }

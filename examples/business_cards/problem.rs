@@ -51,7 +51,7 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the store failed")
     }
 
-    fn try_later(detail: &'static str) -> Self {
+    pub(crate) fn try_later(detail: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     }
 }
@@ -61,8 +61,10 @@ impl From<StoreError> for Problem {
         match (&error, verdict(&error)) {
             (StoreError::NoCard, _) => Self::no_card(),
             (StoreError::Sql(sqlx::Error::PoolTimedOut), _) => Self::try_later("too many are writing"),
-            (_, Verdict::Retry(RetryKind::UniqueViolation)) => Self::try_later("no slug was free"),
-            (_, Verdict::Retry(_)) => Self::try_later("others were faster every time"),
+            // Taken names are not a matter of time, unless the handler knows better.
+            (_, Verdict::Retry(kind)) if kind != RetryKind::UniqueViolation => {
+                Self::try_later("others were faster every time")
+            }
             (StoreError::Stale { .. } | StoreError::Sql(_), _) => {
                 eprintln!("the store failed: {error}");
                 Self::store_failed()
