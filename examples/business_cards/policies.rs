@@ -1,0 +1,143 @@
+//! What is made again after which errors, and what is counted of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use latchwork::{Budget, RetryCounts, RetryError, RetryKind, RetryPolicy, RetryStats, Stamp, Verdict};
+use serde_json::{Value, json};
+
+use crate::problem::Problem;
+
+/// Why a write was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("version {current} is the current one")]
+    Stale { current: Stamp },
+    #[error("there is no such card")]
+    NoCard,
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+}
+
+/// What an error means for a retry. Only errors after which nothing can have been written are made
+/// again; a failure of the disk, for one, says nothing about that.
+pub(crate) fn verdict(error: &StoreError) -> Verdict {
+    match error {
+        StoreError::Stale { .. } => Verdict::Retry(RetryKind::VersionConflict),
+        StoreError::NoCard => Verdict::Stop,
+        StoreError::Sql(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            Verdict::Retry(RetryKind::UniqueViolation)
+        }
+        StoreError::Sql(sqlx::Error::Database(error)) => {
+            match error.code().and_then(|code| code.parse().ok()) {
+                Some(code) => sqlite_verdict(code),
+                None => Verdict::Stop,
+            }
+        }
+        StoreError::Sql(_) => Verdict::Stop,
+    }
+}
+
+/// By SQLite's extended result codes (<https://sqlite.org/rescode.html>).
+fn sqlite_verdict(code: u32) -> Verdict {
+    const BUSY: u32 = 5;
+    const LOCKED: u32 = 6;
+    const SCHEMA: u32 = 17;
+    const BUSY_SNAPSHOT: u32 = 517;
+    match code {
+        // What the transaction had read is out of date.
+        BUSY_SNAPSHOT => Verdict::Retry(RetryKind::Serialization),
+        SCHEMA => Verdict::Retry(RetryKind::Transient),
+        // Another process has the file; the lower byte is that of all its variants.
+        _ if matches!(code & 0xff, BUSY | LOCKED) => Verdict::Retry(RetryKind::LockTimeout),
+        _ => Verdict::Stop,
+    }
+}
+
+type Policy = RetryPolicy<fn(&StoreError) -> Verdict>;
+
+/// A policy for each way to write, and the counters that they share.
+pub(crate) struct Policies {
+    pub(crate) create: Policy,
+    pub(crate) edit: Policy,
+    pub(crate) count_view: Policy,
+    pub(crate) put_profile: Policy,
+    stats: Arc<RetryStats>,
+    /// Cards that were not made since no slug was free.
+    slug_failures: AtomicU64,
+}
+
+/// When the file is locked for long, most requests fail at once instead of waiting four times each.
+/// Conflicts and taken slugs cost nothing.
+static FILE: Budget = Budget::new(100);
+
+impl Policies {
+    pub(crate) fn new() -> Self {
+        let stats = Arc::new(RetryStats::new());
+        let ms = Duration::from_millis;
+        let policy = |name| {
+            let policy = RetryPolicy::new().name(name).base_delay(ms(5)).max_delay(ms(100));
+            policy.budget(&FILE).stats(&stats)
+        };
+        let by_code = verdict as fn(&StoreError) -> Verdict;
+        Self {
+            create: policy("create a card")
+                .retry_kind(RetryKind::UniqueViolation, true)
+                .classify_with(by_code),
+            edit: policy("edit a card").retry_kind(RetryKind::VersionConflict, false).classify_with(by_code),
+            count_view: policy("count a view").classify_with(by_code),
+            put_profile: policy("put a profile").classify_with(by_code),
+            stats,
+            slug_failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts a card that was not made for want of a slug.
+    pub(crate) fn no_slug(&self, error: RetryError<StoreError>) -> Problem {
+        if verdict(&error.error) == Verdict::Retry(RetryKind::UniqueViolation) {
+            self.slug_failures.fetch_add(1, Ordering::Relaxed);
+            return Problem::try_later("no slug was free for this name");
+        }
+        error.into()
+    }
+
+    /// How the writes ended that were asked for.
+    pub(crate) fn counts(&self) -> RetryCounts {
+        self.stats.counts()
+    }
+
+    /// How many cards were not made for want of a slug.
+    pub(crate) fn slug_failures(&self) -> u64 {
+        self.slug_failures.load(Ordering::Relaxed)
+    }
+
+    /// What `GET /metrics` shows: of all writes, edits that were refused included.
+    pub(crate) fn metrics(&self) -> Value {
+        let counts = self.counts();
+        json!({
+            "conflict_rate": counts.conflict_rate(),
+            "retry_success_rate": counts.retry_success_rate(),
+            "mean_attempts": counts.mean_attempts(),
+            "slug_failures": self.slug_failures(),
+            "calls": counts.calls(),
+            "attempts": counts.attempts,
+            "ok": { "first_try": counts.first_try_ok, "retried": counts.retried_ok },
+            "failed": {
+                "not_retryable": counts.not_retryable,
+                "attempts_exhausted": counts.attempts_exhausted,
+                "deadline_exceeded": counts.deadline_exceeded,
+                "budget_exhausted": counts.budget_exhausted,
+            },
+            "abandoned": counts.abandoned,
+            "errors": {
+                "version_conflict": counts.errors(RetryKind::VersionConflict),
+                "unique_violation": counts.errors(RetryKind::UniqueViolation),
+                "serialization": counts.errors(RetryKind::Serialization),
+                "lock_timeout": counts.errors(RetryKind::LockTimeout),
+                "transient": counts.errors(RetryKind::Transient),
+            },
+            "budget_tokens": FILE.tokens(),
+        })
+    }
+}
