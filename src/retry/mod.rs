@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! conflict   read, change, store if unchanged; again from the start
-//! policy     what a user sets up; run and run_blocking
+//! run        calls in a task, on a thread, or attempt by attempt
 //! session    one call: the only place that decides
+//! policy     what a user sets up
 //! error      what a call that failed comes to
 //! observe    what is told of a retry before it is waited for
 //! gate       what escalated attempts exclude each other with
@@ -46,6 +47,7 @@ mod error;
 mod gate;
 mod observe;
 mod policy;
+mod run;
 mod session;
 mod shared;
 pub mod sqlstate;

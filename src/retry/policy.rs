@@ -1,7 +1,7 @@
-//! [`RetryPolicy`]: how often, how long, and for which errors attempts are made again.
+//! [`RetryPolicy`]: how often, how long, and for which errors attempts are made again. What it is for is in
+//! [`run`](super::run) and [`conflict`](super::conflict).
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +10,9 @@ use parking_lot::Mutex;
 
 use super::backoff::{Backoff, Jitter};
 use super::budget::Budget;
-use super::classify::{ByTrait, Classifier, RetryKind, Verdict};
+use super::classify::{ByTrait, RetryKind, Verdict};
 use super::clock::{Clock, SystemClock};
-use super::error::RetryError;
 use super::observe::{Observer, Retrying};
-use super::session::{Attempt, Session};
 use super::shared::Shared;
 use super::stats::RetryStats;
 
@@ -262,113 +260,6 @@ impl<C> RetryPolicy<C> {
             seeded: self.seeded,
             classifier: classify,
         }
-    }
-
-    /// Calls `attempt` in a task until it succeeds or the policy gives up. The closure makes a new future for
-    /// each attempt, and is told which one it is.
-    ///
-    /// # Errors
-    ///
-    /// [`RetryError`], with the last attempt's error and why there was no further one.
-    ///
-    /// # Panics
-    ///
-    /// When it has to wait and can't: without a [`clock`](Self::clock), outside a tokio runtime with its time
-    /// driver enabled. Debug builds panic there even if nothing is to be waited for, and so do all without the
-    /// feature `tokio`.
-    ///
-    /// # Cancel safety
-    ///
-    /// It may be dropped at any point: no further call is made, and the tokens of a retry that had not begun
-    /// go back to the budget. What the attempt under way has done is the attempt's affair.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::{RetryKind, RetryPolicy, Verdict};
-    ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
-    /// async fn save(card: &str, attempt: u32) -> Result<usize, &'static str> {
-    ///     if attempt < 3 { Err("the database restarts") } else { Ok(card.len()) }
-    /// }
-    ///
-    /// let card = String::from("ada");
-    /// let policy = RetryPolicy::new().classify_with(|_: &&str| Verdict::Retry(RetryKind::Transient));
-    /// assert_eq!(policy.run(|attempt| save(&card, attempt.number())).await, Ok(3));
-    /// # });
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub async fn run<T, E, F, Fut>(&self, mut attempt: F) -> Result<T, RetryError<E>>
-    where
-        F: FnMut(Attempt) -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-        C: Classifier<E>,
-    {
-        self.report_misuse();
-        let mut session = self.session();
-        loop {
-            // A success goes straight to the caller: by way of `settle` it would be copied three times.
-            match attempt(session.attempt()).await {
-                Ok(value) => {
-                    session.succeed();
-                    return Ok(value);
-                }
-                Err(error) => {
-                    let wait = session.fail(error)?;
-                    session.wait(wait).await;
-                    session.begin();
-                }
-            }
-        }
-    }
-
-    /// Calls `attempt` on this thread until it succeeds or the policy gives up. On a worker of tokio's
-    /// multi-thread runtime the other tasks move on while it waits.
-    ///
-    /// # Errors
-    ///
-    /// [`RetryError`], with the last attempt's error and why there was no further one.
-    ///
-    /// # Panics
-    ///
-    /// When it has to wait inside a task of a current-thread runtime or a `LocalSet`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let locks = latchwork::KeyedLock::<u32>::new();
-    /// let policy = latchwork::RetryPolicy::new();
-    /// let guard = policy.run_blocking(|_| locks.try_lock(7))?;
-    /// assert_eq!(guard.key(), &7);
-    /// # Ok::<(), latchwork::RetryError<latchwork::Busy>>(())
-    /// ```
-    pub fn run_blocking<T, E, F>(&self, mut attempt: F) -> Result<T, RetryError<E>>
-    where
-        F: FnMut(Attempt) -> Result<T, E>,
-        C: Classifier<E>,
-    {
-        let mut session = self.session();
-        loop {
-            match attempt(session.attempt()) {
-                Ok(value) => {
-                    session.succeed();
-                    return Ok(value);
-                }
-                Err(error) => {
-                    let wait = session.fail(error)?;
-                    session.wait_blocking(wait);
-                    session.begin();
-                }
-            }
-        }
-    }
-
-    /// Begins a call whose attempts the caller makes: see [`Session`].
-    #[inline]
-    pub fn session(&self) -> Session<'_, C> {
-        let mut session = Session::new(self);
-        session.begin();
-        session
     }
 
     pub(super) fn retries(&self, kind: RetryKind) -> bool {
