@@ -134,6 +134,15 @@ impl Backoff {
     }
 
     /// How the delays are spread. [`Jitter::Full`] by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Backoff, Jitter};
+    ///
+    /// let mut waits = Backoff::new().jitter(Jitter::None);
+    /// assert_eq!(waits.next(), Some(Backoff::new().nominal(1)));
+    /// ```
     #[must_use]
     pub const fn jitter(mut self, jitter: Jitter) -> Self {
         self.jitter = jitter;

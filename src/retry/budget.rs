@@ -101,18 +101,38 @@ impl Budget {
     }
 
     /// What a retry of this kind costs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Budget, RetryKind};
+    ///
+    /// assert_eq!(Budget::new(100).price_of(RetryKind::Transient), 5);
+    /// ```
     #[must_use]
     pub const fn price_of(&self, kind: RetryKind) -> u32 {
         self.prices[kind.index()]
     }
 
     /// How many tokens are left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::Budget::new(100).tokens(), 100);
+    /// ```
     #[must_use]
     pub fn tokens(&self) -> u32 {
         self.tokens.load(Ordering::Relaxed) as u32
     }
 
     /// How many tokens there can be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::Budget::new(100).capacity(), 100);
+    /// ```
     #[must_use]
     pub const fn capacity(&self) -> u32 {
         self.capacity

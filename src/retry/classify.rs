@@ -52,6 +52,14 @@ impl RetryKind {
 
     /// Whether another writer of the same data was in the way, who has got ahead: a version conflict, a
     /// deadlock or a serialization failure. These are counted as conflicts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::RetryKind;
+    ///
+    /// assert!(RetryKind::Serialization.is_conflict() && !RetryKind::UniqueViolation.is_conflict());
+    /// ```
     #[must_use]
     pub const fn is_conflict(self) -> bool {
         matches!(self, Self::VersionConflict | Self::Deadlock | Self::Serialization)
@@ -63,6 +71,18 @@ impl RetryKind {
 }
 
 /// What to do about an error.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{Classify, RetryKind, TimedOut, Verdict};
+/// use std::time::Duration;
+///
+/// let lock = latchwork::Mutex::new(());
+/// let _held = lock.lock().wait();
+/// let timed_out: TimedOut = lock.lock().wait_timeout(Duration::ZERO).unwrap_err();
+/// assert_eq!(timed_out.classify(), Verdict::Retry(RetryKind::LockTimeout));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// Give up: another attempt would fail as well, or could do the work twice.

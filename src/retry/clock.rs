@@ -142,6 +142,13 @@ impl State {
 
 impl VirtualClock {
     /// A clock that stands still.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let clock = latchwork::VirtualClock::new();
+    /// assert!(clock.elapsed().is_zero() && clock.waits().is_empty());
+    /// ```
     #[must_use]
     pub fn new() -> Self {
         let state = State { now: Instant::now(), elapsed: Duration::ZERO, waits: Vec::new() };
@@ -162,12 +169,34 @@ impl VirtualClock {
     }
 
     /// How much time has passed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Clock, VirtualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = VirtualClock::new();
+    /// clock.sleep_blocking(Duration::from_secs(7));
+    /// assert_eq!(clock.elapsed().as_secs(), 7);
+    /// ```
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.lock().elapsed
     }
 
     /// The waits that have passed, in their order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Clock, VirtualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = VirtualClock::new();
+    /// clock.sleep_blocking(Duration::from_secs(7));
+    /// assert_eq!(clock.waits(), [Duration::from_secs(7)]);
+    /// ```
     #[must_use]
     pub fn waits(&self) -> Vec<Duration> {
         self.0.lock().waits.clone()

@@ -81,6 +81,23 @@ impl<'p, C, L, A, S> RetryOnConflict<'p, C, L, A, S> {
     ///
     /// The key is held from before `load` until after `store`, and never while it waits for
     /// the next attempt. Whoever holds it already, or takes it inside `load` or `store`, waits for ever.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{KeyedLock, RetryPolicy, Versioned};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// let (stock, locks, policy) = (Versioned::new(3), KeyedLock::<u32>::new(), RetryPolicy::new());
+    /// let sell = policy.retry_on_conflict(
+    ///     async || Ok(stock.snapshot()),
+    ///     |left| Ok((left.stamp(), *left - 1)),
+    ///     async |(stamp, left)| stock.compare_and_set(stamp, left),
+    /// );
+    /// assert!(sell.escalate_after(0, &locks, 7).run().await.is_ok_and(|left| *left == 2));
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn escalate_after<G: Gate<Q>, Q: Clone>(
         self,
         conflicts: u32,

@@ -4,6 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 /// Why no further attempt was made.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(latchwork::StopReason::AttemptsExhausted.to_string(), "attempts exhausted");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum StopReason {

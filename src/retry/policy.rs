@@ -92,6 +92,19 @@ impl<C> RetryPolicy<C> {
     /// # Panics
     ///
     /// With 0: the first call always runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = VirtualClock::new();
+    /// let policy = RetryPolicy::new().jitter(Jitter::None).max_attempts(3).clock(clock.clone());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(clock.waits(), [100, 200].map(Duration::from_millis));
+    /// ```
     #[must_use]
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         assert!(attempts > 0, "max_attempts must be at least 1: the first call is an attempt");
@@ -100,6 +113,19 @@ impl<C> RetryPolicy<C> {
     }
 
     /// The wait before the first retry, before it is spread. 100 ms by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = VirtualClock::new();
+    /// let policy = RetryPolicy::new().jitter(Jitter::None).base_delay(Duration::from_millis(7)).clock(clock.clone());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(clock.waits(), [7, 14, 28].map(Duration::from_millis));
+    /// ```
     #[must_use]
     pub const fn base_delay(mut self, delay: Duration) -> Self {
         self.backoff = self.backoff.base_delay(delay);
@@ -107,6 +133,19 @@ impl<C> RetryPolicy<C> {
     }
 
     /// The longest wait, unless an error asks for a longer one. 5 s by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = VirtualClock::new();
+    /// let policy = RetryPolicy::new().jitter(Jitter::None).max_delay(Duration::from_millis(150)).clock(clock.clone());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(clock.waits(), [100, 150, 150].map(Duration::from_millis));
+    /// ```
     #[must_use]
     pub const fn max_delay(mut self, delay: Duration) -> Self {
         self.backoff = self.backoff.max_delay(delay);
@@ -118,6 +157,19 @@ impl<C> RetryPolicy<C> {
     /// # Panics
     ///
     /// With 0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = VirtualClock::new();
+    /// let policy = RetryPolicy::new().jitter(Jitter::None).multiplier(1).clock(clock.clone());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(clock.waits(), [100, 100, 100].map(Duration::from_millis));
+    /// ```
     #[must_use]
     pub const fn multiplier(mut self, multiplier: u32) -> Self {
         self.backoff = self.backoff.multiplier(multiplier);
@@ -125,6 +177,19 @@ impl<C> RetryPolicy<C> {
     }
 
     /// How waits are spread. [`Jitter::Full`] by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = VirtualClock::new();
+    /// let policy = RetryPolicy::new().jitter(Jitter::None).clock(clock.clone());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(clock.waits(), [100, 200, 400].map(Duration::from_millis));
+    /// ```
     #[must_use]
     pub const fn jitter(mut self, jitter: Jitter) -> Self {
         self.backoff = self.backoff.jitter(jitter);
@@ -171,6 +236,18 @@ impl<C> RetryPolicy<C> {
     }
 
     /// The bucket that retries are paid from: see [`Budget`]. None by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use latchwork::{Budget, Busy, RetryPolicy};
+    ///
+    /// let budget = Arc::new(Budget::new(100));
+    /// let policy = RetryPolicy::new().budget(&budget);
+    /// assert_eq!(policy.run_blocking(|_| Ok::<_, Busy>(7)), Ok(7));
+    /// assert_eq!(budget.tokens(), 100);
+    /// ```
     #[must_use]
     pub fn budget(mut self, budget: impl Into<Shared<Budget>>) -> Self {
         self.budget = Some(budget.into());
@@ -178,6 +255,18 @@ impl<C> RetryPolicy<C> {
     }
 
     /// The counters to keep: see [`RetryStats`]. None by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use latchwork::{Busy, RetryPolicy, RetryStats};
+    ///
+    /// let stats = Arc::new(RetryStats::new());
+    /// let policy = RetryPolicy::new().stats(&stats);
+    /// assert_eq!(policy.run_blocking(|_| Ok::<_, Busy>(7)), Ok(7));
+    /// assert_eq!(stats.counts().calls(), 1);
+    /// ```
     #[must_use]
     pub fn stats(mut self, stats: impl Into<Shared<RetryStats>>) -> Self {
         self.stats = Some(stats.into());
@@ -185,6 +274,15 @@ impl<C> RetryPolicy<C> {
     }
 
     /// What its errors and events call it. "retry" by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryPolicy, Verdict};
+    ///
+    /// let policy = RetryPolicy::new().name("save card").classify_with(|_: &()| Verdict::Stop);
+    /// assert_eq!(policy.run_blocking(|_| Err::<(), _>(())).unwrap_err().name, "save card");
+    /// ```
     #[must_use]
     pub const fn name(mut self, name: &'static str) -> Self {
         self.name = name;
@@ -192,6 +290,19 @@ impl<C> RetryPolicy<C> {
     }
 
     /// What is called before each wait, and not after the last failure: see [`Retrying`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc::channel;
+    /// use latchwork::{RetryKind, RetryPolicy, Verdict, VirtualClock};
+    ///
+    /// let (send, told) = channel();
+    /// let policy = RetryPolicy::new().clock(VirtualClock::new()).on_retry(move |retry| drop(send.send(*retry)));
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(told.try_iter().map(|retry| retry.attempt).collect::<Vec<_>>(), [1, 2, 3]);
+    /// ```
     #[must_use]
     pub fn on_retry(mut self, observer: impl Fn(&Retrying) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
@@ -200,6 +311,19 @@ impl<C> RetryPolicy<C> {
 
     /// The clock to wait by: see [`Clock`]. By default tokio's in tasks (feature `tokio`), and `std`'s on
     /// threads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = VirtualClock::new();
+    /// let policy = RetryPolicy::new().jitter(Jitter::None).clock(clock.clone());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(clock.waits(), [100, 200, 400].map(Duration::from_millis));
+    /// ```
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Some(Arc::new(clock));

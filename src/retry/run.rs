@@ -108,6 +108,12 @@ impl<C> RetryPolicy<C> {
     }
 
     /// Begins a call whose attempts the caller makes: see [`Session`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::RetryPolicy::new().session().attempt().number(), 1);
+    /// ```
     #[inline]
     pub fn session(&self) -> Session<'_, C> {
         let mut session = Session::new(self);

@@ -29,24 +29,48 @@ pub struct Attempt {
 
 impl Attempt {
     /// Its number; the first call is 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::RetryPolicy::new().session().attempt().number(), 1);
+    /// ```
     #[must_use]
     pub const fn number(self) -> u32 {
         self.number
     }
 
     /// Whether it is the first call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(latchwork::RetryPolicy::new().session().attempt().is_first());
+    /// ```
     #[must_use]
     pub const fn is_first(self) -> bool {
         self.number == 1
     }
 
     /// Whether no further one is allowed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(!latchwork::RetryPolicy::new().session().attempt().is_last());
+    /// ```
     #[must_use]
     pub const fn is_last(self) -> bool {
         self.is_last
     }
 
     /// How many attempts before it ended in a [conflict](crate::RetryKind::is_conflict).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::RetryPolicy::new().session().attempt().conflicts(), 0);
+    /// ```
     #[must_use]
     pub const fn conflicts(self) -> u32 {
         self.conflicts
@@ -128,6 +152,12 @@ impl<'p, C> Session<'p, C> {
     }
 
     /// The attempt to be made now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(latchwork::RetryPolicy::new().session().attempt().is_first());
+    /// ```
     #[must_use]
     #[inline]
     pub fn attempt(&self) -> Attempt {

@@ -5,6 +5,18 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 /// A reference to what policies share, in a `static` or counted: made of `&'static T` or `Arc<T>`.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use latchwork::{Budget, Shared};
+///
+/// static FOR_ALL: Budget = Budget::new(100);
+/// let one: Shared<Budget> = Shared::from(&FOR_ALL);
+/// let other = Shared::from(Arc::new(Budget::new(10)));
+/// assert_eq!((one.tokens(), other.tokens()), (100, 10));
+/// ```
 pub enum Shared<T: 'static> {
     /// It lives as long as the program.
     Static(&'static T),

@@ -78,6 +78,16 @@ impl RetryStats {
     }
 
     /// What is counted by now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Busy, RetryPolicy, RetryStats};
+    ///
+    /// static STATS: RetryStats = RetryStats::new();
+    /// drop(RetryPolicy::new().stats(&STATS).session());
+    /// assert_eq!(STATS.counts().abandoned, 1);
+    /// ```
     #[must_use]
     pub fn counts(&self) -> RetryCounts {
         let errors = self.errors.each_ref().map(read);
@@ -130,36 +140,108 @@ impl RetryStats {
 
 impl RetryCounts {
     /// All calls: those that succeeded at once or later, failed, or were abandoned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    ///
+    /// static STATS: RetryStats = RetryStats::new();
+    /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Deadlock));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(STATS.counts().calls(), 1);
+    /// ```
     #[must_use]
     pub const fn calls(&self) -> u64 {
         self.first_try_ok + self.retried_ok + self.failed() + self.abandoned
     }
 
     /// Calls that failed, for whatever reason.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    ///
+    /// static STATS: RetryStats = RetryStats::new();
+    /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Deadlock));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(STATS.counts().failed(), 1);
+    /// ```
     #[must_use]
     pub const fn failed(&self) -> u64 {
         self.not_retryable + self.attempts_exhausted + self.deadline_exceeded + self.budget_exhausted
     }
 
     /// Attempts that ended in an error of this kind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    ///
+    /// static STATS: RetryStats = RetryStats::new();
+    /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Deadlock));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(STATS.counts().errors(RetryKind::Deadlock), 4);
+    /// ```
     #[must_use]
     pub const fn errors(&self, kind: RetryKind) -> u64 {
         self.errors[kind.index()]
     }
 
     /// The share of attempts that ended in a conflict; 0 without attempts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    ///
+    /// static STATS: RetryStats = RetryStats::new();
+    /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Deadlock));
+    /// assert!(policy.run_blocking(|attempt| if attempt.is_first() { Err(()) } else { Ok(()) }).is_ok());
+    /// assert_eq!(STATS.counts().conflict_rate(), 0.5);
+    /// ```
     #[must_use]
     pub fn conflict_rate(&self) -> f64 {
         share(self.conflicts, self.attempts)
     }
 
     /// Of the calls that were retried and came to an end, the share that succeeded; 0 without such calls.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    ///
+    /// static STATS: RetryStats = RetryStats::new();
+    /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Deadlock));
+    /// assert!(policy.run_blocking(|attempt| if attempt.is_first() { Err(()) } else { Ok(()) }).is_ok());
+    /// assert_eq!(STATS.counts().retry_success_rate(), 1.0);
+    /// ```
     #[must_use]
     pub fn retry_success_rate(&self) -> f64 {
         share(self.retried_ok, self.retried_ok + self.failed_after_retry)
     }
 
     /// Attempts a call, on average; 0 without calls.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    ///
+    /// static STATS: RetryStats = RetryStats::new();
+    /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Deadlock));
+    /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
+    /// assert_eq!(STATS.counts().mean_attempts(), 4.0);
+    /// ```
     #[must_use]
     pub fn mean_attempts(&self) -> f64 {
         share(self.attempts, self.calls())
