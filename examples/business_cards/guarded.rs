@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use latchwork::Stamp;
+use sqlx::Connection;
 
 use crate::answer::{self, Tagged};
 use crate::input::{Body, CardId, Edit, IfMatch, NewCard, NewProfile, UserId};
@@ -13,7 +14,7 @@ use crate::policies::StoreError;
 use crate::problem::Problem;
 use crate::service::App;
 use crate::slug::{slugify, with_suffix};
-use crate::store::{Card, Profile, Store, Views};
+use crate::store::{Card, Profile, Store, Views, settle};
 
 /// After so many lost races a viewer counts alone.
 const ALONE_AFTER: u32 = 2;
@@ -35,13 +36,15 @@ async fn insert(store: &Store, new: &NewCard, slug: &str, attempt: u32) -> Resul
     const SUFFIXED: &str = "INSERT INTO cards (slug, name, title, note) VALUES (?, ?, ?, ?) RETURNING *";
 
     let card = |sql, slug| sqlx::query_as(sql).bind(slug).bind(&new.name).bind(&new.title).bind(&new.note);
-    let mut tx = store.writer.begin().await?;
+    let mut connection = store.writer.acquire().await?;
+    let mut tx = connection.begin().await?;
     let card: Card = match card(PLAIN, slug.to_owned()).fetch_optional(&mut *tx).await? {
         Some(card) => card,
         None => card(SUFFIXED, with_suffix(slug, attempt)).fetch_one(&mut *tx).await?,
     };
     sqlx::query("INSERT INTO views (card) VALUES (?)").bind(card.id).execute(&mut *tx).await?;
-    tx.commit().await?;
+    let committed = tx.commit().await;
+    settle(connection, committed).await?;
     Ok(card)
 }
 
@@ -59,8 +62,10 @@ pub(crate) async fn edit(
 }
 
 async fn update(store: &Store, id: i64, expected: Stamp, edit: &Edit) -> Result<Card, StoreError> {
-    // One connection for both statements, the only one that writes: what the refusal says is current then.
+    // Without a transaction a statement that returns rows commits when it is done with, and nobody is told if
+    // that fails. And what a refusal says is current is so at the same moment.
     let mut connection = store.writer.acquire().await?;
+    let mut tx = connection.begin().await?;
     let saved = sqlx::query_as(
         "UPDATE cards SET name = coalesce(?, name), title = coalesce(?, title), note = coalesce(?, note),
             version = version + 1
@@ -71,13 +76,14 @@ async fn update(store: &Store, id: i64, expected: Stamp, edit: &Edit) -> Result<
     .bind(&edit.note)
     .bind(id)
     .bind(expected.as_i64())
-    .fetch_optional(&mut *connection)
+    .fetch_optional(&mut *tx)
     .await?;
     if let Some(saved) = saved {
+        let committed = tx.commit().await;
+        settle(connection, committed).await?;
         return Ok(saved);
     }
-    let current =
-        sqlx::query_as("SELECT * FROM cards WHERE id = ?").bind(id).fetch_optional(&mut *connection);
+    let current = sqlx::query_as("SELECT * FROM cards WHERE id = ?").bind(id).fetch_optional(&mut *tx);
     let current: Card = current.await?.ok_or(StoreError::NoCard)?;
     Err(StoreError::Stale { current: current.version })
 }
@@ -100,19 +106,22 @@ pub(crate) async fn count_view(
 /// Saves them if the version is still the one they were made of.
 async fn save_views(store: &Store, next: &Views) -> Result<Views, StoreError> {
     let mut connection = store.writer.acquire().await?;
+    let mut tx = connection.begin().await?;
     let saved = sqlx::query_as(
         "UPDATE views SET views = ?, version = version + 1 WHERE card = ? AND version = ? RETURNING *",
     )
     .bind(next.views)
     .bind(next.card)
     .bind(next.version.as_i64())
-    .fetch_optional(&mut *connection)
+    .fetch_optional(&mut *tx)
     .await?;
     if let Some(saved) = saved {
+        let committed = tx.commit().await;
+        settle(connection, committed).await?;
         return Ok(saved);
     }
     let current = sqlx::query_as("SELECT * FROM views WHERE card = ?").bind(next.card);
-    let current: Option<Views> = current.fetch_optional(&mut *connection).await?;
+    let current: Option<Views> = current.fetch_optional(&mut *tx).await?;
     Err(StoreError::Stale { current: current.ok_or(StoreError::NoCard)?.version })
 }
 
@@ -121,8 +130,12 @@ async fn save_views(store: &Store, next: &Views) -> Result<Views, StoreError> {
 pub(crate) async fn put_profile(
     State(app): State<Arc<App>>,
     UserId(user): UserId,
+    if_match: IfMatch,
     Body(new): Body<NewProfile>,
 ) -> Result<Response, Problem> {
+    if let IfMatch::Version(_) = if_match {
+        return Err(Problem::bad_request("a profile is put whatever is there: send it without If-Match"));
+    }
     let saved = app.policies.put_profile.run(|_| upsert(&app.store, &user, &new)).await?;
     Ok(answer::upserted(saved))
 }
@@ -132,5 +145,10 @@ async fn upsert(store: &Store, user: &str, new: &NewProfile) -> Result<Profile, 
         "INSERT INTO profiles (user, about) VALUES (?, ?)
          ON CONFLICT (user) DO UPDATE SET about = excluded.about, version = version + 1 RETURNING *",
     );
-    Ok(saved.bind(user).bind(&new.about).fetch_one(&store.writer).await?)
+    let mut connection = store.writer.acquire().await?;
+    let mut tx = connection.begin().await?;
+    let saved = saved.bind(user).bind(&new.about).fetch_one(&mut *tx).await?;
+    let committed = tx.commit().await;
+    settle(connection, committed).await?;
+    Ok(saved)
 }

@@ -204,7 +204,15 @@ impl Content for NewProfile {
 /// A name, without the white space around it.
 fn name(name: &str) -> Result<String, Problem> {
     let name = text("name", name.trim().to_owned(), MAX_NAME)?;
-    if name.is_empty() { Err(Problem::unprocessable("the name must not be empty")) } else { Ok(name) }
+    // Of characters that nobody sees, some are not taken for white space.
+    let is_unseen = |c: char| {
+        c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+    };
+    if name.chars().all(is_unseen) {
+        Err(Problem::unprocessable("the name must not be empty"))
+    } else {
+        Ok(name)
+    }
 }
 
 fn text(field: &str, text: String, longest: usize) -> Result<String, Problem> {
@@ -225,7 +233,10 @@ impl<T: Content, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+        let body = body.map_err(|rejection| match rejection.status() {
+            status @ StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "the body is too large"),
+            status => Problem::new(status, rejection.body_text()),
+        })?;
         // Derived code takes an array for a struct, too.
         if !body.trim_ascii_start().starts_with(b"{") {
             return Err(Problem::bad_request(format!("the body must be a JSON object like {}", T::LIKE)));

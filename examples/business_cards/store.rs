@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use latchwork::Stamp;
 use serde::{Serialize, Serializer};
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{FromRow, SqlitePool};
+use sqlx::{FromRow, Sqlite, SqlitePool};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS cards (
@@ -71,6 +72,19 @@ pub(crate) struct Profile {
 
 fn number<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(stamp.get())
+}
+
+/// Ends a write whose commit came to `committed`. A connection whose commit failed may still be in the
+/// middle of its transaction: nobody goes on with it.
+pub(crate) async fn settle(
+    connection: PoolConnection<Sqlite>,
+    committed: sqlx::Result<()>,
+) -> sqlx::Result<()> {
+    if committed.is_err() {
+        // What could be wrong with it is said by the commit's error.
+        connection.close().await.ok();
+    }
+    committed
 }
 
 impl Store {
