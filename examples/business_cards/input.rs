@@ -34,6 +34,17 @@ impl<S: Send + Sync> FromRequestParts<S> for CardId {
     }
 }
 
+/// A slug, whether there is a card of it or not.
+pub(crate) struct SlugText(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for SlugText {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Ok(Self(path(parts, state).await?))
+    }
+}
+
 /// A user's id: short, visible characters only.
 pub(crate) struct UserId(pub(crate) String);
 
@@ -234,7 +245,9 @@ impl<T: Content, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let body = Bytes::from_request(request, state).await;
         let body = body.map_err(|rejection| match rejection.status() {
-            status @ StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "the body is too large"),
+            status @ StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(status, format!("the body is longer than {MAX_BODY} bytes"))
+            }
             status => Problem::new(status, rejection.body_text()),
         })?;
         // Derived code takes an array for a struct, too.

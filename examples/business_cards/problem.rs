@@ -63,7 +63,7 @@ impl From<StoreError> for Problem {
             (StoreError::Sql(sqlx::Error::PoolTimedOut), _) => Self::try_later("too many are writing"),
             // Taken names are not a matter of time, unless the handler knows better.
             (_, Verdict::Retry(kind)) if kind != RetryKind::UniqueViolation => {
-                Self::try_later("others were faster every time")
+                Self::try_later("others were in the way every time")
             }
             (StoreError::Stale { .. } | StoreError::Sql(_), _) => {
                 eprintln!("the store failed: {error}");

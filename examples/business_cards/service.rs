@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
 use latchwork::{KeyedLock, TimedOut};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::answer::Tagged;
-use crate::input::{CardId, MAX_BODY, UserId};
+use crate::input::{CardId, MAX_BODY, SlugText, UserId};
 use crate::policies::Policies;
 use crate::problem::Problem;
 use crate::store::{Card, Profile, Slugs, Store, Views};
@@ -54,7 +54,7 @@ async fn card(State(app): State<Arc<App>>, CardId(id): CardId) -> Result<Tagged<
 
 async fn card_by_slug(
     State(app): State<Arc<App>>,
-    axum::extract::Path(slug): axum::extract::Path<String>,
+    SlugText(slug): SlugText,
 ) -> Result<Tagged<Card>, Problem> {
     app.store.card_by_slug(&slug).await?.map(Tagged).ok_or_else(Problem::no_card)
 }
@@ -78,12 +78,12 @@ fn router(app: Arc<App>, handlers: Handlers) -> Router {
             .route("/cards", post(naive::create))
             .route("/cards/{id}", patch(naive::edit))
             .route("/cards/{id}/views", post(naive::count_view))
-            .route("/profiles/{user}", axum::routing::put(naive::put_profile)),
+            .route("/profiles/{user}", put(naive::put_profile)),
         Handlers::Guarded => Router::new()
             .route("/cards", post(guarded::create))
             .route("/cards/{id}", patch(guarded::edit))
             .route("/cards/{id}/views", post(guarded::count_view))
-            .route("/profiles/{user}", axum::routing::put(guarded::put_profile)),
+            .route("/profiles/{user}", put(guarded::put_profile)),
     };
     writes
         .route("/cards/{id}", get(card))
