@@ -77,12 +77,17 @@
 //! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); and of
 //!   retries (debug).
 
+#[cfg(all(feature = "axum", not(latchwork_loom)))]
+pub mod axum;
 mod claim;
 mod digits;
 mod error;
 mod fence;
+mod flight;
 mod guard;
 mod keyed;
+#[cfg(all(feature = "metrics", not(latchwork_loom)))]
+pub mod metrics;
 mod mutex;
 mod retry;
 mod rwlock;

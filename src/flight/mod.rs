@@ -1,0 +1,1 @@
+//! One call for all who ask for the same at the same time.

@@ -1,0 +1,1 @@
+//! Figures for the [`metrics`](https://docs.rs/metrics) facade. Needs the feature `metrics`.
