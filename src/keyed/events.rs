@@ -8,16 +8,23 @@ use crate::error::Busy;
 use crate::fence::Fence;
 use crate::keyed::IntoKey;
 
-#[cfg(feature = "tracing")]
+#[cfg(any(feature = "tracing", feature = "axum"))]
 mod show {
     use std::fmt;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::thread::panicking;
 
-    use super::super::options::ShowKey;
+    use super::super::options::{Options, ShowKey};
 
     /// A key with the way to show it.
-    pub(super) struct Shown<'a, K>(pub(super) &'a K, pub(super) ShowKey<K>);
+    pub(crate) struct Shown<'a, K>(&'a K, ShowKey<K>);
+
+    impl<'a, K> Shown<'a, K> {
+        /// The key, if the table was told how to show it.
+        pub(in crate::keyed) fn new(options: &Options<K>, key: &'a K) -> Option<Self> {
+            options.show_key.map(|show| Self(key, show))
+        }
+    }
 
     impl<K> fmt::Display for Shown<'_, K> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,12 +37,15 @@ mod show {
     }
 }
 
+#[cfg(feature = "axum")]
+pub(super) use self::show::Shown;
+
 #[cfg(feature = "tracing")]
 fn shown<'a, K>(
     options: &Options<K>,
     key: &'a K,
 ) -> Option<tracing::field::DisplayValue<show::Shown<'a, K>>> {
-    options.show_key.map(|show| tracing::field::display(show::Shown(key, show)))
+    show::Shown::new(options, key).map(tracing::field::display)
 }
 
 #[cfg(feature = "tracing")]

@@ -3,7 +3,7 @@
 //! ```text
 //! builder    how a lock or semaphore is made
 //! lock       the public locks; and semaphore
-//! request    the pending acquisition of one key; many: of several; drain: of none at all
+//! request    the pending acquisition of one key; bounded: if few wait; many: of several; drain: of none at all
 //! guard      a held key; events: what is told of it; gate: how retries use it
 //! views      counters as a whole, and the keys in use
 //! table      take, step, leave, release: the moves on an entry
@@ -34,6 +34,7 @@
 //! place in memory. Others are boxed; a few free boxes are kept for the next keys, the rest is freed, and
 //! the hash table shrinks after a burst.
 
+mod bounded;
 mod builder;
 mod counters;
 mod drain;

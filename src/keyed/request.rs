@@ -64,6 +64,31 @@ where
     }
 }
 
+impl<H, Q> OneKey<H, Q>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
+    Q: IntoKey<Key<H>>,
+{
+    /// A step of a claim that may find no room in the line.
+    pub(super) fn advance(
+        &mut self,
+        node: Pin<&mut Node>,
+        task: &Waker,
+    ) -> Result<Result<Grant<Key<H>>, Busy>, Waiting> {
+        let Self { handle, wanted, claim, entry } = self;
+        let table = handle.as_ref().expect("an Acquire is not polled again after it was ready").table();
+        claim.now = table.options().now();
+        claim.queued_at = claim.queued_at.or(claim.now);
+        table.step(wanted, entry, node, claim, task)
+    }
+
+    /// Comes to its end without the key.
+    pub(super) fn refused(&mut self, busy: Busy) {
+        let handle = self.handle.take().expect("the key was refused through this handle");
+        events::rejected(handle.table().options(), self.wanted.take(), busy);
+    }
+}
+
 impl<H, Q> Request for OneKey<H, Q>
 where
     H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
@@ -81,11 +106,8 @@ where
     }
 
     fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Result<Grant<Key<H>>, Waiting> {
-        let Self { handle, wanted, claim, entry } = self;
-        let table = handle.as_ref().expect("an Acquire is not polled again after it was ready").table();
-        claim.now = table.options().now();
-        claim.queued_at = claim.queued_at.or(claim.now);
-        table.step(wanted, entry, node, claim, task)
+        let granted = self.advance(node, task)?;
+        Ok(granted.expect("a line without a bound has room"))
     }
 
     #[inline(always)]

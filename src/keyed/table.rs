@@ -67,6 +67,8 @@ enum Form<K, Q> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claim {
     pub(super) permits: usize,
+    /// It does not wait behind so many others.
+    pub(super) room: usize,
     pub(super) caller: &'static Location<'static>,
     /// When the wait began and when the attempt did, where the table tracks times.
     pub(super) queued_at: Option<Instant>,
@@ -93,7 +95,7 @@ impl Claim {
     #[inline]
     #[track_caller]
     pub(super) fn new(permits: usize) -> Self {
-        Self { permits, caller: Location::caller(), queued_at: None, now: None }
+        Self { permits, room: usize::MAX, caller: Location::caller(), queued_at: None, now: None }
     }
 
     /// How long it was waited for, where that is known.
@@ -127,6 +129,11 @@ impl<K: Eq, Q: IntoKey<K>> Wanted<K, Q> {
     #[inline]
     pub(super) fn forget_key(&mut self) {
         self.form = Form::Stored;
+    }
+
+    /// The key as it was asked for, out of a request that has come to its end.
+    pub(super) fn take(&mut self) -> Self {
+        Self { spot: self.spot, form: std::mem::replace(&mut self.form, Form::Stored) }
     }
 
     #[inline]
@@ -338,7 +345,8 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         }
     }
 
-    /// One attempt of the waiter that owns `node`; `entry` is where it is enlisted.
+    /// One attempt of the waiter that owns `node`; `entry` is where it is enlisted. A newcomer for whom the line
+    /// has no room is told what it met instead of enlisted.
     #[cold]
     pub(super) fn step<Q: IntoKey<K>>(
         &self,
@@ -347,7 +355,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         mut node: Pin<&mut Node>,
         claim: &Claim,
         task: &Waker,
-    ) -> Result<Grant<K>, Waiting> {
+    ) -> Result<Result<Grant<K>, Busy>, Waiting> {
         let Spot { index, hash } = self.spot(wanted);
         let newcomer = entry.is_none();
         let mut wakes = Wakes::default();
@@ -366,6 +374,16 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
                 continue;
             };
             let (state, counters) = shard.open(found);
+            if newcomer && state.line.len() >= claim.room {
+                let outcome = if state.line.take(&state.word, claim.permits) {
+                    Ok(self.grant(&mut shard, found, claim))
+                } else {
+                    counters.busy += 1;
+                    Err(Busy::new(state.line.len(), Fence::new(state.fence)))
+                };
+                self.finish(shard, index, found, &mut wakes);
+                break Ok(outcome);
+            }
             match state.line.step(&state.word, node.as_mut(), claim.permits, task, &mut spare, &mut wakes) {
                 Step::NeedsWaker => {
                     drop(shard);
@@ -375,7 +393,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
                     *entry = None;
                     let grant = self.grant(&mut shard, found, claim);
                     self.finish(shard, index, found, &mut wakes);
-                    break Ok(grant);
+                    break Ok(Ok(grant));
                 }
                 Step::Refused(waiting) => {
                     if newcomer {
@@ -392,7 +410,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         }
         // No guard comes of a step that panics.
         wakes.finish_or(|| {
-            if let Ok(grant) = &outcome {
+            if let Ok(Ok(grant)) = &outcome {
                 self.release(index, grant.entry, claim.permits, claim.now);
             }
         });

@@ -114,6 +114,14 @@ impl<R: Request> Acquire<R> {
         Self { request, node: Node::new() }
     }
 
+    /// What a first poll would return, if it would be ready: a newcomer's attempt.
+    #[cfg(all(feature = "axum", not(latchwork_loom)))]
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<R::Guard> {
+        let grant = self.request.take()?;
+        Some(self.request.guard(grant))
+    }
+
     /// Blocks this thread until the guard is had.
     ///
     /// On a worker of tokio's multi-thread runtime the other tasks move to another thread before it

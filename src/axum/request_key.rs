@@ -1,0 +1,187 @@
+//! [`RequestKey`]: which key a request is about.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use ::axum::extract::{FromRequestParts, RawPathParams};
+use ::axum::http::HeaderName;
+use ::axum::http::request::Parts;
+
+use super::problem::Problem;
+
+/// Says which key a request is about.
+///
+/// Implemented for functions of the request's head, which return `None` for requests that are about no key, and by
+/// [`path_param`], [`header`] and [`extension`].
+///
+/// # Examples
+///
+/// ```
+/// use axum::http::request::Parts;
+/// use latchwork::axum::RequestKey;
+///
+/// fn tenant(parts: &Parts) -> Option<String> {
+///     Some(parts.uri.host()?.split('.').next()?.to_owned())
+/// }
+/// # fn takes(_: impl RequestKey<String>) {}
+/// takes(tenant);
+/// takes(|parts: &Parts| parts.uri.host().map(str::to_owned));
+/// takes(latchwork::axum::header("x-tenant"));
+/// ```
+pub trait RequestKey<K> {
+    /// The key, or `None` for a request that is to go through without a lock.
+    ///
+    /// # Errors
+    ///
+    /// The answer to a request whose key can't be told. No lock is taken, and the service is not called.
+    fn key(&self, parts: &mut Parts) -> Result<Option<K>, Problem>;
+}
+
+impl<K, F: Fn(&Parts) -> Option<K>> RequestKey<K> for F {
+    #[inline]
+    fn key(&self, parts: &mut Parts) -> Result<Option<K>, Problem> {
+        Ok(self(parts))
+    }
+}
+
+/// The parameter of this name in the path that axum's router matched, as text. The layer has to be inside the
+/// router: [`Router::layer`](::axum::Router::layer), [`route_layer`](::axum::Router::route_layer) or
+/// [`MethodRouter::layer`](::axum::routing::MethodRouter::layer).
+///
+/// A request whose route has no such parameter is refused with 500 rather than served without a lock, and one whose
+/// parameter is not UTF-8 with 400.
+///
+/// # Examples
+///
+/// ```
+/// use axum::{Router, body::Body, http::Request, routing::get};
+/// use latchwork::axum::{KeyedLockLayer, path_param};
+/// use std::sync::Arc;
+/// use tower::ServiceExt;
+///
+/// # futures::executor::block_on(async {
+/// let locks = Arc::new(latchwork::KeyedLock::<String>::new());
+/// let app = Router::new()
+///     .route("/users/{user}", get(async || "hello"))
+///     .layer(KeyedLockLayer::new(locks.clone(), path_param("user")));
+/// let _held = locks.try_lock("ada").expect("nobody has it");
+/// let ada = Request::get("/users/ada").body(Body::empty()).expect("it is a request");
+/// assert_eq!(app.oneshot(ada).await.expect("it can't fail").status(), 409);
+/// # });
+/// ```
+#[must_use]
+pub fn path_param(name: impl Into<Arc<str>>) -> PathParam {
+    PathParam(name.into())
+}
+
+/// Made by [`path_param`].
+#[derive(Clone, Debug)]
+pub struct PathParam(Arc<str>);
+
+impl<K: From<String>> RequestKey<K> for PathParam {
+    fn key(&self, parts: &mut Parts) -> Result<Option<K>, Problem> {
+        // It looks into the extensions, and has nothing to wait for.
+        let params = pin!(RawPathParams::from_request_parts(parts, &()));
+        let Poll::Ready(params) = params.poll(&mut Context::from_waker(Waker::noop())) else {
+            return Err(Problem::no_key_configured("the path's parameters were not there"));
+        };
+        let params = params.map_err(|rejection| match rejection.status() {
+            status if status.is_client_error() => Problem::bad_key("the path is not UTF-8"),
+            _ => Problem::no_key_configured("the layer is outside the router"),
+        })?;
+        let found = params.iter().find(|(name, _)| *name == &*self.0);
+        match found {
+            Some((_, value)) => Ok(Some(value.to_owned().into())),
+            None => Err(Problem::no_key_configured("the route has no parameter of this name")),
+        }
+    }
+}
+
+/// The value of the header of this name, as text. A request without it, with several, or with one that is no visible
+/// ASCII is refused with 400.
+///
+/// # Examples
+///
+/// ```
+/// use axum::http::Request;
+/// use latchwork::axum::{RequestKey, header};
+///
+/// let (mut parts, ()) = Request::get("/").header("x-tenant", "acme").body(()).expect("it is one").into_parts();
+/// let key: Option<String> = header("x-tenant").key(&mut parts).expect("it is there");
+/// assert_eq!(key.as_deref(), Some("acme"));
+/// ```
+///
+/// # Panics
+///
+/// If the name is not that of a header in small letters.
+#[must_use]
+pub fn header(name: &'static str) -> Header {
+    Header(HeaderName::from_static(name))
+}
+
+/// Made by [`header`].
+#[derive(Clone, Debug)]
+pub struct Header(HeaderName);
+
+impl<K: From<String>> RequestKey<K> for Header {
+    fn key(&self, parts: &mut Parts) -> Result<Option<K>, Problem> {
+        let mut values = parts.headers.get_all(&self.0).iter();
+        match (values.next().map(|value| value.to_str()), values.next()) {
+            (Some(Ok(value)), None) => Ok(Some(value.to_owned().into())),
+            (None, _) => Err(Problem::bad_key(format!("the header {} is missing", self.0))),
+            (Some(_), Some(_)) => Err(Problem::bad_key(format!("there is more than one header {}", self.0))),
+            (Some(Err(_)), None) => Err(Problem::bad_key(format!("the header {} is not text", self.0))),
+        }
+    }
+}
+
+/// What `key` makes of the request's extension of type `T`, which an earlier layer has put there: the user who was
+/// authenticated, say. A request without it is refused with 500 rather than served without a lock.
+///
+/// # Examples
+///
+/// ```
+/// use axum::http::Request;
+/// use latchwork::axum::{RequestKey, extension};
+///
+/// #[derive(Clone)]
+/// struct User { id: u64 }
+///
+/// let request = Request::get("/").extension(User { id: 7 }).body(()).expect("it is a request");
+/// let key = extension(|user: &User| Some(user.id)).key(&mut request.into_parts().0);
+/// assert_eq!(key.expect("it is there"), Some(7));
+/// ```
+pub fn extension<T, K, F>(key: F) -> Extension<F, T>
+where
+    T: Send + Sync + 'static,
+    F: Fn(&T) -> Option<K>,
+{
+    Extension { key, of: std::marker::PhantomData }
+}
+
+/// Made by [`extension`].
+#[derive(Debug)]
+pub struct Extension<F, T> {
+    key: F,
+    of: std::marker::PhantomData<fn(&T)>,
+}
+
+impl<F: Clone, T> Clone for Extension<F, T> {
+    fn clone(&self) -> Self {
+        Self { key: self.key.clone(), of: self.of }
+    }
+}
+
+impl<K, F, T> RequestKey<K> for Extension<F, T>
+where
+    T: Send + Sync + 'static,
+    F: Fn(&T) -> Option<K>,
+{
+    fn key(&self, parts: &mut Parts) -> Result<Option<K>, Problem> {
+        match parts.extensions.get::<T>() {
+            Some(extension) => Ok((self.key)(extension)),
+            None => Err(Problem::no_key_configured("the request has no extension of this type")),
+        }
+    }
+}
