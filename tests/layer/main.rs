@@ -1,0 +1,17 @@
+//! What the lock around a service promises, claim by claim, with services that are polled by hand.
+
+#![cfg(all(feature = "axum", not(latchwork_loom)))]
+
+#[path = "../it/support.rs"]
+#[allow(dead_code, reason = "it is made for more than this")]
+mod support;
+
+mod service;
+
+mod body;
+mod detached;
+mod held;
+mod keys;
+mod modes;
+mod ready;
+mod refused;
