@@ -61,7 +61,7 @@ async fn what_a_detached_handler_holds_is_dropped_before_the_key_is_free() {
     };
     let mut service = around(&layer(&locks).detached(true), inner);
     let panicked = AssertUnwindSafe(call(&mut service, post("/ada"))).catch_unwind().await;
-    let panic = panicked.err().expect("the panic comes through");
+    let panic = panicked.expect_err("the panic comes through");
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"asked for"));
     assert_eq!(*held.lock().unwrap(), Some(true));
     assert!(locks.is_empty());

@@ -212,3 +212,37 @@ fn who_waits_for_an_empty_table_hears_of_the_last_release() {
     });
     seen.both();
 }
+
+#[test]
+fn a_bounded_queue_never_has_more_waiters_than_it_may() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(None, 1_000, move || {
+        let (locks, value) = (locks(), Arc::new(Watched::default()));
+        let guard = locks.lock_owned(7).wait();
+        let actors: Vec<_> = (0..2)
+            .map(|_| {
+                let (locks, value, noted) = (locks.clone(), value.clone(), noted.clone());
+                thread::spawn(move || match locks.lock_bounded(7, 1).wait() {
+                    Ok(_guard) => {
+                        value.add(1);
+                        noted.note(false);
+                        true
+                    }
+                    Err(busy) => {
+                        assert_eq!(busy.waiters, 1);
+                        noted.note(true);
+                        false
+                    }
+                })
+            })
+            .collect();
+        drop(guard);
+        let had = actors.into_iter().filter_map(|actor| actor.join().ok()).filter(|had| *had).count();
+        assert_eq!(value.get(), had);
+        let stats = locks.stats();
+        assert!(stats.longest_queue <= 1, "{} waited", stats.longest_queue);
+        assert_eq!((stats.busy as usize, stats.keys), (2 - had, 0));
+    });
+    seen.both();
+}
