@@ -10,6 +10,7 @@ mod claims;
 mod compile;
 mod futurelock;
 mod keyed;
+mod keyed_bounded;
 mod keyed_code;
 mod keyed_keys;
 mod keyed_many;

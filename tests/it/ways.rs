@@ -84,6 +84,7 @@ way!(Mutex<u32>, self => self.lock.lock_owned(), self.lock.try_lock_owned());
 way!(RwLock<u32>, self => self.lock.write_owned(), self.lock.try_write_owned());
 way!(Semaphore, self => self.lock.acquire_owned(), self.lock.try_acquire_owned(1));
 way!(KeyedLock<String>, self => self.lock.lock_owned("key"), self.lock.try_lock_owned("key"));
+way!(KeyedLock<u8>, self => self.lock.lock_bounded_owned(7, usize::MAX), self.lock.try_lock_owned(7));
 way!(KeyedLock<u32>, self => self.lock.lock_many_owned([2, 1]), self.lock.try_lock_many_owned([1, 2]));
 way!(KeyedSemaphore<u32>, self => self.lock.acquire_owned(1), self.lock.try_acquire_owned(1));
 
@@ -94,6 +95,7 @@ pub(crate) fn ways() -> Vec<Arc<dyn Way>> {
         Arc::new(Case { name: "RwLock", lock: Arc::new(RwLock::new(0)) }),
         Arc::new(Case { name: "Semaphore", lock: Arc::new(Semaphore::new(1)) }),
         Arc::new(Case { name: "KeyedLock", lock: Arc::new(KeyedLock::<String>::new()) }),
+        Arc::new(Case { name: "lock_bounded", lock: Arc::new(KeyedLock::<u8>::new()) }),
         Arc::new(Case { name: "lock_many", lock: Arc::new(KeyedLock::<u32>::new()) }),
         Arc::new(Case { name: "KeyedSemaphore", lock: Arc::new(KeyedSemaphore::<u32>::new(1)) }),
     ]
