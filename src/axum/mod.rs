@@ -1,8 +1,21 @@
 //! Around handlers: a lock for each request's key, preconditions, errors as responses. Needs the feature `axum`.
 //!
 //! ```text
-//! problem        errors as responses: one type for each
-//! precondition   `If-Match` and `If-None-Match`; tagged: the stamp of what is answered
+//! problem        a refusal as it is answered; kind: one type for each; errors: which error is which
+//! precondition   `If-Match` and `If-None-Match`; etags: how they are read
+//! tagged         an answer with the stamp of what it shows
 //! layer          a lock around a service: what is set up; service and call: what it does
 //! coalesce       one call of a service for all who ask for the same
 //! ```
+
+mod errors;
+mod etags;
+mod kind;
+mod precondition;
+mod problem;
+mod tagged;
+
+pub use self::kind::ProblemKind;
+pub use self::precondition::{IfMatch, IfNoneMatch};
+pub use self::problem::Problem;
+pub use self::tagged::Tagged;
