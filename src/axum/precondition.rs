@@ -354,9 +354,7 @@ fn one_of(stamps: Vec<Stamp>) -> Expect {
 }
 
 fn required<T>(read: Result<Option<T>, Problem>, name: &HeaderName) -> Result<T, Problem> {
-    read?.ok_or_else(|| {
-        Problem::of(ProblemKind::PreconditionRequired).with_detail(format!("the header {name} is missing"))
-    })
+    read?.ok_or_else(|| Problem::precondition_required(format!("the header {name} is missing")))
 }
 
 fn weak() -> Problem {

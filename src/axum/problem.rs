@@ -173,6 +173,19 @@ impl Problem {
         Self::of(ProblemKind::BadKey).with_detail(detail)
     }
 
+    /// 428: the request must say which version it was made from, in a header or wherever else the handler looks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let problem = latchwork::axum::Problem::precondition_required("send If-Match or a version");
+    /// assert_eq!(problem.to_string(), "428 a precondition is required: send If-Match or a version");
+    /// ```
+    #[must_use]
+    pub fn precondition_required(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(ProblemKind::PreconditionRequired).with_detail(detail)
+    }
+
     /// A precondition in a header was what a stale version was named in: 412 instead of 409. A problem of another
     /// kind stays as it is.
     ///
