@@ -66,8 +66,8 @@
 //!
 //! # Rooms
 //!
-//! [patterns](docs::patterns) · [retries](docs::retries) · [performance](docs::performance) ·
-//! [limitations](docs::limitations) · [internals](docs::internals)
+//! [patterns](docs::patterns) · [retries](docs::retries) · [problems](docs::problems) ·
+//! [performance](docs::performance) · [limitations](docs::limitations) · [internals](docs::internals)
 //!
 //! # Features
 //!

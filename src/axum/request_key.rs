@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use ::axum::extract::{FromRequestParts, RawPathParams};
-use ::axum::http::HeaderName;
 use ::axum::http::request::Parts;
+use ::axum::http::{HeaderName, StatusCode};
 
 use super::problem::Problem;
 
@@ -84,16 +84,16 @@ impl<K: From<String>> RequestKey<K> for PathParam {
         // It looks into the extensions, and has nothing to wait for.
         let params = pin!(RawPathParams::from_request_parts(parts, &()));
         let Poll::Ready(params) = params.poll(&mut Context::from_waker(Waker::noop())) else {
-            return Err(Problem::no_key_configured("the path's parameters were not there"));
+            return Err(misplaced("the parameters of the path are not there"));
         };
         let params = params.map_err(|rejection| match rejection.status() {
             status if status.is_client_error() => Problem::bad_key("the path is not UTF-8"),
-            _ => Problem::no_key_configured("the layer is outside the router"),
+            _ => misplaced("the layer is outside the router"),
         })?;
         let found = params.iter().find(|(name, _)| *name == &*self.0);
         match found {
             Some((_, value)) => Ok(Some(value.to_owned().into())),
-            None => Err(Problem::no_key_configured("the route has no parameter of this name")),
+            None => Err(misplaced("the route has no parameter of this name")),
         }
     }
 }
@@ -181,7 +181,17 @@ where
     fn key(&self, parts: &mut Parts) -> Result<Option<K>, Problem> {
         match parts.extensions.get::<T>() {
             Some(extension) => Ok((self.key)(extension)),
-            None => Err(Problem::no_key_configured("the request has no extension of this type")),
+            None => Err(misplaced("the request has no extension of this type")),
         }
     }
+}
+
+/// A mistake in how the service was put together: clients are told no more than that it is the service's, and the log
+/// what it is.
+fn misplaced(what: &'static str) -> Problem {
+    #[cfg(feature = "tracing")]
+    tracing::error!(what, "a request has no key");
+    #[cfg(not(feature = "tracing"))]
+    let _ = what;
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
 }

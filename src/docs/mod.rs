@@ -12,6 +12,9 @@ pub mod internals {}
 #[doc = include_str!("performance.md")]
 pub mod performance {}
 
+#[doc = include_str!("problems.md")]
+pub mod problems {}
+
 #[doc = include_str!("retries.md")]
 #[doc = "\n<div>\n"]
 #[doc = include_str!("retry_storm.svg")]

@@ -29,6 +29,8 @@ pub enum Expect {
     Exact(Stamp),
     /// A value with one of these stamps.
     OneOf(Box<[Stamp]>),
+    /// No value, or one with another stamp than these.
+    NoneOf(Box<[Stamp]>),
 }
 
 impl Expect {
@@ -45,9 +47,10 @@ impl Expect {
     #[must_use]
     pub fn admits(&self, found: Option<Stamp>) -> bool {
         match (self, found) {
-            (Self::Any, _) | (Self::Absent, None) | (Self::Present, Some(_)) => true,
+            (Self::Any, _) | (Self::Absent | Self::NoneOf(_), None) | (Self::Present, Some(_)) => true,
             (Self::Exact(stamp), Some(found)) => *stamp == found,
             (Self::OneOf(stamps), Some(found)) => stamps.contains(&found),
+            (Self::NoneOf(stamps), Some(found)) => !stamps.contains(&found),
             (Self::Absent, Some(_)) | (Self::Present | Self::Exact(_) | Self::OneOf(_), None) => false,
         }
     }
@@ -66,14 +69,17 @@ impl fmt::Display for Expect {
             Self::Absent => f.write_str("no value"),
             Self::Present => f.write_str("a value"),
             Self::Exact(stamp) => write!(f, "stamp {stamp}"),
-            Self::OneOf(stamps) => {
-                f.write_str("one of the stamps [")?;
-                for (at, stamp) in stamps.iter().enumerate() {
-                    let comma = if at == 0 { "" } else { ", " };
-                    write!(f, "{comma}{stamp}")?;
-                }
-                f.write_str("]")
-            }
+            Self::OneOf(stamps) => write_list(f, "one", stamps),
+            Self::NoneOf(stamps) => write_list(f, "none", stamps),
         }
     }
+}
+
+fn write_list(f: &mut fmt::Formatter<'_>, how_many: &str, stamps: &[Stamp]) -> fmt::Result {
+    write!(f, "{how_many} of the stamps [")?;
+    for (at, stamp) in stamps.iter().enumerate() {
+        let comma = if at == 0 { "" } else { ", " };
+        write!(f, "{comma}{stamp}")?;
+    }
+    f.write_str("]")
 }

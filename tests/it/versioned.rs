@@ -53,7 +53,8 @@ fn every_write_has_a_new_stamp_also_of_the_same_value() {
 fn each_expectation_admits_what_it_says() {
     let [one, two, three] = [1, 2, 3].map(stamp);
     let either = || Expect::OneOf([one, two].into());
-    let table: [(Expect, [bool; 3]); 6] = [
+    let neither = || Expect::NoneOf([one, two].into());
+    let table: [(Expect, [bool; 3]); 8] = [
         // Nothing there, stamp 2, stamp 3.
         (Expect::Any, [true, true, true]),
         (Expect::Absent, [true, false, false]),
@@ -61,6 +62,8 @@ fn each_expectation_admits_what_it_says() {
         (Expect::Exact(two), [false, true, false]),
         (either(), [false, true, false]),
         (Expect::OneOf([].into()), [false, false, false]),
+        (neither(), [true, false, true]),
+        (Expect::NoneOf([].into()), [true, true, true]),
     ];
     for (expect, admits) in table {
         let found = [None, Some(two), Some(three)].map(|found| expect.admits(found));
@@ -68,8 +71,10 @@ fn each_expectation_admits_what_it_says() {
         let cell = Versioned::starting_at(0, two);
         assert_eq!(cell.compare_and_set(expect, 1).is_ok(), admits[1]);
     }
-    let words = [Expect::Any, Expect::Absent, Expect::Present, two.into(), either()].map(|e| e.to_string());
-    assert_eq!(words, ["anything", "no value", "a value", "stamp 2", "one of the stamps [1, 2]"]);
+    let words = [Expect::Any, Expect::Absent, Expect::Present, two.into()].map(|expect| expect.to_string());
+    assert_eq!(words, ["anything", "no value", "a value", "stamp 2"]);
+    assert_eq!(either().to_string(), "one of the stamps [1, 2]");
+    assert_eq!(neither().to_string(), "none of the stamps [1, 2]");
 }
 
 #[test]

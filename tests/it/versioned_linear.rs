@@ -167,11 +167,12 @@ fn on_map(map: &VersionedMap<usize, u64>, call: &Call) -> Answer {
 /// An expectation, for the most part of a version that this thread has seen.
 fn expect(rng: &mut Rng, known: u64) -> Expect {
     let stamp = |number: u64| Stamp::new(number.max(1)).expect("it is small");
-    match rng.u8(..8) {
+    match rng.u8(..9) {
         0 => Expect::Any,
         1 => Expect::Present,
         2 => Expect::Absent,
         3 => Expect::OneOf([stamp(known), stamp(known + 1)].into()),
+        4 => Expect::NoneOf([stamp(known), stamp(known + 1)].into()),
         _ => Expect::Exact(stamp(known)),
     }
 }

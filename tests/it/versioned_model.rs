@@ -26,6 +26,7 @@ enum Wanted {
     /// So far from the latest version of the key.
     Exact(i8),
     OneOf(Vec<i8>),
+    NoneOf(Vec<i8>),
 }
 
 impl Wanted {
@@ -40,6 +41,7 @@ impl Wanted {
             Self::Present => Expect::Present,
             Self::Exact(offset) => near(*offset).into(),
             Self::OneOf(offsets) => Expect::OneOf(offsets.iter().map(|offset| near(*offset)).collect()),
+            Self::NoneOf(offsets) => Expect::NoneOf(offsets.iter().map(|offset| near(*offset)).collect()),
         }
     }
 }
@@ -75,6 +77,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         1 => Just(Wanted::Present),
         4 => offset().prop_map(Wanted::Exact),
         2 => vec(offset(), 0..3).prop_map(Wanted::OneOf),
+        2 => vec(offset(), 0..3).prop_map(Wanted::NoneOf),
     ]
 }
 

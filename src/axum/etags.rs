@@ -1,0 +1,128 @@
+//! Lists of entity tags, as in `If-Match` and `If-None-Match`, and the tag of a stamp.
+//!
+//! ```text
+//! field      = "*" / [ entity-tag ] *( OWS "," OWS [ entity-tag ] )     RFC 9110, sections 13.1 and 5.6.1.2
+//! entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE                            section 8.8.3
+//! etagc      = %x21 / %x23-7E / %x80-FF                                 no space, no quote, but commas
+//! ```
+//!
+//! Lines of the same name are one list (section 5.3). Each is read by itself: joined by a comma and a space,
+//! they can't have a tag that goes from one to the next, for there is no space in a tag.
+//!
+//! A list is read once, from the left to the right, and remembers its stamps alone. So time and memory are bounded by
+//! [`MAX_LENGTH`], however many lines, commas or quotes there are.
+
+use std::fmt;
+
+use ::axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::stamp::Stamp;
+
+/// The greatest length of all lines together: some hundreds of tags, more than anybody needs to say which versions
+/// are known. Servers admit headers of hundreds of kilobytes.
+const MAX_LENGTH: usize = 8 * 1024;
+
+/// What a header says.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Tags {
+    /// `*`.
+    Any,
+    /// At least one tag.
+    List {
+        /// The stamps among them. Other tags are none of ours, and so match nothing.
+        stamps: Vec<Stamp>,
+        /// Whether there is a weak one.
+        has_weak: bool,
+    },
+}
+
+/// Why a header can't be understood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum BadTags {
+    /// It is neither `*` nor a list of tags.
+    Malformed,
+    /// There is no tag in it.
+    Empty,
+    /// It is longer than [`MAX_LENGTH`].
+    TooLong,
+}
+
+impl fmt::Display for BadTags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "it is neither * nor a list of entity tags",
+            Self::Empty => "it names no entity tag",
+            Self::TooLong => "it is too long",
+        })
+    }
+}
+
+/// Reads all lines of a header; `None` if there is none.
+pub(super) fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, BadTags> {
+    let lines = || headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let Some(first) = lines().next() else { return Ok(None) };
+    // Each line counts for one more, so that empty ones are bounded as well.
+    if lines().map(|line| line.len() + 1).sum::<usize>() > MAX_LENGTH {
+        return Err(BadTags::TooLong);
+    }
+    if lines().nth(1).is_none() && trim(first) == b"*" {
+        return Ok(Some(Tags::Any));
+    }
+    let (mut stamps, mut has_weak, mut has_any) = (Vec::new(), false, false);
+    for line in lines() {
+        let mut rest = trim(line);
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix(b",") {
+                rest = trim(after);
+                continue;
+            }
+            let tag = Tag::first(&mut rest).ok_or(BadTags::Malformed)?;
+            rest = trim(rest);
+            if !rest.is_empty() && !rest.starts_with(b",") {
+                return Err(BadTags::Malformed);
+            }
+            has_any = true;
+            has_weak |= tag.is_weak;
+            stamps.extend(tag.stamp());
+        }
+    }
+    if has_any { Ok(Some(Tags::List { stamps, has_weak })) } else { Err(BadTags::Empty) }
+}
+
+struct Tag<'a> {
+    is_weak: bool,
+    opaque: &'a [u8],
+}
+
+impl<'a> Tag<'a> {
+    /// Takes the tag off that `rest` begins with.
+    fn first(rest: &mut &'a [u8]) -> Option<Self> {
+        let (is_weak, quoted) = match rest.strip_prefix(b"W/") {
+            Some(quoted) => (true, quoted),
+            None => (false, *rest),
+        };
+        let inside = quoted.strip_prefix(b"\"")?;
+        let end = inside.iter().position(|byte| *byte == b'"')?;
+        let (opaque, after) = inside.split_at(end);
+        *rest = &after[1..];
+        opaque.iter().all(|byte| matches!(byte, 0x21..=0x7e | 0x80..)).then_some(Self { is_weak, opaque })
+    }
+
+    /// Its stamp, if it is a tag of ours: tags are compared as they are, and a stamp has one spelling.
+    fn stamp(&self) -> Option<Stamp> {
+        std::str::from_utf8(self.opaque).ok()?.parse().ok()
+    }
+}
+
+/// Without the spaces and tabs around it (OWS).
+fn trim(text: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
+    let end = text.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    &text[start..end]
+}
+
+/// The tag of a stamp, for the header `ETag`.
+pub(super) fn etag(stamp: Stamp) -> HeaderValue {
+    HeaderValue::try_from(stamp.etag()).expect("digits in quotes are visible")
+}
