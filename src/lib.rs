@@ -113,6 +113,7 @@ pub use guard::{ExclusiveGuard, SharedGuard};
 pub use keyed::{
     IntoKey, KeyView, KeyedBuilder, KeyedGuard, KeyedHold, KeyedLock, KeyedManyGuard, KeyedManyHold,
     KeyedPermit, KeyedSemaphore, KeyedStats, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, Times,
+    Timing,
 };
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use retry::{

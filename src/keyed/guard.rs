@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::events;
 use super::table::{AsTable, Claim, Grant};
+use super::timing::Timing;
 use crate::fence::Fence;
 
 /// A key that is held, until dropped. Behind [`KeyedGuard`](super::KeyedGuard),
@@ -32,7 +33,11 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
         claim: &Claim,
     ) -> Self {
         let hold = Self { handle, grant, index, permits: claim.permits, since: claim.now };
-        events::acquired(hold.handle.table().options(), hold.key(), hold.fence(), claim.waited());
+        let options = hold.handle.table().options();
+        events::acquired(options, hold.key(), hold.fence(), claim.waited());
+        if let Some(waited) = claim.waited() {
+            options.observe(Timing::Waited(waited));
+        }
         hold
     }
 
@@ -89,7 +94,10 @@ impl<H: Deref<Target: AsTable>> Drop for Release<'_, H> {
     #[inline]
     fn drop(&mut self) {
         let KeyedHold { handle, grant, index, permits, since } = self.0;
-        handle.table().release(*index, grant.entry, *permits, *since);
+        let held = handle.table().release(*index, grant.entry, *permits, *since);
+        if let Some(held) = held {
+            handle.table().options().observe(Timing::Held(held));
+        }
     }
 }
 

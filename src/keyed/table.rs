@@ -185,9 +185,15 @@ impl<K, S> Table<K, S> {
         self.shards[index as usize].lock()
     }
 
-    /// Gives a grant back.
+    /// Gives a grant back; says how long it was held, where that is known.
     #[inline(always)]
-    pub(super) fn release(&self, index: u32, entry: EntryPtr<K>, permits: usize, since: Option<Instant>) {
+    pub(super) fn release(
+        &self,
+        index: u32,
+        entry: EntryPtr<K>,
+        permits: usize,
+        since: Option<Instant>,
+    ) -> Option<Duration> {
         let held = since.map(|since| since.elapsed());
         let mut shard = self.shard(index);
         let (state, counters) = shard.open(entry);
@@ -205,6 +211,7 @@ impl<K, S> Table<K, S> {
         } else if word.is_queued() || word == self.full {
             self.tell(shard, index, entry, permits);
         }
+        held
     }
 
     #[cold]
@@ -373,6 +380,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
                 }
                 Step::Taken => {
                     *entry = None;
+                    counters.waiting -= usize::from(!newcomer);
                     let grant = self.grant(&mut shard, found, claim);
                     self.finish(shard, index, found, &mut wakes);
                     break Ok(grant);
