@@ -67,7 +67,7 @@
 //! # Rooms
 //!
 //! [patterns](docs::patterns) · [retries](docs::retries) · [performance](docs::performance) ·
-//! [limitations](docs::limitations) · [internals](docs::internals)
+//! [metrics](docs::metrics) · [limitations](docs::limitations) · [internals](docs::internals)
 //!
 //! # Features
 //!
@@ -76,6 +76,7 @@
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
 //! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); and of
 //!   retries (debug).
+//! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries and budgets.
 
 #[cfg(all(feature = "axum", not(latchwork_loom)))]
 pub mod axum;

@@ -12,6 +12,10 @@ pub mod internals {}
 #[doc = include_str!("performance.md")]
 pub mod performance {}
 
+#[cfg(all(feature = "metrics", not(latchwork_loom)))]
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}
+
 #[doc = include_str!("retries.md")]
 #[doc = "\n<div>\n"]
 #[doc = include_str!("retry_storm.svg")]
