@@ -94,10 +94,7 @@ impl<H: Deref<Target: AsTable>> Drop for Release<'_, H> {
     #[inline]
     fn drop(&mut self) {
         let KeyedHold { handle, grant, index, permits, since } = self.0;
-        let held = handle.table().release(*index, grant.entry, *permits, *since);
-        if let Some(held) = held {
-            handle.table().options().observe(Timing::Held(held));
-        }
+        handle.table().release(*index, grant.entry, *permits, *since);
     }
 }
 

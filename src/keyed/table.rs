@@ -16,6 +16,7 @@ use super::entry::{EntryPtr, Holder};
 use super::key::IntoKey;
 use super::options::Options;
 use super::shard::{Locked, Shard};
+use super::timing::Timing;
 use crate::error::Busy;
 use crate::fence::Fence;
 use crate::wait::{End, Node, Step, Waiting, Wakes, Word};
@@ -185,16 +186,25 @@ impl<K, S> Table<K, S> {
         self.shards[index as usize].lock()
     }
 
-    /// Gives a grant back; says how long it was held, where that is known.
+    /// Gives a grant back.
     #[inline(always)]
-    pub(super) fn release(
-        &self,
-        index: u32,
-        entry: EntryPtr<K>,
-        permits: usize,
-        since: Option<Instant>,
-    ) -> Option<Duration> {
-        let held = since.map(|since| since.elapsed());
+    pub(super) fn release(&self, index: u32, entry: EntryPtr<K>, permits: usize, since: Option<Instant>) {
+        match since {
+            None => self.give_back(index, entry, permits, None),
+            Some(since) => self.release_timed(index, entry, permits, since),
+        }
+    }
+
+    /// Apart, so that without times nothing of it is paid.
+    #[inline(never)]
+    fn release_timed(&self, index: u32, entry: EntryPtr<K>, permits: usize, since: Instant) {
+        let held = since.elapsed();
+        self.give_back(index, entry, permits, Some(held));
+        self.options.observe(Timing::Held(held));
+    }
+
+    #[inline(always)]
+    fn give_back(&self, index: u32, entry: EntryPtr<K>, permits: usize, held: Option<Duration>) {
         let mut shard = self.shard(index);
         let (state, counters) = shard.open(entry);
         if let Some(held) = held {
@@ -211,7 +221,6 @@ impl<K, S> Table<K, S> {
         } else if word.is_queued() || word == self.full {
             self.tell(shard, index, entry, permits);
         }
-        held
     }
 
     #[cold]
