@@ -35,7 +35,8 @@ pub enum Timing {
 /// Whoever is told.
 pub(super) type Observer = dyn Fn(Timing) + Send + Sync;
 
-#[cold]
+/// Apart, as most tables have no observer.
+#[inline(never)]
 pub(super) fn report(observer: &Observer, timing: Timing) {
     if !panicking() {
         return observer(timing);

@@ -392,6 +392,7 @@ fn two_things_of_a_kind_cant_have_one_name() {
     assert_eq!(panic_of(|| publisher().budget("same", &budget)), "budget \"same\" is published already");
 }
 
+#[cfg(feature = "tokio")]
 #[tokio::test(start_paused = true)]
 async fn a_task_publishes_at_once_and_in_every_period() {
     let published = Arc::new(AtomicU32::new(0));
