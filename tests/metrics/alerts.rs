@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use latchwork::metrics::{BUCKETS, Publisher, times};
+use latchwork::metrics::{Publisher, times};
 use latchwork::{Budget, KeyedLock, RetryKind, RetryPolicy, RetryStats, Timing, Verdict, VirtualClock};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use serde::Deserialize;
 
 use crate::exposition::Exposition;
 use crate::promql::Scrapes;
+use crate::scene::recorder;
 use crate::support::Hand;
 use crate::table;
 
@@ -146,9 +146,7 @@ impl Service {
 
 /// Two scrapes, five minutes apart, with a load in between.
 fn scrapes<R>(load: impl Fn(&Service) -> R) -> Scrapes {
-    let seconds = Matcher::Prefix("latchwork_".to_owned());
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS);
-    let recorder = builder.expect("there are buckets").build_recorder();
+    let recorder = recorder();
     let handle = recorder.handle();
     metrics::with_local_recorder(&recorder, || {
         let service = Service::new();

@@ -2,112 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use latchwork::metrics::{BUCKETS, Publisher, Source, times};
-use latchwork::{
-    Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock,
-};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use latchwork::metrics::{BUCKETS, Publisher, Source};
+use latchwork::{Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::exposition::Exposition;
+use crate::scene::{Scene, recorder};
 use crate::support::{Hand, panic_of, until};
 use crate::table;
 
-fn recorder() -> PrometheusRecorder {
-    let seconds = Matcher::Prefix("latchwork_".to_owned());
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS);
-    builder.expect("there are buckets").build_recorder()
-}
-
-/// Locks, retries and a budget, used in every way that is counted.
-struct Scene {
-    users: Arc<KeyedLock<String>>,
-    seats: Arc<KeyedSemaphore<u32>>,
-    saves: Arc<RetryStats>,
-    loads: Arc<RetryStats>,
-    budget: Arc<Budget>,
-    publisher: Publisher,
-}
-
-impl Scene {
-    /// To be made where the recorder is.
-    fn new() -> Self {
-        let users = Arc::new(KeyedLock::builder().observe_times(times("users")).build());
-        let seats = Arc::new(KeyedLock::builder().observe_times(times("seats")).build_semaphore(2));
-        let (saves, loads) = <(Arc<RetryStats>, Arc<RetryStats>)>::default();
-        let budget = Arc::new(Budget::new(40).earnings(0));
-        let publisher = Publisher::new()
-            .locks("users", &users)
-            .semaphore("seats", &seats)
-            .retries("save card", &saves)
-            .retries("load card", &loads)
-            .budget("database", &budget);
-        Self { users, seats, saves, loads, budget, publisher }
-    }
-
-    fn work(&self) {
-        self.lock();
-        self.retry();
-    }
-
-    fn lock(&self) {
-        std::thread::scope(|s| {
-            for thread in 0..4 {
-                s.spawn(move || {
-                    for round in 0..200 {
-                        let user = format!("user-{}@example.com", (thread + round) % 3);
-                        drop(self.users.lock(user).wait());
-                        drop(self.seats.acquire(round % 2).wait());
-                    }
-                });
-            }
-        });
-        let guard = self.users.lock("ada").wait();
-        let mut waiters = [(); 3].map(|()| Hand::queued(self.users.lock("ada")));
-        assert!(self.users.try_lock("ada").is_err());
-        assert!(self.users.lock("ada").wait_timeout(Duration::ZERO).is_err());
-        drop(Hand::queued(self.users.lock("ada")));
-        drop(guard);
-        for waiter in &mut waiters {
-            drop(waiter.poll_while_woken().expect("it was told"));
-        }
-        let two = self.seats.acquire_many(1, 2).wait();
-        assert!(self.seats.try_acquire(1).is_err());
-        drop(Hand::queued(self.seats.acquire(1)));
-        drop(two);
-    }
-
-    /// Each kind of error, and each end that a call can have.
-    fn retry(&self) {
-        type ByKind = fn(&Option<RetryKind>) -> Verdict;
-        let by_kind: ByKind = |kind| kind.map_or(Verdict::Stop, Verdict::Retry);
-        let policy = || RetryPolicy::new().clock(VirtualClock::new()).stats(&self.saves);
-        let plain = policy().classify_with(by_kind);
-        for kind in RetryKind::ALL {
-            let call =
-                plain.run_blocking(|attempt| if attempt.is_first() { Err(Some(kind)) } else { Ok(()) });
-            assert_eq!(call.is_ok(), kind != RetryKind::UniqueViolation);
-        }
-        assert!(plain.run_blocking(|_| Ok::<_, Option<RetryKind>>(())).is_ok());
-        assert!(plain.run_blocking(|_| Err::<(), _>(None)).is_err());
-        assert!(plain.run_blocking(|_| Err::<(), _>(Some(RetryKind::Deadlock))).is_err());
-        drop(plain.session());
-        let hasty = policy().deadline(Duration::ZERO).classify_with(by_kind);
-        assert!(hasty.run_blocking(|_| Err::<(), _>(Some(RetryKind::Transient))).is_err());
-        let poor = policy().max_attempts(20).budget(&self.budget).classify_with(by_kind);
-        assert!(poor.run_blocking(|_| Err::<(), _>(Some(RetryKind::Transient))).is_err());
-    }
-}
-
-/// What is shown after `work`, and after more of it.
 fn scraped(handle: &PrometheusHandle, publisher: &Publisher) -> Exposition {
     publisher.publish();
     Exposition::parse(&handle.render())
 }
 
-/// The labels of a sample but for those of histograms, and the name without their endings.
+/// The name of a sample without the endings that histograms give to theirs.
 fn family<'a>(name: &'a str, types: &BTreeMap<String, String>) -> &'a str {
     let endings = ["_bucket", "_sum", "_count"];
     let base = endings.into_iter().find_map(|ending| name.strip_suffix(ending));
@@ -395,7 +307,7 @@ fn two_things_of_a_kind_cant_have_one_name() {
 #[cfg(feature = "tokio")]
 #[tokio::test(start_paused = true)]
 async fn a_task_publishes_at_once_and_in_every_period() {
-    let published = Arc::new(AtomicU32::new(0));
+    let published = Arc::new(AtomicU64::new(0));
     let count = published.clone();
     let publisher = Publisher::new().source(move || {
         count.fetch_add(1, Ordering::Relaxed);

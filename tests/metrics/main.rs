@@ -9,6 +9,7 @@ mod support;
 
 mod exposition;
 mod promql;
+mod scene;
 mod table;
 
 mod alerts;
