@@ -66,7 +66,7 @@
 //!
 //! # Rooms
 //!
-//! [patterns](docs::patterns) · [retries](docs::retries) · [problems](docs::problems) ·
+//! [patterns](docs::patterns) · [retries](docs::retries) · [problems](docs::problems) · [metrics](docs::metrics) ·
 //! [performance](docs::performance) · [limitations](docs::limitations) · [internals](docs::internals)
 //!
 //! # Features
@@ -76,6 +76,7 @@
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
 //! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); and of
 //!   retries (debug).
+//! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries and budgets.
 
 #[cfg(all(feature = "axum", not(latchwork_loom)))]
 pub mod axum;
@@ -113,6 +114,7 @@ pub use guard::{ExclusiveGuard, SharedGuard};
 pub use keyed::{
     IntoKey, KeyView, KeyedBuilder, KeyedGuard, KeyedHold, KeyedLock, KeyedManyGuard, KeyedManyHold,
     KeyedPermit, KeyedSemaphore, KeyedStats, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, Times,
+    Timing,
 };
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use retry::{

@@ -57,13 +57,14 @@ fn sqlite_verdict(code: u32) -> Verdict {
 
 type Policy = RetryPolicy<fn(&StoreError) -> Verdict>;
 
-/// A policy for each way to write, and the counters that they share.
+/// A policy for each way to write, with counters of its own.
 pub(crate) struct Policies {
     pub(crate) create: Policy,
     pub(crate) edit: Policy,
     pub(crate) count_view: Policy,
     pub(crate) put_profile: Policy,
-    stats: Arc<RetryStats>,
+    /// By the policies' names.
+    stats: Vec<(&'static str, Arc<RetryStats>)>,
     /// Cards that were not made since no slug was free.
     slug_failures: AtomicU64,
 }
@@ -74,11 +75,14 @@ static FILE: Budget = Budget::new(100);
 
 impl Policies {
     pub(crate) fn new() -> Self {
-        let stats = Arc::new(RetryStats::new());
+        let mut stats = Vec::new();
         let ms = Duration::from_millis;
-        let policy = |name| {
+        let mut policy = |name| {
+            let own = Arc::new(RetryStats::new());
             let policy = RetryPolicy::new().name(name).base_delay(ms(5)).max_delay(ms(100));
-            policy.budget(&FILE).stats(&stats)
+            let policy = policy.budget(&FILE).stats(&own);
+            stats.push((name, own));
+            policy
         };
         let by_code = verdict as fn(&StoreError) -> Verdict;
         Self {
@@ -104,7 +108,7 @@ impl Policies {
 
     /// How the writes ended that were asked for.
     pub(crate) fn counts(&self) -> RetryCounts {
-        self.stats.counts()
+        self.stats.iter().map(|(_, stats)| stats.counts()).sum()
     }
 
     /// How many cards were not made for want of a slug.

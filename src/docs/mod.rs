@@ -15,6 +15,10 @@ pub mod performance {}
 #[doc = include_str!("problems.md")]
 pub mod problems {}
 
+#[cfg(all(feature = "metrics", not(latchwork_loom)))]
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}
+
 #[doc = include_str!("retries.md")]
 #[doc = "\n<div>\n"]
 #[doc = include_str!("retry_storm.svg")]

@@ -8,6 +8,7 @@ use super::lock::KeyedLock;
 use super::options::Options;
 use super::semaphore::KeyedSemaphore;
 use super::table::Table;
+use super::timing::Timing;
 use crate::shards;
 use crate::wait::MAX_PERMITS;
 
@@ -71,6 +72,7 @@ impl<K> KeyedBuilder<K> {
                 track_callers: false,
                 long_wait: Duration::from_secs(1),
                 show_key: None,
+                observer: None,
             },
         }
     }
@@ -114,6 +116,32 @@ impl<K, S> KeyedBuilder<K, S> {
     pub fn track_times(mut self, track: bool) -> Self {
         self.options.track_times = track;
         self
+    }
+
+    /// Calls `observer` with each wait that ended with a grant and each hold that has ended, and turns
+    /// [`track_times`](Self::track_times) on. Of several observers the last one is called.
+    ///
+    /// It runs on the thread that acquires or releases, after it has done so and outside every internal
+    /// lock: it may use the table, of which it is told as well. A grant whose observer panics is
+    /// given back; while a thread unwinds the observer's panics are swallowed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use latchwork::{KeyedLock, Mutex, Timing};
+    ///
+    /// let seen = Arc::new(Mutex::new(Vec::new()));
+    /// let book = seen.clone();
+    /// let builder = KeyedLock::<u32>::builder().observe_times(move |timing| book.lock().wait().push(timing));
+    /// let locks = builder.build();
+    /// drop(locks.lock(7).wait());
+    /// assert!(matches!(seen.lock().wait()[..], [Timing::Held(_)])); // it did not wait
+    /// ```
+    #[must_use]
+    pub fn observe_times(mut self, observer: impl Fn(Timing) + Send + Sync + 'static) -> Self {
+        self.options.observer = Some(Box::new(observer));
+        self.track_times(true)
     }
 
     /// Whether to note where in the code the latest grant of each key was asked for. Off by default.
@@ -191,6 +219,7 @@ impl<K, S> fmt::Debug for KeyedBuilder<K, S> {
             .field("track_times", &self.options.track_times)
             .field("track_callers", &self.options.track_callers)
             .field("long_wait", &self.options.long_wait)
+            .field("is_observed", &self.options.observer.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -11,6 +11,7 @@ pub(super) struct Counters {
     pub(super) busy: u64,
     pub(super) timed_out: u64,
     pub(super) cancelled: u64,
+    pub(super) waiting: usize,
     pub(super) longest_queue: usize,
     pub(super) times: Times,
 }
@@ -18,10 +19,12 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn queued(&mut self, waiters: usize) {
         self.waited += 1;
+        self.waiting += 1;
         self.longest_queue = self.longest_queue.max(waiters);
     }
 
     pub(super) fn left(&mut self, end: End) {
+        self.waiting -= 1;
         match end {
             End::Cancelled => self.cancelled += 1,
             End::TimedOut => self.timed_out += 1,
@@ -67,6 +70,8 @@ pub struct KeyedStats {
     pub timed_out: u64,
     /// Acquisitions that queued and were dropped.
     pub cancelled: u64,
+    /// Acquisitions that are queued now, for whatever key.
+    pub waiting: usize,
     /// The most waiters that one key ever had.
     pub longest_queue: usize,
     /// How long it took, if the table was built with

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::events;
 use super::table::{AsTable, Claim, Grant};
+use super::timing::Timing;
 use crate::fence::Fence;
 
 /// A key that is held, until dropped. Behind [`KeyedGuard`](super::KeyedGuard),
@@ -32,7 +33,11 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
         claim: &Claim,
     ) -> Self {
         let hold = Self { handle, grant, index, permits: claim.permits, since: claim.now };
-        events::acquired(hold.handle.table().options(), hold.key(), hold.fence(), claim.waited());
+        let options = hold.handle.table().options();
+        events::acquired(options, hold.key(), hold.fence(), claim.waited());
+        if let Some(waited) = claim.waited() {
+            options.observe(Timing::Waited(waited));
+        }
         hold
     }
 

@@ -4,7 +4,7 @@
 //! builder    how a lock or semaphore is made
 //! lock       the public locks; and semaphore
 //! request    the pending acquisition of one key; bounded: if few wait; many: of several; drain: of none at all
-//! guard      a held key; events: what is told of it; gate: how retries use it
+//! guard      a held key; events, timing: what is told of it; gate: how retries use it
 //! views      counters as a whole, and the keys in use
 //! table      take, step, leave, release: the moves on an entry
 //! shard      some entries under one small lock
@@ -26,7 +26,7 @@
 //! A key is hashed once, before the shard's lock. Under it only `Eq` (or
 //! [`IntoKey::is_key`]) of the keys with the same 32 bits of hash runs; if it panics, nothing has changed. An
 //! owned key is made of a borrowed one outside, after which the shard is looked at afresh. Keys are
-//! dropped, wakers are woken and events are emitted outside.
+//! dropped, wakers are woken, events are emitted and observers are told outside.
 //!
 //! # Memory
 //!
@@ -50,6 +50,7 @@ mod request;
 mod semaphore;
 mod shard;
 mod table;
+mod timing;
 mod views;
 
 pub use self::builder::KeyedBuilder;
@@ -59,4 +60,5 @@ pub use self::key::IntoKey;
 pub use self::lock::{KeyedGuard, KeyedLock, KeyedManyGuard, OwnedKeyedGuard, OwnedKeyedManyGuard};
 pub use self::many::KeyedManyHold;
 pub use self::semaphore::{KeyedPermit, KeyedSemaphore, OwnedKeyedPermit};
+pub use self::timing::Timing;
 pub use self::views::KeyView;

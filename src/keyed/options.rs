@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::timing::{Observer, Timing, report};
+
 /// Writes a key as it may be shown in events.
 pub(super) type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
 
@@ -14,6 +16,7 @@ pub(super) struct Options<K> {
     pub(super) track_callers: bool,
     pub(super) long_wait: Duration,
     pub(super) show_key: Option<ShowKey<K>>,
+    pub(super) observer: Option<Box<Observer>>,
 }
 
 impl<K> Options<K> {
@@ -21,6 +24,14 @@ impl<K> Options<K> {
     #[inline]
     pub(super) fn now(&self) -> Option<Instant> {
         self.track_times.then(Instant::now)
+    }
+
+    /// Tells the observer, if there is one.
+    #[inline]
+    pub(super) fn observe(&self, timing: Timing) {
+        if let Some(observer) = &self.observer {
+            report(observer, timing);
+        }
     }
 
     #[inline]

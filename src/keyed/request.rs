@@ -78,8 +78,11 @@ where
         let Self { handle, wanted, claim, entry } = self;
         let table = handle.as_ref().expect("an Acquire is not polled again after it was ready").table();
         claim.now = table.options().now();
-        claim.queued_at = claim.queued_at.or(claim.now);
-        table.step(wanted, entry, node, claim, task)
+        let outcome = table.step(wanted, entry, node, claim, task);
+        if outcome.is_err() {
+            claim.queued_at = claim.queued_at.or(claim.now);
+        }
+        outcome
     }
 
     /// Comes to its end without the key.

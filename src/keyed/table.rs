@@ -16,6 +16,7 @@ use super::entry::{EntryPtr, Holder};
 use super::key::IntoKey;
 use super::options::Options;
 use super::shard::{Locked, Shard};
+use super::timing::Timing;
 use crate::error::Busy;
 use crate::fence::Fence;
 use crate::wait::{End, Node, Step, Waiting, Wakes, Word};
@@ -195,7 +196,22 @@ impl<K, S> Table<K, S> {
     /// Gives a grant back.
     #[inline(always)]
     pub(super) fn release(&self, index: u32, entry: EntryPtr<K>, permits: usize, since: Option<Instant>) {
-        let held = since.map(|since| since.elapsed());
+        match since {
+            None => self.give_back(index, entry, permits, None),
+            Some(since) => self.release_timed(index, entry, permits, since),
+        }
+    }
+
+    /// Apart, so that without times nothing of it is paid.
+    #[inline(never)]
+    fn release_timed(&self, index: u32, entry: EntryPtr<K>, permits: usize, since: Instant) {
+        let held = since.elapsed();
+        self.give_back(index, entry, permits, Some(held));
+        self.options.observe(Timing::Held(held));
+    }
+
+    #[inline(always)]
+    fn give_back(&self, index: u32, entry: EntryPtr<K>, permits: usize, held: Option<Duration>) {
         let mut shard = self.shard(index);
         let (state, counters) = shard.open(entry);
         if let Some(held) = held {
@@ -391,6 +407,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
                 }
                 Step::Taken => {
                     *entry = None;
+                    counters.waiting -= usize::from(!newcomer);
                     let grant = self.grant(&mut shard, found, claim);
                     self.finish(shard, index, found, &mut wakes);
                     break Ok(Ok(grant));

@@ -109,6 +109,7 @@ impl<K, S> Table<K, S> {
             sum.busy += counters.busy;
             sum.timed_out += counters.timed_out;
             sum.cancelled += counters.cancelled;
+            sum.waiting += counters.waiting;
             sum.longest_queue = sum.longest_queue.max(counters.longest_queue);
             times.waited_total = times.waited_total.saturating_add(counters.times.waited_total);
             times.waited_max = times.waited_max.max(counters.times.waited_max);

@@ -1,5 +1,7 @@
 //! [`RetryStats`]: how calls ended, counted.
 
+use std::iter::Sum;
+use std::ops::Add;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::classify::RetryKind;
@@ -245,6 +247,51 @@ impl RetryCounts {
     #[must_use]
     pub fn mean_attempts(&self) -> f64 {
         share(self.attempts, self.calls())
+    }
+}
+
+/// Of both together.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{Busy, RetryCounts, RetryPolicy, RetryStats};
+///
+/// static EDITS: RetryStats = RetryStats::new();
+/// static VIEWS: RetryStats = RetryStats::new();
+/// for stats in [&EDITS, &VIEWS] {
+///     assert!(RetryPolicy::new().stats(stats).run_blocking(|_| Ok::<_, Busy>(7)).is_ok());
+/// }
+/// let all: RetryCounts = [&EDITS, &VIEWS].map(RetryStats::counts).into_iter().sum();
+/// assert_eq!(all.calls(), 2);
+/// ```
+impl Add for RetryCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let mut errors = self.errors;
+        for (sum, more) in errors.iter_mut().zip(other.errors) {
+            *sum += more;
+        }
+        Self {
+            first_try_ok: self.first_try_ok + other.first_try_ok,
+            retried_ok: self.retried_ok + other.retried_ok,
+            not_retryable: self.not_retryable + other.not_retryable,
+            attempts_exhausted: self.attempts_exhausted + other.attempts_exhausted,
+            deadline_exceeded: self.deadline_exceeded + other.deadline_exceeded,
+            budget_exhausted: self.budget_exhausted + other.budget_exhausted,
+            failed_after_retry: self.failed_after_retry + other.failed_after_retry,
+            abandoned: self.abandoned + other.abandoned,
+            attempts: self.attempts + other.attempts,
+            conflicts: self.conflicts + other.conflicts,
+            errors,
+        }
+    }
+}
+
+impl Sum for RetryCounts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), Add::add)
     }
 }
 

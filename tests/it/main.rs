@@ -15,6 +15,7 @@ mod keyed_code;
 mod keyed_keys;
 mod keyed_many;
 mod keyed_semaphore;
+mod keyed_times;
 mod keyed_watch;
 mod linear;
 mod model;

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use latchwork::{Fence, KeyedLock, OwnedKeyedGuard, OwnedKeyedManyGuard};
+use latchwork::{Fence, KeyView, KeyedLock, OwnedKeyedGuard, OwnedKeyedManyGuard, Timing};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -283,6 +284,8 @@ impl Run {
     fn check(&self) {
         let views = self.keys.snapshot();
         assert_eq!(views.len(), self.keys.len());
+        let waiting: usize = views.iter().map(KeyView::waiters).sum();
+        assert_eq!(self.keys.stats().waiting, waiting);
         for key in 0..KEYS {
             let (count, shared) = self.model.holders(key);
             let (waits, waits_many) = (self.model.waits(key, false), self.model.waits(key, true));
@@ -317,7 +320,12 @@ impl Run {
 }
 
 fn run(shards: usize, program: &[Op]) {
-    let keys = Arc::new(KeyedLock::builder().shards(shards).build());
+    let told: Arc<[AtomicU64; 2]> = Arc::default();
+    let book = told.clone();
+    let count = move |timing| {
+        book[usize::from(matches!(timing, Timing::Held(_)))].fetch_add(1, Ordering::Relaxed);
+    };
+    let keys = Arc::new(KeyedLock::builder().shards(shards).observe_times(count).build());
     let table = keys.clone();
     let mut run = Run { keys, model: Model::default() };
     let mut views = Vec::new();
@@ -332,6 +340,9 @@ fn run(shards: usize, program: &[Op]) {
     }
     views.clear();
     run.finish();
+    let stats = table.stats();
+    let [waits, holds] = told.each_ref().map(|count| count.load(Ordering::Relaxed));
+    assert_eq!((waits, holds), (stats.waited - stats.cancelled - stats.timed_out, stats.acquired));
 }
 
 proptest! {

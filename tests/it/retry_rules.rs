@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use latchwork::{
-    Backoff, Budget, Clock, Jitter, RetryKind, RetryPolicy, RetryStats, StopReason, Verdict, VirtualClock,
+    Attempt, Backoff, Budget, Clock, Jitter, RetryCounts, RetryKind, RetryPolicy, RetryStats, StopReason,
+    Verdict, VirtualClock,
 };
 
 use crate::retry_calls::{CONFLICT, Fault, HOPELESS, TRANSIENT, every_entry, virtual_policy};
@@ -387,4 +388,35 @@ fn counters_at_zero_have_no_rates() {
     assert_eq!((counts.calls(), counts.failed(), counts.attempts), (0, 0, 0));
     let rates = [counts.conflict_rate(), counts.retry_success_rate(), counts.mean_attempts()];
     assert_eq!(rates, [0.0; 3]);
+}
+
+#[test]
+fn counts_added_up_are_those_of_one_set_of_statistics_for_all() {
+    let stats = [(); 3].map(|()| Arc::new(RetryStats::new()));
+    // The third has what the first and the second have.
+    for (at, rounds) in [(0, 1), (1, 2), (2, 3)] {
+        for _ in 0..rounds {
+            let policy = || virtual_policy().0.stats(&stats[at]);
+            for kind in RetryKind::ALL {
+                let by_kind = policy().classify_with(move |_: &()| Verdict::Retry(kind));
+                let succeeds = |attempt: Attempt| if attempt.is_first() { Err(()) } else { Ok(()) };
+                assert_eq!(by_kind.run_blocking(succeeds).is_ok(), kind != RetryKind::UniqueViolation);
+                assert!(by_kind.run_blocking(|_| Err::<(), _>(())).is_err());
+            }
+            assert!(policy().run_blocking(|_| Ok::<_, Fault>(())).is_ok());
+            let hasty = policy().deadline(Duration::ZERO);
+            assert!(hasty.run_blocking(|_| Err::<(), _>(TRANSIENT)).is_err());
+            let poor = policy().budget(&Arc::new(Budget::new(0)));
+            assert!(poor.run_blocking(|_| Err::<(), _>(TRANSIENT)).is_err());
+            drop(policy().session());
+        }
+    }
+    let [one, two, all] = stats.each_ref().map(|stats| stats.counts());
+    assert_eq!(one + two, all);
+    assert_eq!([one, two].into_iter().sum::<RetryCounts>(), all);
+    let RetryCounts { abandoned, deadline_exceeded, budget_exhausted, failed_after_retry, .. } = all;
+    assert!(abandoned > 0 && deadline_exceeded > 0 && budget_exhausted > 0 && failed_after_retry > 0);
+    assert!(
+        all.first_try_ok > 0 && all.retried_ok > 0 && all.not_retryable > 0 && all.attempts_exhausted > 0
+    );
 }

@@ -205,6 +205,7 @@ impl World {
         }
         let (keys, seats) = (self.keys.stats(), self.seats.stats());
         assert!(keys.acquired >= self.done.values.iter().map(done).sum());
+        assert_eq!((keys.waiting, seats.waiting), (0, 0));
         assert!(keys.waited >= keys.cancelled + keys.timed_out);
         assert!(seats.waited >= seats.cancelled + seats.timed_out);
     }

@@ -1,0 +1,49 @@
+//! What an observer is told of times, outside every internal lock.
+
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::panicking;
+use std::time::Duration;
+
+/// A time that a table has measured; see
+/// [`KeyedBuilder::observe_times`](super::KeyedBuilder::observe_times).
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use latchwork::{KeyedLock, Timing};
+///
+/// static HOLDS: AtomicU64 = AtomicU64::new(0);
+/// let locks: KeyedLock<u32> = KeyedLock::builder()
+///     .observe_times(|timing| {
+///         HOLDS.fetch_add(u64::from(matches!(timing, Timing::Held(_))), Ordering::Relaxed);
+///     })
+///     .build();
+/// drop(locks.lock(7).wait());
+/// assert_eq!(HOLDS.load(Ordering::Relaxed), 1);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Timing {
+    /// A grant was queued for, and came after so long. Who did not queue is not reported.
+    Waited(Duration),
+    /// A grant was given back after so long.
+    Held(Duration),
+}
+
+/// Whoever is told.
+pub(super) type Observer = dyn Fn(Timing) + Send + Sync;
+
+/// Apart, as most tables have no observer.
+#[inline(never)]
+pub(super) fn report(observer: &Observer, timing: Timing) {
+    if !panicking() {
+        return observer(timing);
+    }
+    // A panic that leaves a destructor while the thread unwinds would abort the process. It was reported by
+    // the panic hook; its payload is forgotten, as its destructor could panic, too.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(timing))) {
+        let _ = ManuallyDrop::new(panic);
+    }
+}

@@ -1,0 +1,64 @@
+//! What the figures are called: the table in the documentation, for the recorder.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+pub(super) const LOCK_ACQUIRED: &str = "latchwork_lock_acquired_total";
+pub(super) const LOCK_WAITED: &str = "latchwork_lock_waited_total";
+pub(super) const LOCK_BUSY: &str = "latchwork_lock_busy_total";
+pub(super) const LOCK_TIMED_OUT: &str = "latchwork_lock_timed_out_total";
+pub(super) const LOCK_CANCELLED: &str = "latchwork_lock_cancelled_total";
+pub(super) const LOCK_KEYS: &str = "latchwork_lock_keys";
+pub(super) const LOCK_WAITING: &str = "latchwork_lock_waiting";
+pub(super) const LOCK_LONGEST_QUEUE: &str = "latchwork_lock_longest_queue";
+pub(super) const LOCK_WAIT: &str = "latchwork_lock_wait_seconds";
+pub(super) const LOCK_HOLD: &str = "latchwork_lock_hold_seconds";
+pub(super) const RETRY_CALLS: &str = "latchwork_retry_calls_total";
+pub(super) const RETRY_FAILED_AFTER_RETRY: &str = "latchwork_retry_failed_after_retry_total";
+pub(super) const RETRY_ATTEMPTS: &str = "latchwork_retry_attempts_total";
+pub(super) const RETRY_ERRORS: &str = "latchwork_retry_errors_total";
+pub(super) const RETRY_CONFLICTS: &str = "latchwork_retry_conflicts_total";
+pub(super) const BUDGET_TOKENS: &str = "latchwork_retry_budget_tokens";
+pub(super) const BUDGET_CAPACITY: &str = "latchwork_retry_budget_capacity";
+
+pub(super) const LOCK: &str = "lock";
+pub(super) const POLICY: &str = "policy";
+pub(super) const OUTCOME: &str = "outcome";
+pub(super) const KIND: &str = "kind";
+pub(super) const BUDGET: &str = "budget";
+
+/// Tells the recorder what a publisher writes.
+pub(super) fn describe_counts() {
+    describe_counter!(LOCK_ACQUIRED, Unit::Count, "Grants.");
+    describe_counter!(LOCK_WAITED, Unit::Count, "Acquisitions that had to queue.");
+    describe_counter!(LOCK_BUSY, Unit::Count, "Calls of try_ methods that were refused.");
+    describe_counter!(LOCK_TIMED_OUT, Unit::Count, "Acquisitions that queued until their time was up.");
+    describe_counter!(LOCK_CANCELLED, Unit::Count, "Acquisitions that queued and were dropped.");
+    describe_gauge!(LOCK_KEYS, Unit::Count, "Keys held or waited for.");
+    describe_gauge!(LOCK_WAITING, Unit::Count, "Acquisitions that are queued, for whatever key.");
+    describe_gauge!(LOCK_LONGEST_QUEUE, Unit::Count, "The most waiters that one key ever had.");
+    describe_counter!(RETRY_CALLS, Unit::Count, "Calls, by how they ended.");
+    describe_counter!(
+        RETRY_FAILED_AFTER_RETRY,
+        Unit::Count,
+        "Calls that failed although they had been retried."
+    );
+    describe_counter!(RETRY_ATTEMPTS, Unit::Count, "Attempts of calls that have ended.");
+    describe_counter!(
+        RETRY_ERRORS,
+        Unit::Count,
+        "Attempts that failed with an error worth a retry, by kind."
+    );
+    describe_counter!(RETRY_CONFLICTS, Unit::Count, "Attempts that ended in a conflict.");
+    describe_gauge!(BUDGET_TOKENS, Unit::Count, "Tokens left.");
+    describe_gauge!(BUDGET_CAPACITY, Unit::Count, "Tokens of a full budget.");
+}
+
+/// Tells the recorder what observers of times write.
+pub(super) fn describe_times() {
+    describe_histogram!(
+        LOCK_WAIT,
+        Unit::Seconds,
+        "How long was queued for each grant that did not come at once."
+    );
+    describe_histogram!(LOCK_HOLD, Unit::Seconds, "How long each grant was held.");
+}

@@ -1,0 +1,99 @@
+//! Locks, retries and a budget, used in every way that is counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use latchwork::metrics::{BUCKETS, Publisher, times};
+use latchwork::{
+    Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
+
+use crate::support::Hand;
+
+/// With buckets for the times.
+pub(crate) fn recorder() -> PrometheusRecorder {
+    let seconds = Matcher::Prefix("latchwork_".to_owned());
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS);
+    builder.expect("there are buckets").build_recorder()
+}
+
+/// What is used and watched.
+pub(crate) struct Scene {
+    pub(crate) users: Arc<KeyedLock<String>>,
+    pub(crate) seats: Arc<KeyedSemaphore<u32>>,
+    pub(crate) saves: Arc<RetryStats>,
+    pub(crate) loads: Arc<RetryStats>,
+    budget: Arc<Budget>,
+    pub(crate) publisher: Publisher,
+}
+
+impl Scene {
+    /// To be made where the recorder is.
+    pub(crate) fn new() -> Self {
+        let users = Arc::new(KeyedLock::builder().observe_times(times("users")).build());
+        let seats = Arc::new(KeyedLock::builder().observe_times(times("seats")).build_semaphore(2));
+        let (saves, loads) = <(Arc<RetryStats>, Arc<RetryStats>)>::default();
+        let budget = Arc::new(Budget::new(40).earnings(0));
+        let publisher = Publisher::new()
+            .locks("users", &users)
+            .semaphore("seats", &seats)
+            .retries("save card", &saves)
+            .retries("load card", &loads)
+            .budget("database", &budget);
+        Self { users, seats, saves, loads, budget, publisher }
+    }
+
+    pub(crate) fn work(&self) {
+        self.lock();
+        self.retry();
+    }
+
+    fn lock(&self) {
+        std::thread::scope(|s| {
+            for thread in 0..4 {
+                s.spawn(move || {
+                    for round in 0..200 {
+                        let user = format!("user-{}@example.com", (thread + round) % 3);
+                        drop(self.users.lock(user).wait());
+                        drop(self.seats.acquire(round % 2).wait());
+                    }
+                });
+            }
+        });
+        let guard = self.users.lock("ada").wait();
+        let mut waiters = [(); 3].map(|()| Hand::queued(self.users.lock("ada")));
+        assert!(self.users.try_lock("ada").is_err());
+        assert!(self.users.lock("ada").wait_timeout(Duration::ZERO).is_err());
+        drop(Hand::queued(self.users.lock("ada")));
+        drop(guard);
+        for waiter in &mut waiters {
+            drop(waiter.poll_while_woken().expect("it was told"));
+        }
+        let two = self.seats.acquire_many(1, 2).wait();
+        assert!(self.seats.try_acquire(1).is_err());
+        drop(Hand::queued(self.seats.acquire(1)));
+        drop(two);
+    }
+
+    /// Each kind of error, and each end that a call can have.
+    fn retry(&self) {
+        type ByKind = fn(&Option<RetryKind>) -> Verdict;
+        let by_kind: ByKind = |kind| kind.map_or(Verdict::Stop, Verdict::Retry);
+        let policy = || RetryPolicy::new().clock(VirtualClock::new()).stats(&self.saves);
+        let plain = policy().classify_with(by_kind);
+        for kind in RetryKind::ALL {
+            let call =
+                plain.run_blocking(|attempt| if attempt.is_first() { Err(Some(kind)) } else { Ok(()) });
+            assert_eq!(call.is_ok(), kind != RetryKind::UniqueViolation);
+        }
+        assert!(plain.run_blocking(|_| Ok::<_, Option<RetryKind>>(())).is_ok());
+        assert!(plain.run_blocking(|_| Err::<(), _>(None)).is_err());
+        assert!(plain.run_blocking(|_| Err::<(), _>(Some(RetryKind::Deadlock))).is_err());
+        drop(plain.session());
+        let hasty = policy().deadline(Duration::ZERO).classify_with(by_kind);
+        assert!(hasty.run_blocking(|_| Err::<(), _>(Some(RetryKind::Transient))).is_err());
+        let poor = policy().max_attempts(20).budget(&self.budget).classify_with(by_kind);
+        assert!(poor.run_blocking(|_| Err::<(), _>(Some(RetryKind::Transient))).is_err());
+    }
+}
