@@ -85,6 +85,7 @@ mod error;
 mod fence;
 mod flight;
 mod guard;
+mod key;
 mod keyed;
 #[cfg(all(feature = "metrics", not(latchwork_loom)))]
 pub mod metrics;
@@ -110,9 +111,10 @@ pub use digits::BadNumber;
 pub use error::{Busy, TimedOut};
 pub use fence::{Fence, FenceGate, ParseFenceError, StaleFence};
 pub use guard::{ExclusiveGuard, SharedGuard};
+pub use key::IntoKey;
 pub use keyed::{
-    IntoKey, KeyView, KeyedBuilder, KeyedGuard, KeyedHold, KeyedLock, KeyedManyGuard, KeyedManyHold,
-    KeyedPermit, KeyedSemaphore, KeyedStats, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, Times,
+    KeyView, KeyedBuilder, KeyedGuard, KeyedHold, KeyedLock, KeyedManyGuard, KeyedManyHold, KeyedPermit,
+    KeyedSemaphore, KeyedStats, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, Times,
 };
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use retry::{

@@ -9,7 +9,7 @@
 //! table      take, step, leave, release: the moves on an entry
 //! shard      some entries under one small lock
 //! entry      one key's word, line and fence, at a fixed address: the only raw pointers
-//! key        what may be passed for a key; options, counters: as they say
+//! options, counters: as they say
 //! ```
 //!
 //! # An entry's life
@@ -41,7 +41,6 @@ mod entry;
 mod events;
 mod gate;
 mod guard;
-mod key;
 mod lock;
 mod many;
 mod options;
@@ -54,7 +53,6 @@ mod views;
 pub use self::builder::KeyedBuilder;
 pub use self::counters::{KeyedStats, Times};
 pub use self::guard::KeyedHold;
-pub use self::key::IntoKey;
 pub use self::lock::{KeyedGuard, KeyedLock, KeyedManyGuard, OwnedKeyedGuard, OwnedKeyedManyGuard};
 pub use self::many::KeyedManyHold;
 pub use self::semaphore::{KeyedPermit, KeyedSemaphore, OwnedKeyedPermit};
