@@ -192,7 +192,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the work, if this caller leads; one of those who joined does it anew then. If `work`
+    /// Dropping it drops the work, if this caller leads; after that one of those who joined does it anew. If `work`
     /// panics it is the same.
     ///
     /// # Examples
@@ -211,7 +211,11 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
         F: Future<Output = V>,
     {
         match self.join(key).await {
-            Role::Leader(leader) => Flown { value: leader.finish(work().await), led: true },
+            Role::Leader(leader) => {
+                // Declared after the lead: when this is dropped, the work is gone before another begins.
+                let value = work().await;
+                Flown { value: leader.finish(value), led: true }
+            }
             Role::Joined(value) => Flown { value, led: false },
         }
     }
@@ -245,7 +249,10 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
         F: Future<Output = Result<V, E>>,
     {
         match self.join(key).await {
-            Role::Leader(leader) => Ok(Flown { value: leader.finish(work().await?), led: true }),
+            Role::Leader(leader) => {
+                let value = work().await?;
+                Ok(Flown { value: leader.finish(value), led: true })
+            }
             Role::Joined(value) => Ok(Flown { value, led: false }),
         }
     }
