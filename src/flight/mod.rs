@@ -63,7 +63,7 @@
 //! | the work | in its leader | aborted: one of them leads |
 //! | a clone of the value | in the one who asked for it | their own clones |
 //! | a key's `Hash`, `Eq` or conversion | in the caller | nothing |
-//! | a key's `Drop`, a waker | in the leader, when all have been told | the value, or aborted |
+//! | the stored key's `Drop`, a waker | in the leader, when all have been told | the value, or aborted |
 //! | a value's `Drop` | in whoever lets go of it last | nothing |
 //!
 //! # What is not promised

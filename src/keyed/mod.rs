@@ -24,7 +24,7 @@
 //! # What runs where
 //!
 //! A key is hashed once, before the shard's lock. Under it only `Eq` (or
-//! [`IntoKey::is_key`]) of the keys with the same 32 bits of hash runs; if it panics, nothing has changed. An
+//! [`IntoKey::is_key`](crate::IntoKey::is_key)) of the keys with the same 32 bits of hash runs; if it panics, nothing has changed. An
 //! owned key is made of a borrowed one outside, after which the shard is looked at afresh. Keys are
 //! dropped, wakers are woken and events are emitted outside.
 //!
