@@ -20,6 +20,7 @@
 //! |---|---|
 //! | one request per user (order, file …) at a time | [`KeyedLock`] |
 //! | at most n at a time for each user | [`KeyedSemaphore`] |
+//! | one call for all who ask for the same at the same time | [`SingleFlight`] |
 //! | one value that threads and tasks change | [`Mutex`] |
 //! | one value that is read often and changed rarely | [`RwLock`] |
 //! | at most n at a time of something | [`Semaphore`] |
@@ -86,6 +87,7 @@ mod error;
 mod fence;
 mod flight;
 mod guard;
+mod key;
 mod keyed;
 #[cfg(all(feature = "metrics", not(latchwork_loom)))]
 pub mod metrics;
@@ -110,11 +112,12 @@ pub use claim::{
 pub use digits::BadNumber;
 pub use error::{Busy, TimedOut};
 pub use fence::{Fence, FenceGate, ParseFenceError, StaleFence};
+pub use flight::{FlightStats, Flown, Leader, LeaderHold, OwnedLeader, Role, SingleFlight};
 pub use guard::{ExclusiveGuard, SharedGuard};
+pub use key::IntoKey;
 pub use keyed::{
-    IntoKey, KeyView, KeyedBuilder, KeyedGuard, KeyedHold, KeyedLock, KeyedManyGuard, KeyedManyHold,
-    KeyedPermit, KeyedSemaphore, KeyedStats, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, Times,
-    Timing,
+    KeyView, KeyedBuilder, KeyedGuard, KeyedHold, KeyedLock, KeyedManyGuard, KeyedManyHold, KeyedPermit,
+    KeyedSemaphore, KeyedStats, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, Times, Timing,
 };
 pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
 pub use retry::{

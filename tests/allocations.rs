@@ -1,4 +1,4 @@
-//! What retries allocate.
+//! What retries and flights allocate.
 //!
 //! A binary of its own: its allocator counts, and the other tests should not run by it.
 
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use latchwork::{Budget, Busy, KeyedLock, RetryError, RetryPolicy, RetryStats, VirtualClock};
+use latchwork::{Budget, Busy, KeyedLock, RetryError, RetryPolicy, RetryStats, SingleFlight, VirtualClock};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -107,4 +107,17 @@ fn a_call_that_waits_is_seen_to_allocate() {
         .classify_with(|_: &()| latchwork::Verdict::Retry(latchwork::RetryKind::Transient));
     let (counted, out) = allocations(|| policy.run_blocking(|_| Err::<(), _>(())));
     assert!(counted > 0 && out.is_err(), "blind: the virtual clock notes its waits");
+}
+
+#[test]
+fn a_flight_that_nobody_joins_allocates_once() {
+    let flights = SingleFlight::<u64, u64>::new();
+    // The shards' tables, which they keep.
+    (0..1000).for_each(|key| drop(flights.join(key).wait()));
+    for key in 0..1000 {
+        let (count, flown) = allocations(|| flights.run_blocking(key, || 7));
+        assert!(count == 1 && flown.led);
+        let (count, flown) = allocations(|| at_once(flights.run(key, || ready(7))));
+        assert!(count == 1 && flown.led);
+    }
 }

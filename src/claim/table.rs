@@ -6,10 +6,8 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
+use crate::shards::shrink;
 use crate::sync::Mutex;
-
-/// Capacity that the table keeps, come what may.
-const SMALL: usize = 28;
 
 /// A name that is taken.
 struct Entry<K> {
@@ -52,7 +50,7 @@ impl<K> Table<K> {
         if !entry.is_kept {
             // The guard's own `Arc` is not the last one to go before the lock does.
             found.remove();
-            shrink(&mut names);
+            shrink(&mut names, |entry| entry.hash);
         }
     }
 }
@@ -98,7 +96,7 @@ impl<K> Table<K> {
             return false;
         }
         let (entry, _) = found.remove();
-        shrink(&mut names);
+        shrink(&mut names, |entry| entry.hash);
         // A name's drop is user code.
         drop(names);
         drop(entry);
@@ -109,12 +107,5 @@ impl<K> Table<K> {
 impl<K> fmt::Debug for Table<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Table").field("names", &self.len()).finish()
-    }
-}
-
-/// Gives memory back after a burst.
-fn shrink<K>(names: &mut HashTable<Entry<K>>) {
-    if names.capacity() > SMALL && names.len() < names.capacity() / 8 {
-        names.shrink_to(SMALL.max(names.len() * 2), |entry| entry.hash);
     }
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::guard::KeyedHold;
-use super::key::IntoKey;
 use super::lock::{KeyedGuard, KeyedLock, OwnedKeyedGuard};
 use super::request::OneKey;
 use super::table::{AsTable, Claim, Grant};
 use crate::error::Busy;
+use crate::key::IntoKey;
 use crate::wait::{Acquire, End, MAX_PERMITS, Node, Request, Waiting};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;

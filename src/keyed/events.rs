@@ -6,7 +6,7 @@ use super::options::Options;
 use super::table::Wanted;
 use crate::error::Busy;
 use crate::fence::Fence;
-use crate::keyed::IntoKey;
+use crate::key::IntoKey;
 
 #[cfg(any(feature = "tracing", feature = "axum"))]
 mod show {

@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 
-use super::key::IntoKey;
 use super::lock::KeyedLock;
+use crate::key::IntoKey;
 use crate::retry::Gate;
 
 impl<K, S, Q> Gate<Q> for KeyedLock<K, S>

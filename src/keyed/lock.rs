@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::counters::KeyedStats;
 use super::drain::Drained;
 use super::guard::KeyedHold;
-use super::key::IntoKey;
 use super::many::{KeyedManyHold, ManyKeys};
 use super::request::OneKey;
 use super::table::{AsTable, Claim, Table};
 use super::views::{KeyView, debug};
 use crate::error::Busy;
+use crate::key::IntoKey;
 use crate::wait::{Acquire, MAX_PERMITS, Request};
 
 /// A lock for each key: exclusive or shared, for threads and tasks alike.

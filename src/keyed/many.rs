@@ -8,10 +8,10 @@ use std::task::Waker;
 use std::vec;
 
 use super::guard::KeyedHold;
-use super::key::IntoKey;
 use super::request::OneKey;
 use super::table::{AsTable, Claim, Grant};
 use crate::error::Busy;
+use crate::key::IntoKey;
 use crate::wait::{Acquire, End, Node, Request, Waiting};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;

@@ -9,7 +9,7 @@
 //! table      take, step, leave, release: the moves on an entry
 //! shard      some entries under one small lock
 //! entry      one key's word, line and fence, at a fixed address: the only raw pointers
-//! key        what may be passed for a key; options, counters: as they say
+//! options, counters: as they say
 //! ```
 //!
 //! # An entry's life
@@ -24,7 +24,7 @@
 //! # What runs where
 //!
 //! A key is hashed once, before the shard's lock. Under it only `Eq` (or
-//! [`IntoKey::is_key`]) of the keys with the same 32 bits of hash runs; if it panics, nothing has changed. An
+//! [`IntoKey::is_key`](crate::IntoKey::is_key)) of the keys with the same 32 bits of hash runs; if it panics, nothing has changed. An
 //! owned key is made of a borrowed one outside, after which the shard is looked at afresh. Keys are
 //! dropped, wakers are woken, events are emitted and observers are told outside.
 //!
@@ -42,7 +42,6 @@ mod entry;
 mod events;
 mod gate;
 mod guard;
-mod key;
 mod lock;
 mod many;
 mod options;
@@ -56,7 +55,6 @@ mod views;
 pub use self::builder::KeyedBuilder;
 pub use self::counters::{KeyedStats, Times};
 pub use self::guard::KeyedHold;
-pub use self::key::IntoKey;
 pub use self::lock::{KeyedGuard, KeyedLock, KeyedManyGuard, OwnedKeyedGuard, OwnedKeyedManyGuard};
 pub use self::many::KeyedManyHold;
 pub use self::semaphore::{KeyedPermit, KeyedSemaphore, OwnedKeyedPermit};

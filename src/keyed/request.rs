@@ -9,9 +9,9 @@ use std::task::Waker;
 use super::entry::EntryPtr;
 use super::events;
 use super::guard::KeyedHold;
-use super::key::IntoKey;
 use super::table::{AsTable, Claim, Grant, Manner, Wanted};
 use crate::error::Busy;
+use crate::key::IntoKey;
 use crate::wait::{Acquire, End, Node, Request, Waiting};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;

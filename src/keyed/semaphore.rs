@@ -8,11 +8,11 @@ use std::sync::Arc;
 use super::counters::KeyedStats;
 use super::drain::Drained;
 use super::guard::KeyedHold;
-use super::key::IntoKey;
 use super::request::OneKey;
 use super::table::{AsTable, Claim, Table};
 use super::views::{KeyView, debug};
 use crate::error::Busy;
+use crate::key::IntoKey;
 use crate::wait::{Acquire, Request};
 
 /// A semaphore for each key: bounds how many do something for the same key at the same time.

@@ -6,19 +6,19 @@
 //! same policy as in the other locks; only its word is plain.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::entry::{EntryPtr, Holder};
-use super::key::IntoKey;
 use super::options::Options;
 use super::shard::{Locked, Shard};
 use super::timing::Timing;
 use crate::error::Busy;
 use crate::fence::Fence;
+use crate::key::{Form, IntoKey};
 use crate::wait::{End, Node, Step, Waiting, Wakes, Word};
 
 /// Shards, and what is the same for all of them.
@@ -55,13 +55,6 @@ pub(super) struct Spot {
     pub(super) index: u32,
     /// The part of the hash that entries keep; never zero.
     hash: u32,
-}
-
-enum Form<K, Q> {
-    Borrowed(Q),
-    Owned(K),
-    /// Gone into the table.
-    Stored,
 }
 
 /// What an acquisition asks of a key.
@@ -106,14 +99,10 @@ impl Claim {
     }
 }
 
-impl<K: Eq, Q: IntoKey<K>> Wanted<K, Q> {
+impl<K, Q: IntoKey<K>> Wanted<K, Q> {
     #[inline]
     pub(super) fn new(key: Q) -> Self {
-        let form = match key.ready() {
-            Ok(key) => Form::Owned(key),
-            Err(key) => Form::Borrowed(key),
-        };
-        Self { spot: None, form }
+        Self { spot: None, form: Form::new(key) }
     }
 
     /// The key itself, if it is not in the table.
@@ -135,38 +124,6 @@ impl<K: Eq, Q: IntoKey<K>> Wanted<K, Q> {
     /// The key as it was asked for, out of a request that has come to its end.
     pub(super) fn take(&mut self) -> Self {
         Self { spot: self.spot, form: std::mem::replace(&mut self.form, Form::Stored) }
-    }
-
-    #[inline]
-    fn is_key(&self, key: &K) -> bool {
-        match &self.form {
-            Form::Borrowed(own) => own.is_key(key),
-            Form::Owned(own) => own == key,
-            Form::Stored => false,
-        }
-    }
-
-    /// The key to store, or `None` if it must be made first, outside the lock.
-    #[inline(always)]
-    fn take_owned(&mut self) -> Option<K> {
-        match &self.form {
-            Form::Borrowed(key) => key.make(),
-            Form::Owned(_) => match std::mem::replace(&mut self.form, Form::Stored) {
-                Form::Owned(key) => Some(key),
-                Form::Borrowed(_) | Form::Stored => None,
-            },
-            Form::Stored => None,
-        }
-    }
-
-    /// # Panics
-    ///
-    /// If the key is gone: its conversion panicked before.
-    fn make_owned(&mut self) {
-        match std::mem::replace(&mut self.form, Form::Stored) {
-            Form::Borrowed(key) => self.form = Form::Owned(key.into_key()),
-            Form::Owned(_) | Form::Stored => panic!("an Acquire is not polled again after it panicked"),
-        }
     }
 }
 
@@ -296,13 +253,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
     #[inline(always)]
     pub(super) fn spot<Q: IntoKey<K>>(&self, wanted: &mut Wanted<K, Q>) -> Spot {
         *wanted.spot.get_or_insert_with(|| {
-            let mut state = self.hasher.build_hasher();
-            match &wanted.form {
-                Form::Borrowed(key) => key.hash_key(&mut state),
-                Form::Owned(key) => key.hash(&mut state),
-                Form::Stored => {}
-            }
-            let hash = state.finish();
+            let hash = wanted.form.hash(&self.hasher);
             // The low bits choose the shard (their number is a power of two), the high ones the entry.
             Spot { index: hash as u32 & (self.shards.len() as u32 - 1), hash: ((hash >> 32) as u32).max(1) }
         })
@@ -313,7 +264,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         let mut wanted = Wanted::new(key);
         let spot = self.spot(&mut wanted);
         let mut shard = self.shard(spot.index);
-        let entry = shard.find(spot.hash, |key| wanted.is_key(key));
+        let entry = shard.find(spot.hash, |key| wanted.form.is_key(key));
         entry.map_or(self.full, |entry| shard.open(entry).0.word.get()).permits()
     }
 
@@ -329,7 +280,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         let Spot { index, hash } = self.spot(wanted);
         loop {
             let mut shard = self.shard(index);
-            if let Some(entry) = shard.find(hash, |key| wanted.is_key(key)) {
+            if let Some(entry) = shard.find(hash, |key| wanted.form.is_key(key)) {
                 let (state, counters) = shard.open(entry);
                 let taken = match &mut manner {
                     Manner::Polite => state.line.take(&state.word, claim.permits),
@@ -351,13 +302,13 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
                 shard.counters().busy += u64::from(matches!(manner, Manner::Barging(_)));
                 return None;
             };
-            if let Some(key) = wanted.take_owned() {
+            if let Some(key) = wanted.form.take_owned() {
                 let entry = shard.insert(hash, key, word);
                 return Some(self.grant(&mut shard, entry, claim));
             }
             // User code makes the key, outside the lock; then everything is looked at afresh.
             drop(shard);
-            wanted.make_owned();
+            wanted.form.make_owned();
         }
     }
 
@@ -379,14 +330,14 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         let mut spare = newcomer.then(|| task.clone());
         let outcome = loop {
             let mut shard = self.shard(index);
-            let found = entry.or_else(|| shard.find(hash, |key| wanted.is_key(key)));
+            let found = entry.or_else(|| shard.find(hash, |key| wanted.form.is_key(key)));
             let found = found.or_else(|| {
-                let key = wanted.take_owned()?;
+                let key = wanted.form.take_owned()?;
                 Some(shard.insert(hash, key, self.full))
             });
             let Some(found) = found else {
                 drop(shard);
-                wanted.make_owned();
+                wanted.form.make_owned();
                 continue;
             };
             let (state, counters) = shard.open(found);

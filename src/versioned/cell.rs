@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::attempt::{self, Change, Missed, always};
 use super::conflict::{Conflict, WriteError};
 use super::expect::Expect;
+use super::finish;
 use super::snapshot::Snapshot;
-use super::watch::{self, Changed, Look, Version, Watch};
 use crate::stamp::{Stamp, StampsExhausted};
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::wait::{Acquire, Request};
+use crate::wait::{Acquire, Look, Request, Watch, Watched, Watching};
 
 /// A value that is replaced as a whole, with a stamp that every write changes.
 ///
@@ -279,7 +279,7 @@ impl<T> Versioned<T> {
     /// });
     /// ```
     pub fn changed(&self, stamp: Stamp) -> Acquire<impl Request<Guard = Snapshot<T>>> {
-        Changed::acquire(CellVersion { cell: self, stamp })
+        Watching::acquire(CellVersion { cell: self, stamp })
     }
 
     /// The value.
@@ -312,7 +312,7 @@ impl<T> Versioned<T> {
         let watch = state.watch.take();
         self.stamp.store(stamp.get(), Ordering::Release);
         drop(state);
-        watch::finish(old, watch);
+        finish(old, watch);
         Ok(stored)
     }
 }
@@ -323,35 +323,41 @@ struct CellVersion<'a, T> {
     stamp: Stamp,
 }
 
-impl<T> Version for CellVersion<'_, T> {
+impl<T> Watched for CellVersion<'_, T> {
+    type Word = ();
     type Next = Snapshot<T>;
+    type Guard = Snapshot<T>;
 
-    fn next(&self) -> Option<Snapshot<T>> {
-        self.may_have_changed().then(|| self.cell.snapshot())
+    fn next(&mut self) -> Option<Snapshot<T>> {
+        self.may_be_over().then(|| self.cell.snapshot())
     }
 
-    fn look(&self, spare: &mut Option<Arc<Watch>>) -> Look<Snapshot<T>> {
+    fn look(&mut self, spare: &mut Option<Arc<Watch>>) -> Look<Snapshot<T>> {
         let mut state = self.cell.state.lock();
         if state.current.stamp() != self.stamp {
-            return Look::Changed(state.current.clone());
+            return Look::Over(state.current.clone());
         }
         if state.watch.is_none() {
             state.watch = spare.take();
         }
         match &state.watch {
-            Some(watch) => Look::Same(watch.clone()),
+            Some(watch) => Look::Wait(watch.clone()),
             None => Look::NeedsWatch,
         }
     }
 
-    fn forget(&self, watch: &Arc<Watch>) {
+    fn guard(self, next: Snapshot<T>) -> Snapshot<T> {
+        next
+    }
+
+    fn forget(&mut self, watch: &Arc<Watch>) {
         let mut state = self.cell.state.lock();
         if state.watch.as_ref().is_some_and(|own| Arc::ptr_eq(own, watch)) && watch.close_if_idle() {
             state.watch = None;
         }
     }
 
-    fn may_have_changed(&self) -> bool {
+    fn may_be_over(&self) -> bool {
         !self.cell.is_current(self.stamp)
     }
 }

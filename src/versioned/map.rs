@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::attempt::{self, Change, Missed, always};
 use super::conflict::{Conflict, WriteError};
 use super::expect::Expect;
+use super::finish;
 use super::shards::Shards;
 use super::snapshot::Snapshot;
-use super::watch;
 use crate::stamp::{Stamp, StampSource};
 
 /// A map whose values have stamps: a write says which version it was made from, and is refused if that is
@@ -289,7 +289,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         match removed {
             Ok(entry) => {
                 let removed = entry.current;
-                watch::finish(entry.key, watch);
+                finish(entry.key, watch);
                 Ok(Some(removed))
             }
             Err(None) if expect.admits(None) => Ok(None),
@@ -335,7 +335,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
                 let old = replace(&mut entry.current, seeded);
                 let watch = table.take_watch(hash);
                 drop(table);
-                watch::finish(old, watch);
+                finish(old, watch);
             }
         }
         true
@@ -384,7 +384,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
                 let old = replace(&mut entry.current, stored.clone());
                 let watch = table.take_watch(hash);
                 drop(table);
-                watch::finish(old, watch);
+                finish(old, watch);
                 Ok((stored, false))
             }
         }
@@ -409,7 +409,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         let old = replace(&mut entry.current, stored.clone());
         let watch = table.take_watch(hash);
         drop(table);
-        watch::finish(old, watch);
+        finish(old, watch);
         Ok(stored)
     }
 }

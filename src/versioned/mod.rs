@@ -9,7 +9,6 @@
 //! snapshot  a value and its stamp, which belong together
 //! expect    what a write wants to find; conflict: that it did not
 //! attempt   compute, compare, swap, again: the loop behind every closure
-//! watch     waiting until a version is no longer the current one
 //! ```
 //!
 //! # The idea
@@ -33,7 +32,7 @@
 //!
 //! # Why no change is missed
 //!
-//! Those who wait for a change of one version enlist with one [watch](watch::Watch), which hangs on the
+//! Those who wait for a change of one version enlist with one [watch](crate::wait::Watch), which hangs on the
 //! value. The write that replaces the value takes the watch with it under the lock, and ends it
 //! afterwards, once and for all: it marks it as over and tells everybody on it.
 //!
@@ -66,7 +65,8 @@ mod news;
 mod shards;
 mod snapshot;
 mod views;
-mod watch;
+
+use std::sync::Arc;
 
 pub use self::attempt::Change;
 pub use self::builder::VersionedMapBuilder;
@@ -76,3 +76,15 @@ pub use self::expect::Expect;
 pub use self::map::{Upserted, VersionedMap};
 pub use self::snapshot::Snapshot;
 pub use self::views::Changes;
+use crate::wait::{Wakes, Watch};
+
+/// Ends the version of what was replaced or removed, and drops it. Called outside the lock: wakers and the
+/// drop of values and keys are user code.
+fn finish<T>(old: T, watch: Option<Arc<Watch>>) {
+    let mut wakes = Wakes::default();
+    if let Some(watch) = watch {
+        watch.end((), &mut wakes);
+    }
+    drop(old);
+    wakes.finish();
+}

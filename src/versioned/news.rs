@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use super::map::VersionedMap;
 use super::snapshot::Snapshot;
-use super::watch::{Changed, Look, Version, Watch};
 use crate::stamp::Stamp;
-use crate::wait::{Acquire, Request};
+use crate::wait::{Acquire, Look, Request, Watch, Watched, Watching};
 
 impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// Waits until the value of a key has another stamp than `stamp`, or is gone; at once if it has or is. So
@@ -44,7 +43,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        Changed::acquire(KeyVersion { map: self, hash: self.hash(key), key, stamp })
+        Watching::acquire(KeyVersion { map: self, hash: self.hash(key), key, stamp })
     }
 }
 
@@ -56,32 +55,38 @@ struct KeyVersion<'a, K, V, S, Q: ?Sized> {
     stamp: Stamp,
 }
 
-impl<K, V, S, Q> Version for KeyVersion<'_, K, V, S, Q>
+impl<K, V, S, Q> Watched for KeyVersion<'_, K, V, S, Q>
 where
     K: Eq + Hash + Borrow<Q>,
     S: BuildHasher,
     Q: Eq + Hash + ?Sized,
 {
+    type Word = ();
     type Next = Option<Snapshot<V>>;
+    type Guard = Option<Snapshot<V>>;
 
-    fn next(&self) -> Option<Option<Snapshot<V>>> {
+    fn next(&mut self) -> Option<Option<Snapshot<V>>> {
         let current = self.map.look_up(self.hash, self.key);
         (current.as_ref().map(Snapshot::stamp) != Some(self.stamp)).then_some(current)
     }
 
-    fn look(&self, spare: &mut Option<Arc<Watch>>) -> Look<Option<Snapshot<V>>> {
+    fn look(&mut self, spare: &mut Option<Arc<Watch>>) -> Look<Option<Snapshot<V>>> {
         let mut table = self.map.shards().of(self.hash).write();
         match table.find(self.hash, |own| own.borrow() == self.key) {
             Some(entry) if entry.current.stamp() == self.stamp => {}
-            found => return Look::Changed(found.map(|entry| entry.current.clone())),
+            found => return Look::Over(found.map(|entry| entry.current.clone())),
         }
         match table.watch(self.hash, spare) {
-            Some(watch) => Look::Same(watch),
+            Some(watch) => Look::Wait(watch),
             None => Look::NeedsWatch,
         }
     }
 
-    fn forget(&self, watch: &Arc<Watch>) {
+    fn guard(self, next: Option<Snapshot<V>>) -> Option<Snapshot<V>> {
+        next
+    }
+
+    fn forget(&mut self, watch: &Arc<Watch>) {
         self.map.shards().of(self.hash).write().forget_watch(self.hash, watch);
     }
 }

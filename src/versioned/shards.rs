@@ -6,12 +6,10 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
 use super::snapshot::Snapshot;
-use super::watch::Watch;
+use crate::shards::{shrink, spread};
 use crate::stamp::Stamp;
 use crate::sync::RwLock;
-
-/// Capacity that a shard's table keeps, come what may.
-const SMALL: usize = 28;
+use crate::wait::Watch;
 
 /// A key and the version that it has.
 pub(super) struct Entry<K, V> {
@@ -100,9 +98,7 @@ impl<K, V> Table<K, V> {
             Slot::Occupied(found) => return Err(Some(found.get().current.clone())),
         };
         let (entry, _) = found.remove();
-        if self.entries.capacity() > SMALL && self.entries.len() < self.entries.capacity() / 8 {
-            self.entries.shrink_to(SMALL.max(self.entries.len() * 2), |entry| spread(entry.hash));
-        }
+        shrink(&mut self.entries, |entry| spread(entry.hash));
         Ok(entry)
     }
 
@@ -153,11 +149,4 @@ impl<K, V> Table<K, V> {
     pub(super) fn is_watched(&self) -> bool {
         self.watches.is_some()
     }
-}
-
-/// The hash that the table sees. It takes the lowest bits and the highest seven, while the low bits of
-/// all keys in one shard are the same: so all bits are brought into both places.
-#[inline]
-fn spread(hash: u64) -> u64 {
-    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
 }

@@ -13,6 +13,7 @@
 //! on_core   what a lock with a core asks of it
 //! park      blocking a thread
 //! acquire   the public object, awaited or waited for
+//! watch     another thing to wait for: that something is over, told to everybody once
 //! ```
 //!
 //! # The idea
@@ -98,6 +99,7 @@ mod park;
 mod patience;
 mod policy;
 mod wakes;
+mod watch;
 
 pub(crate) use self::acquire::End;
 pub use self::acquire::{Acquire, Request};
@@ -108,3 +110,4 @@ pub(crate) use self::on_core::OnCore;
 pub(crate) use self::park::blocking;
 pub(crate) use self::policy::{MAX_PERMITS, Word};
 pub(crate) use self::wakes::Wakes;
+pub(crate) use self::watch::{Look, Watch, Watched, Watching};

@@ -8,6 +8,8 @@ mod support;
 mod cancel;
 mod claims;
 mod compile;
+mod flight;
+mod flight_model;
 mod futurelock;
 mod keyed;
 mod keyed_bounded;

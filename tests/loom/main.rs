@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a model fails")]
 
 mod claims;
+mod flight;
 mod keyed;
 mod locks;
 mod retry;

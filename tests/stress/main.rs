@@ -6,6 +6,7 @@
 #![cfg(not(latchwork_loom))]
 
 mod actors;
+mod flights;
 mod plain;
 mod versions;
 mod watchdog;
@@ -19,6 +20,7 @@ use std::thread;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::actors::{Actor, Held};
+use crate::flights::Airfield;
 use crate::versions::Desk;
 use crate::watchdog::Watchdog;
 use crate::world::{Menu, World};
@@ -154,4 +156,27 @@ fn writers_followers_and_those_who_give_up() {
         follower.join().expect("no follower fails");
     }
     watchdog.stop();
+}
+
+#[test]
+fn leaders_that_go_and_those_who_joined_them() {
+    let (threads, tasks, rounds) = (3, 12, times(20_000));
+    let (field, watchdog, runtime) = (Arc::new(Airfield::default()), Watchdog::start(15), runtime());
+    let on_threads: Vec<_> = (0..threads)
+        .map(|number| {
+            let (field, post) = (field.clone(), watchdog.post(number));
+            thread::spawn(move || field.fly_on_thread(rounds, number as u64, &post))
+        })
+        .collect();
+    let tasks: Vec<_> = (threads..threads + tasks)
+        .map(|number| runtime.spawn(field.clone().fly(rounds, number as u64, watchdog.post(number))))
+        .collect();
+    for task in tasks {
+        runtime.block_on(task).expect("no task fails");
+    }
+    for thread in on_threads {
+        thread.join().expect("no thread fails");
+    }
+    watchdog.stop();
+    field.check();
 }

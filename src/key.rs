@@ -1,7 +1,7 @@
-//! [`IntoKey`]: what a caller may pass for a key.
+//! [`IntoKey`]: what a caller may pass for a key; and a key that was asked for.
 
 use std::borrow::Cow;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// A value that can be looked up as a key `K`, and turned into one if it has to be stored.
@@ -92,6 +92,69 @@ impl<K: Eq + Hash + Clone> IntoKey<K> for &K {
 
     fn into_key(self) -> K {
         self.clone()
+    }
+}
+
+/// A key that was asked for, until it is stored.
+pub(crate) enum Form<K, Q> {
+    Borrowed(Q),
+    Owned(K),
+    /// Gone into the table.
+    Stored,
+}
+
+impl<K, Q: IntoKey<K>> Form<K, Q> {
+    #[inline]
+    pub(crate) fn new(key: Q) -> Self {
+        match key.ready() {
+            Ok(key) => Self::Owned(key),
+            Err(key) => Self::Borrowed(key),
+        }
+    }
+
+    /// The key to store, or `None` if it must be made first, outside the lock.
+    #[inline(always)]
+    pub(crate) fn take_owned(&mut self) -> Option<K> {
+        match self {
+            Self::Borrowed(key) => key.make(),
+            Self::Owned(_) => match std::mem::replace(self, Self::Stored) {
+                Self::Owned(key) => Some(key),
+                Self::Borrowed(_) | Self::Stored => None,
+            },
+            Self::Stored => None,
+        }
+    }
+
+    /// # Panics
+    ///
+    /// If the key is gone: its conversion panicked before.
+    pub(crate) fn make_owned(&mut self) {
+        match std::mem::replace(self, Self::Stored) {
+            Self::Borrowed(key) => *self = Self::Owned(key.into_key()),
+            Self::Owned(_) | Self::Stored => panic!("an Acquire is not polled again after it panicked"),
+        }
+    }
+}
+
+impl<K: Eq + Hash, Q: IntoKey<K>> Form<K, Q> {
+    #[inline(always)]
+    pub(crate) fn hash(&self, hasher: &impl BuildHasher) -> u64 {
+        let mut state = hasher.build_hasher();
+        match self {
+            Self::Borrowed(key) => key.hash_key(&mut state),
+            Self::Owned(key) => key.hash(&mut state),
+            Self::Stored => {}
+        }
+        state.finish()
+    }
+
+    #[inline]
+    pub(crate) fn is_key(&self, key: &K) -> bool {
+        match self {
+            Self::Borrowed(own) => own.is_key(key),
+            Self::Owned(own) => own == key,
+            Self::Stored => false,
+        }
     }
 }
 

@@ -1,0 +1,198 @@
+//! Waiting for something to be over: a broadcast that happens once, with a last word.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::acquire::{Acquire, End, Request};
+use super::line::Waiting;
+use super::list::{List, Node};
+use super::wakes::Wakes;
+use crate::sync::Mutex;
+
+/// Those who wait for the end of one thing: one version of one value, one flight of one key.
+pub(crate) struct Watch<T = ()> {
+    inside: Mutex<Inside<T>>,
+}
+
+struct Inside<T> {
+    /// The last word, once it is over: nobody enlists any more.
+    over: Option<T>,
+    waiters: List,
+}
+
+impl<T> Watch<T> {
+    pub(crate) fn new() -> Self {
+        Self { inside: Mutex::new(Inside { over: None, waiters: List::new() }) }
+    }
+
+    /// Ends it, with a last word that is the first one to be said, and tells everybody, outside every lock.
+    /// Each batch's panics are kept in `wakes`, for the caller to pass on when it has finished.
+    pub(crate) fn end(&self, word: T, wakes: &mut Wakes) {
+        let mut word = Some(word);
+        loop {
+            let mut inside = self.inside.lock();
+            if inside.over.is_none() {
+                inside.over = word.take();
+            }
+            while !wakes.is_full() && !inside.waiters.is_empty() {
+                wakes.push(inside.waiters.tell_front());
+            }
+            let is_done = inside.waiters.is_empty();
+            drop(inside);
+            wakes.wake();
+            if is_done {
+                return;
+            }
+        }
+    }
+
+    /// The last word, if it is over. Cloned under the lock: it is not to be user code.
+    pub(crate) fn ended(&self) -> Option<T>
+    where
+        T: Clone,
+    {
+        self.inside.lock().over.clone()
+    }
+
+    /// Enlists `node` with the waker, which it takes, or says that it is over.
+    fn enlist(&self, node: Pin<&mut Node>, waker: &mut Option<Waker>) -> bool {
+        let mut inside = self.inside.lock();
+        if inside.over.is_some() {
+            return false;
+        }
+        let waker = waker.take().expect("a waiter enlists once a step");
+        inside.waiters.push_back(node, 0, 0, waker);
+        true
+    }
+
+    /// Takes `node` off. Says whether it leaves a watch behind that nobody waits on.
+    fn leave(&self, node: Pin<&mut Node>, wakes: &mut Wakes) -> bool {
+        let mut inside = self.inside.lock();
+        wakes.keep(inside.waiters.remove(node));
+        inside.over.is_none() && inside.waiters.is_empty()
+    }
+}
+
+impl Watch {
+    /// Ends a watch that nobody waits on. Says whether it did. Called with the lock of what is watched held, so
+    /// that nobody comes in between who was sent here by it.
+    pub(crate) fn close_if_idle(&self) -> bool {
+        let mut inside = self.inside.lock();
+        if inside.waiters.is_empty() {
+            inside.over = Some(());
+        }
+        inside.over.is_some()
+    }
+}
+
+/// What was found where somebody is to wait.
+pub(crate) enum Look<N, T = ()> {
+    /// What it comes to: there is nothing to wait for any more.
+    Over(N),
+    /// There is, and this is its watch.
+    Wait(Arc<Watch<T>>),
+    /// There is, and it has no watch: one must be passed. (To allocate it takes too long under a lock.)
+    NeedsWatch,
+}
+
+/// Something that ends, to be waited for.
+pub(crate) trait Watched {
+    /// The last word of its watch.
+    type Word;
+
+    /// What is found after the end.
+    type Next;
+
+    /// What is made of that for who waited.
+    type Guard;
+
+    /// What is there, if it is over.
+    fn next(&mut self) -> Option<Self::Next>;
+
+    /// The same, or the watch to enlist with.
+    fn look(&mut self, spare: &mut Option<Arc<Watch<Self::Word>>>) -> Look<Self::Next, Self::Word>;
+
+    /// Makes the guard, when nothing of this is needed any more.
+    fn guard(self, next: Self::Next) -> Self::Guard;
+
+    /// The last of those on a watch gave up: takes it away, if it still is the one.
+    fn forget(&mut self, _: &Arc<Watch<Self::Word>>) {}
+
+    /// Whether it may be over, as far as can be seen at no cost.
+    fn may_be_over(&self) -> bool {
+        true
+    }
+}
+
+/// A request for what comes after the end of something.
+pub(crate) struct Watching<W: Watched> {
+    /// Gone when it was answered.
+    watched: Option<W>,
+    /// With which it is enlisted.
+    watch: Option<Arc<Watch<W::Word>>>,
+}
+
+impl<W: Watched> Watching<W> {
+    pub(crate) fn acquire(watched: W) -> Acquire<Self> {
+        Acquire::new(Self { watched: Some(watched), watch: None })
+    }
+
+    fn watched(&mut self) -> &mut W {
+        self.watched.as_mut().expect("an Acquire is not polled again after it was ready")
+    }
+}
+
+impl<W: Watched> Request for Watching<W> {
+    type Guard = W::Guard;
+    type Grant = W::Next;
+
+    fn take(&mut self) -> Option<W::Next> {
+        self.watched().next()
+    }
+
+    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Result<W::Next, Waiting> {
+        let mut wakes = Wakes::default();
+        // Cloned, woken and dropped outside the locks: wakers are user code.
+        let mut waker = Some(task.clone());
+        if let Some(watch) = self.watch.take() {
+            watch.leave(node.as_mut(), &mut wakes);
+        }
+        let mut spare = None;
+        let outcome = loop {
+            match self.watched().look(&mut spare) {
+                Look::Over(next) => break Ok(next),
+                Look::Wait(watch) if watch.enlist(node.as_mut(), &mut waker) => {
+                    self.watch = Some(watch);
+                    break Err(Waiting::Queued);
+                }
+                Look::Wait(_) => {}
+                Look::NeedsWatch => spare = Some(Arc::new(Watch::new())),
+            }
+        };
+        if let Some(waker) = waker {
+            wakes.discard(waker);
+        }
+        wakes.wake();
+        wakes.finish();
+        outcome
+    }
+
+    fn guard(&mut self, next: W::Next) -> W::Guard {
+        self.watched.take().expect("it was granted through this request").guard(next)
+    }
+
+    fn leave(&mut self, node: Pin<&mut Node>, _: End) {
+        let Some(watch) = self.watch.take() else { return };
+        let mut wakes = Wakes::default();
+        if watch.leave(node, &mut wakes) {
+            self.watched().forget(&watch);
+        }
+        wakes.wake();
+        wakes.finish();
+    }
+
+    fn looks_free(&self) -> bool {
+        self.watched.as_ref().is_some_and(W::may_be_over)
+    }
+}

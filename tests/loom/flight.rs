@@ -1,0 +1,223 @@
+//! Flights: one leader at a time, and each who asks gets the value of a flight it was on, or leads.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+use latchwork::{Leader, Role, SingleFlight};
+use loom::thread;
+
+use crate::support::{Seen, Watched, Woken, check, poll_once};
+
+/// The same hash in every execution; a model's table has one shard.
+type Fixed = BuildHasherDefault<DefaultHasher>;
+type Flights = Arc<SingleFlight<u8, usize, Fixed>>;
+
+fn flights() -> Flights {
+    Arc::new(SingleFlight::with_hasher(Fixed::default()))
+}
+
+/// The lead of a flight that nobody else can lead yet.
+fn lead(flights: &Flights) -> Leader<'_, u8, usize, Fixed> {
+    match flights.join(7).wait() {
+        Role::Leader(leader) => leader,
+        Role::Joined(_) => panic!("nobody was at it"),
+    }
+}
+
+/// The work: its value is the number of times it was done. Two leaders at once, or one that does not see what
+/// the one before did, fail.
+fn work(done: &Watched) -> usize {
+    done.add(1);
+    done.get()
+}
+
+/// Leads or joins; says what it got, and whether it led.
+fn settle(role: Role<Leader<'_, u8, usize, Fixed>, usize>, done: &Watched) -> (usize, bool) {
+    match role {
+        Role::Leader(leader) => (leader.finish(work(done)), true),
+        Role::Joined(value) => (value, false),
+    }
+}
+
+#[test]
+fn one_leads_at_a_time_and_the_others_get_its_value() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(Some(4), 2_600, move || {
+        let (flights, done) = (flights(), Arc::new(Watched::default()));
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let (flights, done) = (flights.clone(), done.clone());
+                thread::spawn(move || settle(flights.join(7).wait(), &done))
+            })
+            .collect();
+        let mut got = vec![settle(noted.task(flights.join(7)), &done)];
+        got.extend(others.into_iter().map(|other| other.join().unwrap()));
+        let led: Vec<_> = got.iter().filter(|(_, led)| *led).map(|(value, _)| *value).collect();
+        assert_eq!(led.len(), done.get(), "the work was done by who did not lead");
+        assert!(got.iter().all(|(value, _)| led.contains(value)), "a value of nobody");
+        let stats = flights.stats();
+        assert_eq!((stats.flights, stats.joined), (led.len() as u64, 3 - led.len() as u64));
+        assert!(flights.is_empty());
+    });
+    seen.both();
+}
+
+#[test]
+fn who_found_a_flight_gets_its_value_also_when_it_looks_late() {
+    let (seen, joined) = (Seen::default(), Seen::default());
+    let (noted, joins) = (seen.clone(), joined.clone());
+    check(None, 12, move || {
+        let (flights, done) = (flights(), Arc::new(Watched::default()));
+        let leader = lead(&flights);
+        let other = {
+            let (flights, done, noted) = (flights.clone(), done.clone(), noted.clone());
+            thread::spawn(move || settle(noted.task(flights.join(7)), &done))
+        };
+        leader.finish(work(&done));
+        let (value, led) = other.join().unwrap();
+        assert_eq!(value, 1 + usize::from(led));
+        assert_eq!(
+            flights.stats().joined,
+            u64::from(!led),
+            "it found a flight, and did the work all the same"
+        );
+        joins.note(led);
+    });
+    seen.both();
+    joined.both();
+}
+
+#[test]
+fn a_thread_and_a_task_that_joined_are_both_told() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(Some(4), 1_000, move || {
+        let (flights, done) = (flights(), Arc::new(Watched::default()));
+        let leader = lead(&flights);
+        let task = {
+            let (flights, done, noted) = (flights.clone(), done.clone(), noted.clone());
+            thread::spawn(move || settle(noted.task(flights.join(7)), &done))
+        };
+        let thread = {
+            let (flights, done) = (flights.clone(), done.clone());
+            thread::spawn(move || settle(flights.join(7).wait(), &done))
+        };
+        leader.finish(work(&done));
+        let (task, thread) = (task.join().unwrap(), thread.join().unwrap());
+        assert!(task.1 || thread.1 || task.0 <= 2 && thread.0 <= 2);
+        assert_eq!(done.get() as u64, flights.stats().flights);
+    });
+    seen.both();
+}
+
+#[test]
+fn no_value_outlives_its_flight() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(None, 12, move || {
+        let flights = flights();
+        let leader = lead(&flights);
+        let other = {
+            let flights = flights.clone();
+            thread::spawn(move || match flights.join(7).wait() {
+                Role::Leader(_) => false,
+                // That flight is over: nobody gets its value any more.
+                Role::Joined(1) => matches!(flights.join(7).wait(), Role::Leader(_)),
+                Role::Joined(_) => panic!("a value of nobody"),
+            })
+        };
+        leader.finish(1);
+        noted.note(other.join().unwrap());
+        assert!(matches!(flights.join(7).wait(), Role::Leader(_)));
+        assert!(flights.is_empty());
+    });
+    seen.both();
+}
+
+#[test]
+fn after_an_abort_one_of_those_who_joined_leads() {
+    let (seen, joined) = (Seen::default(), Seen::default());
+    let (noted, joins) = (seen.clone(), joined.clone());
+    check(Some(4), 3_000, move || {
+        let (flights, done) = (flights(), Arc::new(Watched::default()));
+        let leader = lead(&flights);
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let (flights, done, noted) = (flights.clone(), done.clone(), noted.clone());
+                thread::spawn(move || settle(noted.task(flights.join(7)), &done))
+            })
+            .collect();
+        drop(leader);
+        let got: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
+        let led = got.iter().filter(|(_, led)| *led).count();
+        assert!(led > 0 && led == done.get());
+        assert!(led == 2 || got[0].0 == got[1].0);
+        assert_eq!((flights.stats().aborted, flights.stats().flights), (1, 1 + led as u64));
+        assert!(flights.is_empty());
+        joins.note(led == 1);
+    });
+    seen.both();
+    joined.both();
+}
+
+#[test]
+fn one_who_joined_and_gives_up_takes_nothing_from_another() {
+    for aborts in [false, true] {
+        let seen = Seen::default();
+        let noted = seen.clone();
+        check(Some(4), 1_300, move || {
+            let (flights, done) = (flights(), Arc::new(Watched::default()));
+            let other = {
+                let (flights, done, noted) = (flights.clone(), done.clone(), noted.clone());
+                thread::spawn(move || settle(noted.task(flights.join(7)), &done))
+            };
+            let leader = match flights.join(7).wait() {
+                Role::Leader(leader) => Some(leader),
+                Role::Joined(_) => None,
+            };
+            let quitter = {
+                let flights = flights.clone();
+                thread::spawn(move || {
+                    let mut quitter = Box::pin(flights.join(7));
+                    drop(poll_once(quitter.as_mut()));
+                })
+            };
+            if let Some(leader) = leader {
+                if aborts {
+                    drop(leader);
+                } else {
+                    leader.finish(work(&done));
+                }
+            }
+            quitter.join().unwrap();
+            other.join().unwrap();
+            assert!(flights.is_empty());
+        });
+        seen.both();
+    }
+}
+
+#[test]
+fn one_who_joined_and_is_never_polled_again_stalls_nobody() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(None, 12, move || {
+        let (flights, done) = (flights(), Arc::new(Watched::default()));
+        let leader = lead(&flights);
+        let woken = Arc::new(Woken::default());
+        let mut silent = Box::pin(flights.join(7));
+        assert!(woken.poll(silent.as_mut()).is_pending());
+        let other = {
+            let (flights, done, noted) = (flights.clone(), done.clone(), noted.clone());
+            thread::spawn(move || settle(noted.task(flights.join(7)), &done))
+        };
+        drop(leader);
+        assert!(other.join().unwrap().1, "nobody else could lead");
+        assert!(woken.is());
+        drop(silent);
+        assert!(flights.is_empty());
+    });
+    seen.both();
+}
