@@ -5,6 +5,7 @@
 //! wait           a request's attempt at its key; hold, body: how long it is kept
 //! request_key    which key a request is about
 //! mode, counts   off, observed or enforced, and what was seen; span: the same for tracing
+//! coalesce       one call of a service for all who ask for the same; stored: the answer that they share
 //! tagged         an answer with the stamp of what it shows
 //! precondition   `If-Match` and `If-None-Match`; etags: how they are read
 //! problem        a refusal as it is answered; kind: one type for each; errors: which error is which
@@ -12,6 +13,7 @@
 
 mod body;
 mod call;
+mod coalesce;
 mod counts;
 mod errors;
 mod etags;
@@ -24,11 +26,13 @@ mod problem;
 mod request_key;
 mod service;
 mod span;
+mod stored;
 mod tagged;
 mod wait;
 
 pub use self::body::HeldBody;
 pub use self::call::KeyedCall;
+pub use self::coalesce::{CoalesceLayer, CoalesceService};
 pub use self::counts::{LayerCounts, Outcome};
 pub use self::hold::HeldKey;
 pub use self::kind::ProblemKind;
@@ -38,4 +42,5 @@ pub use self::precondition::{IfMatch, IfNoneMatch};
 pub use self::problem::Problem;
 pub use self::request_key::{Extension, Header, PathParam, RequestKey, extension, header, path_param};
 pub use self::service::KeyedLockService;
+pub use self::stored::SharedBody;
 pub use self::tagged::Tagged;

@@ -10,6 +10,7 @@ mod support;
 mod service;
 
 mod body;
+mod coalesce;
 mod detached;
 mod held;
 mod keys;

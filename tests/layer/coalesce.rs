@@ -1,0 +1,318 @@
+//! Answers that are shared by all who ask at the same time.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header, request};
+use futures::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use latchwork::axum::{CoalesceLayer, SharedBody};
+use tower::{Layer, Service, service_fn};
+
+use crate::service::{ByPath, Fussy, Gate, around, by_path, call, get, post};
+use crate::support::{Hand, panic_of};
+
+type Frames = VecDeque<Result<Frame<Bytes>, io::Error>>;
+
+fn layer() -> CoalesceLayer<String, ByPath> {
+    CoalesceLayer::new(by_path as ByPath)
+}
+
+/// A service that stops at its gate, counts its calls and makes each response anew.
+#[derive(Clone)]
+struct Menu {
+    gate: Gate,
+    calls: Arc<AtomicUsize>,
+    answer: fn(usize) -> Result<Response<Body>, &'static str>,
+}
+
+impl Menu {
+    fn new(answer: fn(usize) -> Result<Response<Body>, &'static str>) -> Self {
+        Self { gate: Gate::new(), calls: Arc::default(), answer }
+    }
+
+    async fn ask(self) -> Result<Response<Body>, &'static str> {
+        let nth = self.calls.fetch_add(1, Ordering::SeqCst);
+        self.gate.pass().await;
+        (self.answer)(nth)
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+macro_rules! serve {
+    ($layer:expr, $menu:expr) => {{
+        let menu = $menu.clone();
+        around(&$layer, service_fn(move |_: Request<Body>| menu.clone().ask()))
+    }};
+}
+
+fn soup(nth: usize) -> Result<Response<Body>, &'static str> {
+    let frames: Frames = [
+        Ok(Frame::data(Bytes::from_static(b"so"))),
+        Ok(Frame::data(Bytes::from_static(b"up"))),
+        Ok(Frame::trailers(HeaderMap::from_iter([(header::ETAG, "\"7\"".parse().unwrap())]))),
+    ]
+    .into();
+    let body = Body::new(StreamBody::new(stream::iter(frames)));
+    Ok(Response::builder().status(StatusCode::ACCEPTED).header("x-nth", nth).body(body).unwrap())
+}
+
+/// Status, which call it was, text and trailer of an answer; an error's text if it breaks off.
+fn taste(answer: Response<SharedBody<Body>>) -> (u16, String, Result<(Bytes, bool), String>) {
+    let nth = answer.headers().get("x-nth").map_or("", |nth| nth.to_str().unwrap()).to_owned();
+    let status = answer.status().as_u16();
+    let body = Hand::new(answer.into_body().collect()).poll().unwrap();
+    let body = body.map_err(|error| error.to_string()).map(|body| {
+        let has_trailers = body.trailers().is_some();
+        (body.to_bytes(), has_trailers)
+    });
+    (status, nth, body)
+}
+
+#[test]
+fn all_who_ask_at_the_same_time_get_the_answer_of_one_call() {
+    let (layer, menu) = (layer(), Menu::new(soup));
+    let mut service = serve!(layer, menu);
+    let mut asked: Vec<_> = (0..5).map(|_| Hand::queued(call(&mut service, get("/soup")))).collect();
+    let mut other = Hand::queued(call(&mut service, get("/salad")));
+    assert_eq!(menu.calls(), 2);
+    menu.gate.open();
+    menu.gate.open();
+    for guest in &mut asked {
+        let answer = taste(guest.poll().unwrap().unwrap());
+        assert_eq!(answer, (202, "0".into(), Ok(("soup".into(), true))));
+    }
+    assert_eq!(taste(other.poll().unwrap().unwrap()).1, "1");
+    let stats = layer.stats();
+    assert_eq!((stats.flights, stats.joined, stats.under_way), (2, 4, 0));
+
+    // Nothing is cached.
+    menu.gate.open();
+    assert_eq!(taste(Hand::new(call(&mut service, get("/soup"))).poll().unwrap().unwrap()).1, "2");
+}
+
+#[test]
+fn what_is_for_one_request_alone_is_not_shared() {
+    let alone: [fn(request::Builder) -> request::Builder; 9] = [
+        |request| request.method(Method::HEAD),
+        |request| request.method(Method::POST),
+        |request| request.header(header::RANGE, "bytes=0-1"),
+        |request| request.header(header::IF_NONE_MATCH, "\"7\""),
+        |request| request.header(header::IF_MODIFIED_SINCE, "Wed, 25 Nov 2026 00:00:00 GMT"),
+        |request| request.header(header::AUTHORIZATION, "Bearer ada"),
+        |request| request.header(header::COOKIE, "session=ada"),
+        |request| request.header(header::ACCEPT, "text/html").header(header::ACCEPT, "text/plain"),
+        |request| request.uri("/"),
+    ];
+    for (nth, alone) in alone.into_iter().enumerate() {
+        let (layer, menu) = (layer(), Menu::new(soup));
+        let mut service = serve!(layer, menu);
+        let request = || alone(Request::get("/soup")).body(Body::empty()).unwrap();
+        let _both =
+            [Hand::queued(call(&mut service, request())), Hand::queued(call(&mut service, request()))];
+        assert_eq!((menu.calls(), layer.stats().flights), (2, 0), "{nth}");
+    }
+    let (layer, menu) = (layer(), Menu::new(soup));
+    let mut service = serve!(layer, menu);
+    let request = || Request::get("/soup").body(Body::from("with a body")).unwrap();
+    let _both = [Hand::queued(call(&mut service, request())), Hand::queued(call(&mut service, request()))];
+    assert_eq!((menu.calls(), layer.stats().flights), (2, 0));
+}
+
+#[test]
+fn credentials_are_shared_only_if_the_key_tells_users_apart() {
+    let (layer, menu) = (layer().share_credentials(true), Menu::new(soup));
+    let mut service = serve!(layer, menu);
+    let request =
+        || Request::get("/ada/soup").header(header::COOKIE, "session=ada").body(Body::empty()).unwrap();
+    let _both = [Hand::queued(call(&mut service, request())), Hand::queued(call(&mut service, request()))];
+    assert_eq!((menu.calls(), layer.stats().joined), (1, 1));
+}
+
+#[test]
+fn who_accepts_something_else_does_not_join() {
+    let (layer, menu) = (layer(), Menu::new(soup));
+    let mut service = serve!(layer, menu);
+    let request = |accept| Request::get("/soup").header(header::ACCEPT, accept).body(Body::empty()).unwrap();
+    let _guests = [
+        Hand::queued(call(&mut service, request("text/html"))),
+        Hand::queued(call(&mut service, request("text/html"))),
+        Hand::queued(call(&mut service, request("text/plain"))),
+        Hand::queued(call(&mut service, get("/soup"))),
+    ];
+    assert_eq!((menu.calls(), layer.stats().joined), (3, 1));
+}
+
+#[test]
+fn when_the_leader_hangs_up_another_leads() {
+    let (layer, menu) = (layer(), Menu::new(soup));
+    let mut service = serve!(layer, menu);
+    let leader = Hand::queued(call(&mut service, get("/soup")));
+    let mut two = Hand::queued(call(&mut service, get("/soup")));
+    let mut three = Hand::queued(call(&mut service, get("/soup")));
+    drop(leader);
+    assert!(two.is_woken() && three.is_woken());
+    assert!(three.poll().is_none() && two.poll().is_none(), "the first that runs leads");
+    assert_eq!(menu.calls(), 2);
+    menu.gate.open();
+    assert!(!two.is_woken());
+    assert_eq!(taste(three.poll().unwrap().unwrap()).1, "1");
+    assert_eq!(taste(two.poll().unwrap().unwrap()).1, "1");
+    assert_eq!((layer.stats().aborted, layer.stats().under_way), (1, 0));
+}
+
+#[test]
+fn when_the_leaders_call_panics_another_leads() {
+    let (layer, menu) = (layer(), Menu::new(|nth| if nth == 0 { panic!("asked for") } else { soup(nth) }));
+    let mut service = serve!(layer, menu);
+    let mut leader = Hand::queued(call(&mut service, get("/soup")));
+    let mut joined = Hand::queued(call(&mut service, get("/soup")));
+    menu.gate.open();
+    assert_eq!(panic_of(|| leader.poll().is_some()), "asked for");
+    assert!(joined.is_woken());
+    menu.gate.open();
+    assert_eq!(taste(joined.poll().unwrap().unwrap()).1, "1");
+}
+
+#[test]
+fn a_service_that_panics_when_it_is_called_leaves_no_flight() {
+    let layer = layer();
+    let inner = service_fn(|_: Request<Body>| -> std::future::Ready<Result<Response<Body>, Infallible>> {
+        panic!("asked for")
+    });
+    let mut service = around(&layer, inner);
+    let mut leader = Hand::new(call(&mut service, get("/soup")));
+    assert!(catch_unwind(AssertUnwindSafe(|| leader.poll().is_some())).is_err());
+    assert_eq!(layer.stats().under_way, 0);
+}
+
+#[test]
+fn when_the_leaders_call_fails_each_calls_by_itself() {
+    let (layer, menu) = (layer(), Menu::new(|nth| if nth == 0 { Err("sold out") } else { soup(nth) }));
+    let mut service = serve!(layer, menu);
+    let mut asked: Vec<_> = (0..3).map(|_| Hand::queued(call(&mut service, get("/soup")))).collect();
+    menu.gate.open();
+    assert_eq!(asked.remove(0).poll().unwrap().err(), Some("sold out"));
+    for (guest, nth) in asked.iter_mut().zip(["1", "2"]) {
+        menu.gate.open();
+        assert_eq!(taste(guest.poll().unwrap().unwrap()).1, nth);
+    }
+    assert_eq!((menu.calls(), layer.stats().flights), (3, 1));
+}
+
+#[test]
+fn an_answer_that_can_not_be_shared_is_whole_and_each_calls_by_itself() {
+    /// Breaks off after some of it.
+    fn broken(nth: usize) -> Result<Response<Body>, &'static str> {
+        let frames: Frames =
+            [Ok(Frame::data(Bytes::from_static(b"so"))), Err(io::Error::other("spilt"))].into();
+        Ok(soup(nth)?.map(|_| Body::new(StreamBody::new(stream::iter(frames)))))
+    }
+    fn with_cookie(nth: usize) -> Result<Response<Body>, &'static str> {
+        let mut answer = soup(nth)?;
+        answer.headers_mut().insert(header::SET_COOKIE, "session=ada".parse().unwrap());
+        Ok(answer)
+    }
+    fn long(nth: usize) -> Result<Response<Body>, &'static str> {
+        Ok(soup(nth)?.map(|_| Body::from("soups")))
+    }
+    let whole = || Ok(("soup".into(), true));
+    let cases: [(fn(usize) -> _, usize, Result<(Bytes, bool), String>); 5] = [
+        (with_cookie, 4, whole()),
+        (soup, 3, whole()),
+        (soup, 0, whole()),
+        (long, 4, Ok(("soups".into(), false))),
+        (broken, 4, Err("spilt".into())),
+    ];
+    for (nth, (answer, max_body, expected)) in cases.into_iter().enumerate() {
+        let (layer, menu) = (layer().max_body(max_body), Menu::new(answer));
+        let mut service = serve!(layer, menu);
+        let mut one = Hand::queued(call(&mut service, get("/soup")));
+        let mut two = Hand::queued(call(&mut service, get("/soup")));
+        menu.gate.open();
+        menu.gate.open();
+        let (one, two) = (one.poll().unwrap().unwrap(), two.poll().unwrap().unwrap());
+        assert_eq!(taste(one), (202, "0".into(), expected.clone()), "{nth}");
+        assert_eq!(taste(two), (202, "1".into(), expected), "{nth}");
+    }
+    // As long as may be.
+    let (layer, menu) = (layer().max_body(4), Menu::new(soup));
+    let mut service = serve!(layer, menu);
+    let _both =
+        [Hand::queued(call(&mut service, get("/soup"))), Hand::queued(call(&mut service, get("/soup")))];
+    assert_eq!(menu.calls(), 1);
+}
+
+#[test]
+fn bodies_say_how_long_they_are() {
+    let (layer, menu) = (layer().max_body(3), Menu::new(|_| Ok(Response::new(Body::from("soup")))));
+    let mut service = serve!(layer, menu);
+    menu.gate.open();
+    let passed = Hand::new(call(&mut service, get("/soup"))).poll().unwrap().unwrap().into_body();
+    assert_eq!((passed.size_hint().exact(), passed.is_end_stream()), (Some(4), false));
+
+    let (layer, menu) = (self::layer(), Menu::new(soup));
+    let mut service = serve!(layer, menu);
+    menu.gate.open();
+    let mut shared = Hand::new(call(&mut service, get("/soup"))).poll().unwrap().unwrap().into_body();
+    assert_eq!((shared.size_hint().exact(), shared.is_end_stream()), (Some(4), false));
+    let mut task = Context::from_waker(Waker::noop());
+    for left in [2, 0, 0] {
+        assert!(matches!(std::pin::Pin::new(&mut shared).poll_frame(&mut task), Poll::Ready(Some(Ok(_)))));
+        assert_eq!(shared.size_hint().exact(), Some(left));
+    }
+    assert!(shared.is_end_stream());
+    assert!(matches!(std::pin::Pin::new(&mut shared).poll_frame(&mut task), Poll::Ready(None)));
+
+    // Read too far, and not to its end: the rest comes from the service.
+    let (layer, menu) = (self::layer().max_body(1), Menu::new(soup));
+    let mut service = serve!(layer, menu);
+    menu.gate.open();
+    let rest = Hand::new(call(&mut service, get("/soup"))).poll().unwrap().unwrap().into_body();
+    assert_eq!((rest.size_hint().lower(), rest.size_hint().upper(), rest.is_end_stream()), (2, None, false));
+}
+
+#[test]
+fn the_service_that_was_ready_is_called() {
+    let fussy = Fussy::new();
+    let mut service = layer().layer(fussy.clone());
+    for request in [get("/soup"), post("/soup"), get("/soup"), get("/")] {
+        assert!(Hand::new(call(&mut service, request)).poll().is_some());
+    }
+    let mut unpolled = Vec::new();
+    for _ in 0..3 {
+        assert!(service.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready());
+        unpolled.push(Hand::new(service.call(get("/soup"))));
+    }
+    assert!(unpolled.iter_mut().all(|call| call.poll().is_some()));
+    assert_eq!(fussy.calls.load(Ordering::SeqCst), 7);
+}
+
+#[test]
+fn answers_carry_their_extensions() {
+    let seen = Arc::new(Mutex::new(0));
+    let answer = |_: usize| {
+        let mut answer = Response::new(Body::empty());
+        answer.extensions_mut().insert(7_u32);
+        Ok(answer)
+    };
+    let menu = Menu::new(answer);
+    let mut service = serve!(layer(), menu);
+    let mut both =
+        [Hand::queued(call(&mut service, get("/soup"))), Hand::queued(call(&mut service, get("/soup")))];
+    menu.gate.open();
+    for guest in &mut both {
+        *seen.lock().unwrap() += *guest.poll().unwrap().unwrap().extensions().get::<u32>().unwrap();
+    }
+    assert_eq!(*seen.lock().unwrap(), 14);
+}
