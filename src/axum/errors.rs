@@ -1,5 +1,6 @@
-//! What each error of this crate is answered with.
+//! What each error of this crate is answered with, and each refusal that is no error.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 
 use ::axum::response::{IntoResponse, Response};
@@ -13,6 +14,71 @@ use crate::fence::{ParseFenceError, StaleFence};
 use crate::retry::{RetryError, StopReason};
 use crate::stamp::{BadEtag, ParseStampError, StampOutOfRange, StampsExhausted};
 use crate::versioned::{Conflict, Expect, Snapshot, WriteError};
+
+impl Problem {
+    /// 503: as many as may wait for a key do so already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::axum::Problem::queue_full().to_string(), "503 too many wait for the key");
+    /// ```
+    #[must_use]
+    pub fn queue_full() -> Self {
+        Self::of(ProblemKind::QueueFull)
+    }
+
+    /// 503: a lock went to somebody else before the work was done. A [`StaleFence`](crate::StaleFence) becomes this.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::axum::Problem::lock_lost().to_string(), "503 the lock was lost");
+    /// ```
+    #[must_use]
+    pub fn lock_lost() -> Self {
+        Self::of(ProblemKind::LockLost)
+    }
+
+    /// 503: the service takes no more work.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(latchwork::axum::Problem::shutting_down().to_string(), "503 the service is shutting down");
+    /// ```
+    #[must_use]
+    pub fn shutting_down() -> Self {
+        Self::of(ProblemKind::ShuttingDown)
+    }
+
+    /// 400: the request does not say what its key is. What should be in `detail` is where the key was looked
+    /// for, not what was found there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let problem = latchwork::axum::Problem::bad_key("the header x-user is missing");
+    /// assert_eq!(problem.to_string(), "400 the request has no key: the header x-user is missing");
+    /// ```
+    #[must_use]
+    pub fn bad_key(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(ProblemKind::BadKey).with_detail(detail)
+    }
+
+    /// 428: the request must say which version it was made from, in a header or wherever else the handler looks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let problem = latchwork::axum::Problem::precondition_required("send If-Match or a version");
+    /// assert_eq!(problem.to_string(), "428 a precondition is required: send If-Match or a version");
+    /// ```
+    #[must_use]
+    pub fn precondition_required(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(ProblemKind::PreconditionRequired).with_detail(detail)
+    }
+}
 
 /// 409, without who holds it and how many wait.
 impl From<Busy> for Problem {

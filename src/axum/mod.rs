@@ -8,9 +8,10 @@
 //! coalesce       one call of a service for all who ask for the same; stored: the answer that they share
 //! tagged         an answer with the stamp of what it shows
 //! precondition   `If-Match` and `If-None-Match`; etags: how they are read
-//! problem        a refusal as it is answered; kind: one type for each; errors: which error is which
+//! problem        a refusal; kind: one type for each; errors: which error is which; answer: how it is written
 //! ```
 
+mod answer;
 mod body;
 mod call;
 mod coalesce;

@@ -1,7 +1,5 @@
 //! [`IfMatch`] and [`IfNoneMatch`]: what a request wants to find, as an [`Expect`].
 
-use std::future::{Future, ready};
-
 use ::axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use ::axum::http::request::Parts;
 use ::axum::http::{HeaderName, Method, header};
@@ -154,19 +152,16 @@ impl From<&IfMatch> for Expect {
 impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
 
-    fn from_request_parts(parts: &mut Parts, _: &S) -> impl Future<Output = Result<Self, Problem>> + Send {
-        ready(required(Self::read(parts), &header::IF_MATCH))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        required(Self::read(parts), &header::IF_MATCH)
     }
 }
 
 impl<S: Sync> OptionalFromRequestParts<S> for IfMatch {
     type Rejection = Problem;
 
-    fn from_request_parts(
-        parts: &mut Parts,
-        _: &S,
-    ) -> impl Future<Output = Result<Option<Self>, Problem>> + Send {
-        ready(Self::read(parts))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
+        Self::read(parts)
     }
 }
 
@@ -329,19 +324,16 @@ impl From<&IfNoneMatch> for Expect {
 impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     type Rejection = Problem;
 
-    fn from_request_parts(parts: &mut Parts, _: &S) -> impl Future<Output = Result<Self, Problem>> + Send {
-        ready(required(Self::read(parts), &header::IF_NONE_MATCH))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        required(Self::read(parts), &header::IF_NONE_MATCH)
     }
 }
 
 impl<S: Sync> OptionalFromRequestParts<S> for IfNoneMatch {
     type Rejection = Problem;
 
-    fn from_request_parts(
-        parts: &mut Parts,
-        _: &S,
-    ) -> impl Future<Output = Result<Option<Self>, Problem>> + Send {
-        ready(Self::read(parts))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
+        Self::read(parts)
     }
 }
 

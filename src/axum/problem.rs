@@ -5,13 +5,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use ::axum::body::Body;
-use ::axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
-use ::axum::http::{HeaderValue, StatusCode};
-use ::axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
+use ::axum::http::StatusCode;
 
-use super::etags::etag;
 use super::kind::ProblemKind;
 use crate::stamp::Stamp;
 use crate::versioned::Expect;
@@ -121,69 +116,6 @@ impl Problem {
         problem.0.is_retryable = kind.is_retryable();
         problem.0.retry_after = kind.retry_after();
         problem
-    }
-
-    /// 503: as many as may wait for a key do so already.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::axum::Problem::queue_full().to_string(), "503 too many wait for the key");
-    /// ```
-    #[must_use]
-    pub fn queue_full() -> Self {
-        Self::of(ProblemKind::QueueFull)
-    }
-
-    /// 503: a lock went to somebody else before the work was done. A [`StaleFence`](crate::StaleFence) becomes this.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::axum::Problem::lock_lost().to_string(), "503 the lock was lost");
-    /// ```
-    #[must_use]
-    pub fn lock_lost() -> Self {
-        Self::of(ProblemKind::LockLost)
-    }
-
-    /// 503: the service takes no more work.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::axum::Problem::shutting_down().to_string(), "503 the service is shutting down");
-    /// ```
-    #[must_use]
-    pub fn shutting_down() -> Self {
-        Self::of(ProblemKind::ShuttingDown)
-    }
-
-    /// 400: the request does not say what its key is. What should be in `detail` is where the key was looked
-    /// for, not what was found there.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let problem = latchwork::axum::Problem::bad_key("the header x-user is missing");
-    /// assert_eq!(problem.to_string(), "400 the request has no key: the header x-user is missing");
-    /// ```
-    #[must_use]
-    pub fn bad_key(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::of(ProblemKind::BadKey).with_detail(detail)
-    }
-
-    /// 428: the request must say which version it was made from, in a header or wherever else the handler looks.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let problem = latchwork::axum::Problem::precondition_required("send If-Match or a version");
-    /// assert_eq!(problem.to_string(), "428 a precondition is required: send If-Match or a version");
-    /// ```
-    #[must_use]
-    pub fn precondition_required(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::of(ProblemKind::PreconditionRequired).with_detail(detail)
     }
 
     /// A precondition in a header was what a stale version was named in: 412 instead of 409. A problem of another
@@ -458,59 +390,9 @@ impl Problem {
         self.0.retry_after
     }
 
-    fn body(&self) -> String {
-        let members = &*self.0;
-        let mut body = Map::new();
-        let mut put = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                body.insert(name.to_owned(), value);
-            }
-        };
-        put("type", Some(self.type_uri().into()));
-        put("title", Some(self.title().into()).filter(|title| *title != ""));
-        put("status", Some(self.status().as_u16().into()));
-        put("detail", self.detail().map(Value::from));
-        put("expected", self.expected().and_then(expectation));
-        put("current", members.current.map(|current| current.map_or(Value::Null, version)));
-        put("retryable", Some(self.is_retryable().into()));
-        put("attempts", self.attempts().map(Value::from));
-        Value::Object(body).to_string()
-    }
-}
-
-/// A string, as the feature `serde` writes it: stamps go up to 2^63, and JavaScript's numbers can't tell those above
-/// 2^53 apart. A client sends back what it got, and computes nothing with it.
-fn version(stamp: Stamp) -> Value {
-    stamp.to_string().into()
-}
-
-fn expectation(expect: &Expect) -> Option<Value> {
-    match expect {
-        Expect::Absent => Some(Value::Null),
-        Expect::Present => Some("*".into()),
-        Expect::Exact(stamp) => Some(version(*stamp)),
-        Expect::OneOf(stamps) => Some(stamps.iter().copied().map(version).collect()),
-        // It says what was not wanted, and that is what `current` shows.
-        Expect::Any | Expect::NoneOf(_) => None,
-    }
-}
-
-/// The problem itself is in the extensions of the response.
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body()));
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after_seconds() {
-            headers.insert(RETRY_AFTER, seconds.into());
-        }
-        if let Some(current) = self.current() {
-            headers.insert(ETAG, etag(current));
-        }
-        response.extensions_mut().insert(self);
-        response
+    /// As [`current`](Self::current); `Some(None)` if it is known that there is no value.
+    pub(super) fn found(&self) -> Option<Option<Stamp>> {
+        self.0.current
     }
 }
 

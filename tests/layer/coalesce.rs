@@ -19,6 +19,8 @@ use tower::{Layer, Service, service_fn};
 use crate::service::{ByPath, Fussy, Gate, around, by_path, call, get, post};
 use crate::support::{Hand, panic_of};
 
+/// What is read of a body, and whether it has trailers; or how it breaks off.
+type Tasted = Result<(Bytes, bool), String>;
 type Frames = VecDeque<Result<Frame<Bytes>, io::Error>>;
 
 fn layer() -> CoalesceLayer<String, ByPath> {
@@ -68,7 +70,7 @@ fn soup(nth: usize) -> Result<Response<Body>, &'static str> {
 }
 
 /// Status, which call it was, text and trailer of an answer; an error's text if it breaks off.
-fn taste(answer: Response<SharedBody<Body>>) -> (u16, String, Result<(Bytes, bool), String>) {
+fn taste(answer: Response<SharedBody<Body>>) -> (u16, String, Tasted) {
     let nth = answer.headers().get("x-nth").map_or("", |nth| nth.to_str().unwrap()).to_owned();
     let status = answer.status().as_u16();
     let body = Hand::new(answer.into_body().collect()).poll().unwrap();
@@ -227,7 +229,7 @@ fn an_answer_that_can_not_be_shared_is_whole_and_each_calls_by_itself() {
         Ok(soup(nth)?.map(|_| Body::from("soups")))
     }
     let whole = || Ok(("soup".into(), true));
-    let cases: [(fn(usize) -> _, usize, Result<(Bytes, bool), String>); 5] = [
+    let cases: [(fn(usize) -> _, usize, Tasted); 5] = [
         (with_cookie, 4, whole()),
         (soup, 3, whole()),
         (soup, 0, whole()),
