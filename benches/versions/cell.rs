@@ -23,7 +23,7 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
         .run("latchwork", |ops| repeat(ops, || ours.snapshot()))
         .run("arc-swap load_full", |ops| repeat(ops, || arc_swap.load_full()))
         .goal(1.0)
-        .run("RwLock<Arc<T>>", |ops| repeat(ops, || rwlock.read().clone()));
+        .run("RwLock of Arc", |ops| repeat(ops, || rwlock.read().clone()));
     report.add(measure);
 
     let measure = Measure::new("one value, snapshot + drop, 2 threads")
@@ -31,7 +31,7 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
         .run("latchwork", |ms| pair(runtime, Versioned::new([7; 4]), Versioned::snapshot, ms))
         .run("arc-swap load_full", |ms| pair(runtime, ArcSwap::from_pointee([7; 4]), ArcSwap::load_full, ms))
         .goal(1.0)
-        .run("RwLock<Arc<T>>", |ms| {
+        .run("RwLock of Arc", |ms| {
             pair(runtime, RwLock::new(Arc::new([7; 4])), |lock: &RwLock<Arc<Value>>| lock.read().clone(), ms)
         });
     report.add(measure);
@@ -47,7 +47,7 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
         .run("latchwork modify", |ops| repeat(ops, || ours.modify(|value| value.map(|part| part + 1))))
         .run("arc-swap rcu", |ops| repeat(ops, || arc_swap.rcu(|value| value.map(|part| part + 1))))
         .goal(1.0)
-        .run("RwLock<Arc<T>>", |ops| {
+        .run("RwLock of Arc", |ops| {
             repeat(ops, || {
                 let mut value = rwlock.write();
                 *value = Arc::new(value.map(|part| part + 1));

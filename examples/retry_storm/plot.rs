@@ -1,4 +1,4 @@
-//! Draws the outcomes: failed calls on the left, the time to success on the right.
+//! Draws the outcomes: failed calls on the left, the time to success of the others beside them.
 
 use std::error::Error;
 use std::path::Path;
@@ -38,11 +38,12 @@ struct Panel {
 
 /// Writes the plot of `storms` to `path`.
 pub(crate) fn draw(storms: &[Outcome], crowds: &[usize], path: &Path) -> Result<(), Box<dyn Error>> {
-    let root = SVGBackend::new(path, (960, 460)).into_drawing_area();
+    let root = SVGBackend::new(path, (960, 420)).into_drawing_area();
     root.fill(&GROUND)?;
     let (legend, panels) = root.split_vertically(60);
     draw_legend(&legend)?;
-    let (left, right) = panels.split_horizontally(480);
+    let (left, times) = panels.split_horizontally(320);
+    let (middle, right) = times.split_horizontally(320);
 
     let failed = Panel {
         title: "Failed calls",
@@ -51,13 +52,18 @@ pub(crate) fn draw(storms: &[Outcome], crowds: &[usize], path: &Path) -> Result<
     };
     draw_panel(&left, storms, crowds, 0.0..100.0, &failed)?;
 
-    let slowest = Panel {
-        title: "Time to success of the others, 99th percentile",
-        figure: |storm| storm.p99_ms,
-        label: |ms| if *ms < 1000.0 { format!("{ms:.0} ms") } else { format!("{:.0} s", ms / 1000.0) },
-    };
-    let axis = (200.0..3000.0).log_scale().with_key_points(vec![200.0, 300.0, 500.0, 1000.0, 2000.0, 3000.0]);
-    draw_panel(&right, storms, crowds, axis, &slowest)?;
+    type Figure = fn(&Outcome) -> f64;
+    let times: [(_, _, Figure); 2] = [
+        (&middle, "Time to success, median", |storm| storm.p50_ms),
+        (&right, "Time to success, 99th percentile", |storm| storm.p99_ms),
+    ];
+    for (area, title, figure) in times {
+        let label =
+            |ms: &f64| if *ms < 1000.0 { format!("{ms:.0} ms") } else { format!("{:.0} s", ms / 1000.0) };
+        let ticks = vec![50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 3000.0];
+        let axis = (50.0..3000.0).log_scale().with_key_points(ticks);
+        draw_panel(area, storms, crowds, axis, &Panel { title, figure, label })?;
+    }
     root.present()?;
     Ok(())
 }

@@ -258,7 +258,7 @@ impl<'p, C> Session<'p, C> {
             }
         }
         if let Some(stats) = &self.policy.stats {
-            stats.ok(self.attempt);
+            stats.ok(self.attempt, self.conflicts);
         }
     }
 
@@ -342,7 +342,7 @@ impl<'p, C> Session<'p, C> {
     fn give_up<E>(&mut self, error: E, reason: StopReason) -> RetryError<E> {
         self.phase = Phase::Settled;
         if let Some(stats) = &self.policy.stats {
-            stats.failed(self.attempt, reason);
+            stats.failed(self.attempt, self.conflicts, reason);
         }
         RetryError {
             error,
@@ -364,7 +364,7 @@ impl<'p, C> Session<'p, C> {
             }
         }
         if let Some(stats) = &self.policy.stats {
-            stats.abandoned(attempts);
+            stats.abandoned(attempts, self.conflicts);
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct RetryStats {
     abandoned: AtomicU64,
     /// Of the calls that did not succeed at the first attempt.
     attempts: AtomicU64,
+    /// Counted when their call ends, as attempts are: a rate would exceed 1 otherwise.
+    conflicts: AtomicU64,
     errors: [AtomicU64; RetryKind::ALL.len()],
 }
 
@@ -56,11 +58,11 @@ pub struct RetryCounts {
     pub failed_after_retry: u64,
     /// Calls that were dropped, or panicked, before they came to an end.
     pub abandoned: u64,
-    /// Attempts of all calls.
+    /// Attempts of all calls that have ended.
     pub attempts: u64,
-    /// Attempts that ended in a [conflict](RetryKind::is_conflict).
+    /// Those of them that ended in a [conflict](RetryKind::is_conflict).
     pub conflicts: u64,
-    /// Attempts that ended in an error of each kind, in the order of [`RetryKind::ALL`].
+    /// Attempts that ended in an error of each kind, in the order of [`RetryKind::ALL`]; also of calls that go on.
     errors: [u64; RetryKind::ALL.len()],
 }
 
@@ -75,6 +77,7 @@ impl RetryStats {
             failed_after_retry: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
             attempts: AtomicU64::new(0),
+            conflicts: AtomicU64::new(0),
             errors: [const { AtomicU64::new(0) }; RetryKind::ALL.len()],
         }
     }
@@ -95,8 +98,9 @@ impl RetryStats {
         let errors = self.errors.each_ref().map(read);
         let [not_retryable, attempts_exhausted, deadline_exceeded, budget_exhausted] =
             self.failed.each_ref().map(read);
+        // Conflicts before the attempts that they are among.
+        let conflicts = read(&self.conflicts);
         let first_try_ok = read(&self.first_try_ok);
-        let conflicts = RetryKind::ALL.into_iter().filter(|kind| kind.is_conflict());
         RetryCounts {
             first_try_ok,
             retried_ok: read(&self.retried_ok),
@@ -107,17 +111,17 @@ impl RetryStats {
             failed_after_retry: read(&self.failed_after_retry),
             abandoned: read(&self.abandoned),
             attempts: first_try_ok + read(&self.attempts),
-            conflicts: conflicts.map(|kind| errors[kind.index()]).sum(),
+            conflicts,
             errors,
         }
     }
 
     #[inline]
-    pub(super) fn ok(&self, attempts: u32) {
+    pub(super) fn ok(&self, attempts: u32, conflicts: u32) {
         if attempts == 1 {
             add(&self.first_try_ok, 1);
         } else {
-            add(&self.attempts, attempts);
+            self.tried(attempts, conflicts);
             add(&self.retried_ok, 1);
         }
     }
@@ -126,17 +130,22 @@ impl RetryStats {
         add(&self.errors[kind.index()], 1);
     }
 
-    pub(super) fn failed(&self, attempts: u32, reason: StopReason) {
-        add(&self.attempts, attempts);
+    pub(super) fn failed(&self, attempts: u32, conflicts: u32, reason: StopReason) {
+        self.tried(attempts, conflicts);
         add(&self.failed[reason.index()], 1);
         if attempts > 1 {
             add(&self.failed_after_retry, 1);
         }
     }
 
-    pub(super) fn abandoned(&self, attempts: u32) {
-        add(&self.attempts, attempts);
+    pub(super) fn abandoned(&self, attempts: u32, conflicts: u32) {
+        self.tried(attempts, conflicts);
         add(&self.abandoned, 1);
+    }
+
+    fn tried(&self, attempts: u32, conflicts: u32) {
+        add(&self.attempts, attempts);
+        add(&self.conflicts, conflicts);
     }
 }
 
@@ -177,7 +186,7 @@ impl RetryCounts {
         self.not_retryable + self.attempts_exhausted + self.deadline_exceeded + self.budget_exhausted
     }
 
-    /// Attempts that ended in an error of this kind.
+    /// Attempts that ended in an error of this kind, also of calls that go on.
     ///
     /// # Examples
     ///
@@ -195,7 +204,7 @@ impl RetryCounts {
         self.errors[kind.index()]
     }
 
-    /// The share of attempts that ended in a conflict; 0 without attempts.
+    /// The share of attempts that ended in a conflict, of the calls that have ended; 0 without attempts.
     ///
     /// # Examples
     ///

@@ -167,6 +167,48 @@ fn nothing_is_held_while_it_waits() {
     }
 }
 
+/// A gate before which time passes, as it does in a long line.
+struct Slow(VirtualClock);
+
+impl Gate<u32> for Slow {
+    fn together(&self, _: u32) -> impl Future<Output: Send> + Send {
+        self.0.advance(Duration::from_secs(1));
+        ready(())
+    }
+
+    fn alone(&self, key: u32) -> impl Future<Output: Send> + Send {
+        self.together(key)
+    }
+}
+
+/// The deadline does not limit how long it waits for its key, but that time counts.
+#[test]
+fn an_attempt_whose_key_comes_late_is_made_and_the_last_one_if_it_fails() {
+    let (policy, clock) = virtual_policy();
+    let policy = policy.jitter(latchwork::Jitter::None).deadline(Duration::from_millis(1500));
+    let made = Cell::new(0);
+    for (conflicts, attempts) in [(0, 1), (1, 2), (9, 2)] {
+        made.set(0);
+        let change = policy.retry_on_conflict(
+            async || Ok(()),
+            Ok,
+            |()| {
+                made.set(made.get() + 1);
+                ready(if made.get() > conflicts { Ok(()) } else { Err(CONFLICT) })
+            },
+        );
+        let out = block_on(change.escalate_after(0, &Slow(clock.clone()), 7).run());
+        assert_eq!(made.get(), attempts);
+        match out {
+            Ok(()) => assert!(conflicts < 2),
+            Err(error) => {
+                assert!(matches!(error.reason, StopReason::DeadlineExceeded { left: Duration::ZERO, .. }));
+                assert_eq!((error.attempts, conflicts), (2, 9));
+            }
+        }
+    }
+}
+
 /// It writes between the load and the store of each attempt, and takes no key.
 #[test]
 fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_gate() {

@@ -257,6 +257,24 @@ fn conflicts_are_counted_whether_they_are_retried_or_not() {
     assert_eq!(conflicts, [true, false, true, true, false, false, false]);
 }
 
+/// The conflicts of a call under way were counted before its attempts: a rate of 300 % was shown.
+#[test]
+fn a_conflict_rate_is_one_of_calls_that_have_ended() {
+    let ((policy, _), stats) = (virtual_policy(), Arc::new(RetryStats::new()));
+    let policy = policy.stats(&stats);
+    assert_eq!(policy.run_blocking(|_| Ok::<_, Fault>(7)), Ok(7));
+    let mut session = policy.session();
+    for _ in 0..3 {
+        assert!(session.settle_blocking(Err::<(), _>(CONFLICT)).is_continue());
+    }
+    let counts = stats.counts();
+    assert_eq!((counts.attempts, counts.conflicts, counts.errors(RetryKind::VersionConflict)), (1, 0, 3));
+    assert_eq!((counts.conflict_rate(), counts.mean_attempts()), (0.0, 1.0));
+    assert!(session.settle_blocking(Ok::<_, Fault>(())).is_break());
+    let counts = stats.counts();
+    assert_eq!((counts.attempts, counts.conflicts, counts.conflict_rate()), (5, 3, 0.6));
+}
+
 #[test]
 fn a_retry_that_is_refused_costs_nothing() {
     every_entry(|entry| {

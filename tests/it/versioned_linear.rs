@@ -218,7 +218,7 @@ fn a_cell_is_linearizable() {
             check(&history, &World { keys: [Some((0, 1)), None], latest: 1 })
         })
         .sum();
-    println!("{conflicts} conflicts");
+    assert!(conflicts > 0, "blind: nobody was ever refused");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_map_is_linearizable() {
             check(&history, &World { keys: [Some((0, 1)), None], latest: 1 })
         })
         .sum();
-    println!("{conflicts} conflicts");
+    assert!(conflicts > 0, "blind: nobody was ever refused");
 }
 
 #[test]

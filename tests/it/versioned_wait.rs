@@ -1,5 +1,6 @@
 //! Waiting for a value to change: in tasks and on threads, given up, told by wakers that misbehave.
 
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -59,6 +60,41 @@ fn keys_do_not_wake_each_others_waiters() {
     assert!(!waiter.is_woken() && waiter.poll().is_none());
     map.remove(&1, Expect::Any).expect("any will do");
     assert_eq!(waiter.poll_while_woken().map(|gone| gone.is_none()), Some(true));
+}
+
+/// All keys have the same hash.
+#[derive(Default)]
+struct Alike;
+
+impl Hasher for Alike {
+    fn finish(&self) -> u64 {
+        7
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+}
+
+/// Keys with one hash share a watch, so who waits for one of them looks in vain when the other is written.
+#[test]
+fn waiters_of_keys_with_alike_hashes_lose_no_change_to_each_other() {
+    let map: VersionedMap<u32, u32, _> =
+        VersionedMap::builder().hasher(BuildHasherDefault::<Alike>::default()).build();
+    for key in [1, 2] {
+        map.insert_new(key, 1).expect("it is new");
+    }
+    for looks in [false, true] {
+        let [one, two] = [1, 2].map(|key| map.stamp(&key).expect("it is there"));
+        let [mut of_one, gives_up] = [(); 2].map(|()| Hand::queued(map.changed(&1, one)));
+        let mut of_two = Hand::queued(map.changed(&2, two));
+        drop(gives_up);
+        map.modify(&1, |n| n + 1).expect("it is there");
+        if looks {
+            assert!(of_two.poll_while_woken().is_none(), "its own key has not changed");
+        }
+        map.modify(&2, |n| n + 1).expect("it is there");
+        assert!(of_two.poll_while_woken().flatten().is_some_and(|value| value.stamp() > two));
+        assert!(of_one.poll_while_woken().flatten().is_some_and(|value| value.stamp() > one));
+    }
 }
 
 #[test]
