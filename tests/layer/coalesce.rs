@@ -27,16 +27,18 @@ fn layer() -> CoalesceLayer<String, ByPath> {
     CoalesceLayer::new(by_path as ByPath)
 }
 
+type Cook = fn(usize) -> Result<Response<Body>, &'static str>;
+
 /// A service that stops at its gate, counts its calls and makes each response anew.
 #[derive(Clone)]
 struct Menu {
     gate: Gate,
     calls: Arc<AtomicUsize>,
-    answer: fn(usize) -> Result<Response<Body>, &'static str>,
+    answer: Cook,
 }
 
 impl Menu {
-    fn new(answer: fn(usize) -> Result<Response<Body>, &'static str>) -> Self {
+    fn new(answer: Cook) -> Self {
         Self { gate: Gate::new(), calls: Arc::default(), answer }
     }
 
@@ -229,8 +231,8 @@ fn an_answer_that_can_not_be_shared_is_whole_and_each_calls_by_itself() {
         Ok(soup(nth)?.map(|_| Body::from("soups")))
     }
     let whole = || Ok(("soup".into(), true));
-    let cases: [(fn(usize) -> _, usize, Tasted); 5] = [
-        (with_cookie, 4, whole()),
+    let cases = [
+        (with_cookie as Cook, 4, whole()),
         (soup, 3, whole()),
         (soup, 0, whole()),
         (long, 4, Ok(("soups".into(), false))),
