@@ -11,7 +11,7 @@ use latchwork::{
     OwnedClaim, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, OwnedMutexGuard, OwnedPermit,
     OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, RetryCounts, RetryError, RetryPolicy, RetryStats,
     RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, Session, Snapshot, StaleFence, Stamp, StampSource,
-    TimedOut, Versioned, VersionedMap, VirtualClock, WriteError,
+    TimedOut, Timing, Versioned, VersionedMap, VirtualClock, WriteError,
 };
 
 // Once is enough: the compiler's words do not depend on features.
@@ -126,6 +126,7 @@ is! {
     StaleFence: Send, Sync, Copy, std::error::Error;
     Fence: Send, Sync, Copy, Ord, Hash;
     KeyedStats: Send, Sync, Copy;
+    Timing: Send, Sync, Copy;
 }
 
 is_not! {
