@@ -93,7 +93,7 @@ fn who_found_a_flight_gets_its_value_also_when_it_looks_late() {
 fn a_thread_and_a_task_that_joined_are_both_told() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(Some(4), 1_000, move || {
+    check(Some(4), 1_600, move || {
         let (flights, done) = (flights(), Arc::new(Watched::default()));
         let leader = lead(&flights);
         let task = {
@@ -123,8 +123,11 @@ fn no_value_outlives_its_flight() {
             let flights = flights.clone();
             thread::spawn(move || match flights.join(7).wait() {
                 Role::Leader(_) => false,
-                // That flight is over: nobody gets its value any more.
-                Role::Joined(1) => matches!(flights.join(7).wait(), Role::Leader(_)),
+                Role::Joined(1) => {
+                    let again = flights.join(7).wait();
+                    assert!(matches!(again, Role::Leader(_)), "the value of a flight that is over");
+                    true
+                }
                 Role::Joined(_) => panic!("a value of nobody"),
             })
         };
