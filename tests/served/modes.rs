@@ -15,7 +15,7 @@ use crate::server::{ByPathLayer, LONG, SHORT, Stage, layer, locks, run, serve, u
 
 const KEYS: usize = 3;
 const CLIENTS: usize = 40;
-const REQUESTS: usize = 60;
+const REQUESTS: usize = 30;
 
 /// Who is in with which key. Every request that holds its key has a fence: all those that were called in `Enforce`,
 /// and those in `Observe` that found it free.
