@@ -61,6 +61,10 @@ impl Line {
                 format!("{method} {path} HTTP/1.1\r\nhost: here\r\ncontent-length: 0\r\n\r\n")
             })
             .collect();
+        self.write(&text).await;
+    }
+
+    pub(crate) async fn write(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 

@@ -11,6 +11,7 @@ mod client;
 mod server;
 
 mod around;
+mod bodies;
 mod crowd;
 mod detached;
 mod hangups;

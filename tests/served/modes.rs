@@ -211,6 +211,37 @@ fn a_request_is_treated_by_the_mode_that_it_was_called_in() {
 }
 
 #[test]
+fn where_it_is_only_observed_nobody_is_refused_and_what_comes_free_is_held() {
+    run(async {
+        let stage = Stage::new();
+        let locks = stage.locks.clone();
+        let terse = layer(&locks).mode(Mode::Observe);
+        let patient = layer(&locks).wait(LONG).mode(Mode::Observe);
+        let crowded = layer(&locks).wait(LONG).max_waiters(0).mode(Mode::Observe);
+        let held = locks.try_lock("ada").unwrap();
+        for (layer, outcome) in [(&terse, Outcome::WouldBeBusy), (&crowded, Outcome::WouldQueueFull)] {
+            let served = serve(stage.router().layer(layer.clone())).await;
+            let passes = asked(served.addr, "POST", "/ada");
+            stage.begun.pass().await;
+            stage.go.open();
+            assert_eq!(passes.await.unwrap().status, 200);
+            assert_eq!((layer.counts().of(outcome), layer.counts().requests()), (1, 1));
+        }
+        let served = serve(stage.router().layer(patient.clone())).await;
+        let passes = asked(served.addr, "POST", "/ada");
+        stage.begun.pass().await;
+        until(|| waiters(&locks, "ada") == 1).await;
+        drop(held);
+        until(|| patient.counts().of(Outcome::WouldWait) == 1).await;
+        assert!(locks.is_locked("ada"), "by the one that passed, as if it had waited");
+        stage.go.open();
+        assert_eq!(passes.await.unwrap().status, 200);
+        assert!(locks.is_empty());
+        assert_eq!(patient.counts().requests(), 1);
+    });
+}
+
+#[test]
 fn a_client_that_hangs_up_where_it_is_only_observed_leaves_nothing() {
     run(async {
         let stage = Stage::new();

@@ -79,11 +79,11 @@ fn too_many_that_wait_are_refused_with_503_at_once() {
 
 #[test]
 fn a_handler_that_panics_frees_its_key_for_those_who_wait() {
-    for catch in [false, true] {
+    for (catch, detached) in [(false, false), (true, false), (false, true), (true, true)] {
         run(async move {
             let stage = Stage::new();
             let locks = stage.locks.clone();
-            let layer = layer(&locks).wait(LONG);
+            let layer = layer(&locks).wait(LONG).detached(detached);
             let panicking = {
                 let stage = stage.clone();
                 Router::new().route(

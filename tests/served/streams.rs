@@ -1,6 +1,8 @@
 //! Many streams on one HTTP/2 connection.
 
+use axum::Router;
 use axum::http::Method;
+use axum::routing::any;
 use futures::future::join_all;
 use latchwork::axum::Outcome;
 
@@ -85,6 +87,29 @@ fn a_stream_that_is_reset_frees_its_key_only() {
         assert_eq!(grace.await.unwrap().unwrap().status, 200);
         assert_eq!(trunk.asked(Method::POST, "/ada").await.unwrap().unwrap().status, 200);
         assert_eq!(layer.counts().requests(), 4);
+        assert!(locks.is_empty());
+    });
+}
+
+#[test]
+fn a_stream_whose_handler_panics_frees_its_key_only() {
+    run(async {
+        let stage = Stage::new();
+        let locks = stage.locks.clone();
+        let layer = layer(&locks);
+        let panicking = Router::new().route("/panics", any(async || -> &str { panic!("asked for") }));
+        let served = serve(panicking.merge(stage.router()).layer(layer.clone())).await;
+        let trunk = Trunk::open(served.addr).await;
+        let other = trunk.asked(Method::POST, "/ada");
+        stage.begun.pass().await;
+        for _ in 0..3 {
+            assert!(trunk.asked(Method::POST, "/panics").await.unwrap().is_err());
+            until(|| !locks.is_locked("panics")).await;
+        }
+        assert!(locks.is_locked("ada"));
+        stage.go.open();
+        assert_eq!(other.await.unwrap().unwrap().status, 200);
+        assert_eq!(layer.counts().of(Outcome::Acquired), 4);
         assert!(locks.is_empty());
     });
 }
