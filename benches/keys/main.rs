@@ -1,5 +1,7 @@
 //! Keyed locks beside their peers: `cargo bench --bench keys -- [--filter SUBSTR] [--rounds N] [--markdown]`.
 
+#[path = "../harness/counting.rs"]
+mod counting;
 mod crowded;
 mod free;
 #[path = "../harness/mod.rs"]

@@ -1,12 +1,5 @@
 //! What keyed locks allocate, and what they leave behind.
-//!
-//! The allocator counts by thread, in plain cells: it costs the other measures next to nothing. Each
-//! figure is of one thread that allocates and frees on its own.
 
-#![allow(unsafe_code)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::Future;
 use std::iter;
 use std::pin::pin;
@@ -20,45 +13,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::runtime::Runtime;
 
+use crate::counting::{allocations, growth, so_far};
 use crate::harness::crowd::{self, OnThread, Stop};
 use crate::harness::{Measure, Report, Round};
 use crate::peers::{Awaits, BatchLock, Floor, Lockable, Waits, lock_map, ours};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    static LIVE: Cell<i64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn note(allocations: u64, bytes: i64) {
-    ALLOCATIONS.set(ALLOCATIONS.get() + allocations);
-    LIVE.set(LIVE.get() + bytes);
-}
-
-// SAFETY: everything is passed on to the system's allocator as it came; the cells need no allocation.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(1, layout.size() as i64);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        note(0, -(layout.size() as i64));
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(1, size as i64 - layout.size() as i64);
-        // SAFETY: as the caller promises.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
 
 /// How many operations come before the steady state.
 const WARM_UP: u64 = 1000;
@@ -133,20 +91,6 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     report.add(measure);
 }
 
-/// Allocations while `f` runs, per operation.
-fn allocations(ops: u64, f: impl FnOnce()) -> f64 {
-    let before = ALLOCATIONS.get();
-    f();
-    (ALLOCATIONS.get() - before) as f64 / ops as f64
-}
-
-/// Bytes that are live after `f` and were not before.
-fn growth<R>(f: impl FnOnce() -> R) -> (f64, R) {
-    let before = LIVE.get();
-    let out = f();
-    ((LIVE.get() - before) as f64, out)
-}
-
 fn free(table: &impl Waits, ops: u64) -> f64 {
     let lock_all = |ops| {
         for turn in 0..ops {
@@ -207,9 +151,9 @@ fn hot_threads<T: Waits>(runtime: &Runtime, table: T, ops: u64) -> f64 {
             };
             held.wait();
             lock_all(WARM_UP);
-            let before = ALLOCATIONS.get();
+            let before = so_far();
             lock_all(share);
-            made.fetch_add(ALLOCATIONS.get() - before, Relaxed);
+            made.fetch_add(so_far() - before, Relaxed);
             share
         })
     });

@@ -1,6 +1,8 @@
 //! Retries beside their peers: `cargo bench --bench retry -- [--filter SUBSTR] [--rounds N] [--markdown]`.
 
 mod again;
+#[path = "../harness/counting.rs"]
+mod counting;
 mod first;
 #[expect(dead_code, reason = "no crowd is needed here")]
 #[path = "../harness/mod.rs"]

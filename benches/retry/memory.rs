@@ -1,11 +1,5 @@
 //! What a call allocates.
-//!
-//! The allocator counts by thread, in a plain cell: it costs the other measures next to nothing.
 
-#![allow(unsafe_code)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::ready;
 use std::time::Duration;
 
@@ -14,37 +8,9 @@ use latchwork::{Budget, RetryStats};
 use tokio::runtime::Runtime;
 use tokio_retry2::Retry;
 
+use crate::counting::allocations;
 use crate::harness::{Measure, Report};
 use crate::work::{self, Failed, Work, time, time_async};
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: everything is passed on to the system's allocator as it came; the cell needs no allocation.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as the caller promises.
-        unsafe { System.realloc(at, layout, size) }
-    }
-}
 
 pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     static STATS: RetryStats = RetryStats::new();
@@ -91,11 +57,4 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
             allocations(ops, || time_async(runtime, ops, call))
         });
     report.add(measure);
-}
-
-/// Allocations while `calls` run, per call.
-fn allocations(ops: u64, calls: impl FnOnce() -> f64) -> f64 {
-    let before = ALLOCATIONS.get();
-    calls();
-    (ALLOCATIONS.get() - before) as f64 / ops as f64
 }
