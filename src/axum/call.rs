@@ -44,7 +44,7 @@ pin_project! {
     where
         T: Service<Request<B>, Response = Response<R>>,
     {
-        /// Never called the service.
+        /// Never called the service; without a response it is over, for whatever state.
         Refused { response: Option<response::Response> },
         /// For the key; then the service that was ready for the request is called.
         Waiting { wait: Wait<OwnedKeyedGuard<K, S>>, then: Option<(T, Request<B>)> },
@@ -168,8 +168,10 @@ where
                         }
                     }
                     let result = ready!(span.run(|| future.poll(cx)));
-                    *watched = None;
-                    (result, hold.take())
+                    let hold = hold.take();
+                    // Before the key, as when it is dropped earlier: it may keep what it has though it is ready.
+                    state.set(State::Refused { response: None });
+                    (result, hold)
                 }
                 StateProj::Detached { task } => match ready!(Pin::new(task).poll(cx)) {
                     Ok((result, hold)) => (result, Some(hold)),
@@ -194,7 +196,8 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Refused { .. } => "refused",
+            State::Refused { response: Some(_) } => "refused",
+            State::Refused { response: None } => "over",
             State::Waiting { .. } => "waiting",
             State::Running { .. } => "running",
             State::Detached { .. } => "detached",

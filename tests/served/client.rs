@@ -19,20 +19,24 @@ use tokio::task::{AbortHandle, JoinHandle};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) retry_after: Option<String>,
+    content_type: Option<String>,
+    retry_after: Option<String>,
     pub(crate) body: String,
 }
 
 impl Answer {
-    /// Whether it is a refusal with this status, which says when to come back.
+    /// Whether it is a problem with this status, which says when to come back.
     pub(crate) fn refuses_with(&self, status: u16) -> bool {
-        self.status == status && self.retry_after.as_deref() == Some("1")
+        self.status == status
+            && self.retry_after.as_deref() == Some("1")
+            && self.content_type.as_deref() == Some("application/problem+json")
     }
 }
 
 /// The head of an answer.
 pub(crate) struct Head {
     pub(crate) status: u16,
+    content_type: Option<String>,
     retry_after: Option<String>,
     /// `None`: it comes in chunks.
     length: Option<usize>,
@@ -84,17 +88,19 @@ impl Line {
             }
         }
         let body = String::from_utf8(body).unwrap();
-        Ok(Answer { status: head.status, retry_after: head.retry_after, body })
+        let Head { status, content_type, retry_after, .. } = head;
+        Ok(Answer { status, content_type, retry_after, body })
     }
 
     /// The head of the next answer, whose chunks are to be read next.
     pub(crate) async fn head(&mut self) -> io::Result<Head> {
         let status = self.text().await?;
         let status = status.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
-        let mut head = Head { status, retry_after: None, length: None };
+        let mut head = Head { status, content_type: None, retry_after: None, length: None };
         loop {
             let field = self.text().await?;
             match field.split_once(": ") {
+                Some(("content-type", media)) => head.content_type = Some(media.to_owned()),
                 Some(("retry-after", seconds)) => head.retry_after = Some(seconds.to_owned()),
                 Some(("content-length", length)) => head.length = Some(length.parse().unwrap()),
                 Some(_) => {}
@@ -155,9 +161,10 @@ impl Trunk {
             sender.ready().await?;
             let response = sender.send_request(request.unwrap()).await?;
             let (head, body) = response.into_parts();
-            let retry_after = head.headers.get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+            let field = |name| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            let (content_type, retry_after) = (field("content-type"), field("retry-after"));
             let body = String::from_utf8(body.collect().await?.to_bytes().into()).unwrap();
-            Ok(Answer { status: head.status.as_u16(), retry_after, body })
+            Ok(Answer { status: head.status.as_u16(), content_type, retry_after, body })
         })
     }
 

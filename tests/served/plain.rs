@@ -1,7 +1,9 @@
 //! A service of hyper's, without axum, for HTTP/1.1 and HTTP/2 on the same listener.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::Poll;
 
 use axum::body::Bytes;
 use axum::http::{Method, Request, Response};
@@ -12,21 +14,47 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use latchwork::axum::Outcome;
 use tokio::net::TcpListener;
-use tower::{Layer, service_fn};
+use tower::{Layer, Service, service_fn};
 
 use crate::client::{Line, Trunk, ask, asked};
 use crate::server::{ByPathLayer, LONG, Stage, layer, run, until, waiters};
 
-/// Accepts until the runtime ends.
-async fn serve_plain(stage: &Stage, layer: &ByPathLayer) -> SocketAddr {
+/// Handlers of every path.
+fn handlers(stage: &Stage) -> impl Inner {
     let stage = stage.clone();
-    let inner = service_fn(move |request: Request<Incoming>| {
+    service_fn(move |request: Request<Incoming>| {
         let stage = stage.clone();
         async move {
             let body = stage.play(request.uri().path()[1..].to_owned()).await;
-            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(body))))
+            Answer::Ok(Response::new(Full::new(Bytes::from(body))))
         }
-    });
+    })
+}
+
+type Answer = Result<Response<Full<Bytes>>, Infallible>;
+
+trait Inner:
+    Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send + 'static>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<T> Inner for T where
+    T: Service<
+            Request<Incoming>,
+            Response = Response<Full<Bytes>>,
+            Error = Infallible,
+            Future: Send + 'static,
+        > + Clone
+        + Send
+        + 'static
+{
+}
+
+/// Accepts until the runtime ends.
+async fn serve_plain(inner: impl Inner, layer: &ByPathLayer) -> SocketAddr {
     let service = TowerToHyperService::new(layer.layer(inner));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -51,7 +79,7 @@ fn a_plain_service_has_one_lock_for_both_protocols() {
         let stage = Stage::new();
         let locks = stage.locks.clone();
         let layer = layer(&locks);
-        let addr = serve_plain(&stage, &layer).await;
+        let addr = serve_plain(handlers(&stage), &layer).await;
         let trunk = Trunk::open(addr).await;
         let by_line = asked(addr, "POST", "/ada");
         let by_trunk = trunk.asked(Method::POST, "/grace");
@@ -78,7 +106,7 @@ fn clients_of_a_plain_service_may_hang_up_at_any_time() {
         let stage = Stage::new();
         let locks = stage.locks.clone();
         let layer = layer(&locks).wait(LONG).hold_until_body_end(true);
-        let addr = serve_plain(&stage, &layer).await;
+        let addr = serve_plain(handlers(&stage), &layer).await;
         let line = Line::asking(addr, "POST", "/ada").await;
         stage.begun.pass().await;
         let trunk = Trunk::open(addr).await;
@@ -107,7 +135,7 @@ fn bodies_of_a_plain_service_come_whole_with_the_key_held_to_their_end() {
         let locks = stage.locks.clone();
         stage.go.open_wide();
         let layer = layer(&locks).hold_until_body_end(true);
-        let addr = serve_plain(&stage, &layer).await;
+        let addr = serve_plain(handlers(&stage), &layer).await;
         let long = format!("/{}", "a".repeat(10_000));
         let trunk = Trunk::open(addr).await;
         for _ in 0..3 {
@@ -118,4 +146,28 @@ fn bodies_of_a_plain_service_come_whole_with_the_key_held_to_their_end() {
         }
         assert_eq!(layer.counts().of(Outcome::Acquired), 6);
     });
+}
+
+#[test]
+fn what_a_future_keeps_when_it_is_ready_is_dropped_before_the_key_is_free() {
+    for detached in [false, true] {
+        run(async move {
+            let stage = Stage::new();
+            let locks = stage.locks.clone();
+            let keeps = {
+                let stage = stage.clone();
+                service_fn(move |_: Request<Incoming>| {
+                    let probe = stage.probe("ada");
+                    poll_fn(move |_| {
+                        let _ = &probe;
+                        Poll::Ready(Answer::Ok(Response::new(Full::default())))
+                    })
+                })
+            };
+            let addr = serve_plain(keeps, &layer(&locks).detached(detached)).await;
+            assert_eq!(ask(addr, "POST", "/ada").await.status, 200);
+            assert_eq!(stage.held(), [true]);
+            assert!(locks.is_empty());
+        });
+    }
 }
