@@ -44,8 +44,8 @@ pin_project! {
     where
         T: Service<Request<B>, Response = Response<R>>,
     {
-        /// Never called the service; without a response it is over, for whatever state.
-        Refused { response: Option<response::Response> },
+        /// Refused without a call of the service, or answered already.
+        Over { refusal: Option<response::Response> },
         /// For the key; then the service that was ready for the request is called.
         Waiting { wait: Wait<OwnedKeyedGuard<K, S>>, then: Option<(T, Request<B>)> },
         /// In the service. What holds the key is dropped after what the handler holds.
@@ -66,7 +66,7 @@ where
 {
     pub(super) fn refuse<F>(setup: &Setup<K, F, S>, span: &Span, refusal: Refusal) -> Self {
         setup.note(span, refusal.outcome());
-        Self::Refused { response: Some(setup.render(refusal.into())) }
+        Self::Over { refusal: Some(setup.render(refusal.into())) }
     }
 
     /// In the service, without the key. `watched` waits for it all the same, to see what would come of it.
@@ -138,9 +138,9 @@ where
         let (setup, span, mut state) = (this.setup, this.span, this.state);
         loop {
             let (result, hold) = match state.as_mut().project() {
-                StateProj::Refused { response } => {
-                    let response = response.take().expect("a call is not polled again after it was ready");
-                    return Poll::Ready(Ok(response.map(HeldBody::refused)));
+                StateProj::Over { refusal } => {
+                    let refusal = refusal.take().expect("a call is not polled again after it was ready");
+                    return Poll::Ready(Ok(refusal.map(HeldBody::refused)));
                 }
                 StateProj::Waiting { wait, then } => {
                     let next = match ready!(span.run(|| wait.poll(cx))) {
@@ -170,7 +170,7 @@ where
                     let result = ready!(span.run(|| future.poll(cx)));
                     let hold = hold.take();
                     // Before the key, as when it is dropped earlier: it may keep what it has though it is ready.
-                    state.set(State::Refused { response: None });
+                    state.set(State::Over { refusal: None });
                     (result, hold)
                 }
                 StateProj::Detached { task } => match ready!(Pin::new(task).poll(cx)) {
@@ -184,7 +184,12 @@ where
                     },
                 },
             };
-            let hold = hold.filter(|_| setup.until_body_end).map(|hold| Box::new(hold) as Box<dyn Send>);
+            let hold = if setup.until_body_end {
+                hold.map(|hold| Box::new(hold) as Box<dyn Send>)
+            } else {
+                span.run(|| drop(hold));
+                None
+            };
             return Poll::Ready(result.map(|response| response.map(|body| HeldBody::passed(body, hold))));
         }
     }
@@ -196,8 +201,8 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Refused { response: Some(_) } => "refused",
-            State::Refused { response: None } => "over",
+            State::Over { refusal: Some(_) } => "refused",
+            State::Over { refusal: None } => "over",
             State::Waiting { .. } => "waiting",
             State::Running { .. } => "running",
             State::Detached { .. } => "detached",

@@ -1,0 +1,201 @@
+//! The span around the wait for a request's key and the hold of it.
+//!
+//! A binary of its own, as `events` is.
+
+#![cfg(all(feature = "axum", feature = "tracing", not(latchwork_loom)))]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{Request, Response};
+use latchwork::KeyedLock;
+use latchwork::axum::{KeyedLockLayer, Mode};
+use tower::{Layer as _, Service, ServiceExt, service_fn};
+use tracing::Subscriber;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+type Fields = BTreeMap<&'static str, String>;
+
+/// What a span has come to.
+#[derive(Clone, Default, Debug)]
+struct Seen {
+    name: &'static str,
+    fields: Fields,
+    /// Messages of the events inside it.
+    events: Vec<String>,
+    is_closed: bool,
+}
+
+struct Write<'a>(&'a mut Fields);
+
+impl Visit for Write<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+}
+
+#[derive(Clone, Default)]
+struct Capture(Arc<Mutex<BTreeMap<u64, Seen>>>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        let mut seen = Seen { name: attributes.metadata().name(), ..Seen::default() };
+        attributes.record(&mut Write(&mut seen.fields));
+        self.0.lock().unwrap().insert(id.into_u64(), seen);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        values.record(&mut Write(&mut self.0.lock().unwrap().get_mut(&id.into_u64()).unwrap().fields));
+    }
+
+    fn on_event(&self, event: &tracing::Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::new();
+        event.record(&mut Write(&mut fields));
+        if let Some(span) = context.event_span(event) {
+            let mut seen = self.0.lock().unwrap();
+            seen.get_mut(&span.id().into_u64()).unwrap().events.push(fields.remove("message").unwrap());
+        }
+    }
+
+    fn on_close(&self, id: Id, _: Context<'_, S>) {
+        self.0.lock().unwrap().get_mut(&id.into_u64()).unwrap().is_closed = true;
+    }
+}
+
+/// The spans that `f` makes, in a runtime of this thread.
+fn captured<F: Future>(f: impl FnOnce() -> F) -> Vec<Seen> {
+    let capture = Capture::default();
+    let guard = tracing_subscriber::registry().with(capture.clone()).set_default();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(f());
+    // What is detached goes with the runtime.
+    drop(runtime);
+    drop(guard);
+    let seen = capture.0.lock().unwrap().values().cloned().collect();
+    seen
+}
+
+fn shown() -> Arc<KeyedLock<String>> {
+    Arc::new(KeyedLock::builder().show_keys(|key, f| write!(f, "user {key}")).build())
+}
+
+type ByPath = fn(&Parts) -> Option<String>;
+
+fn layer(locks: &Arc<KeyedLock<String>>) -> KeyedLockLayer<String, ByPath> {
+    fn by_path(parts: &Parts) -> Option<String> {
+        Some(parts.uri.path()[1..].to_owned()).filter(|path| !path.is_empty())
+    }
+    KeyedLockLayer::new(locks.clone(), by_path as ByPath).name("plans")
+}
+
+async fn handler(_: Request<Body>) -> Result<Response<Body>, Infallible> {
+    tracing::info!("in the handler");
+    Ok(Response::new(Body::empty()))
+}
+
+/// A request for Ada through a layer around the handler.
+async fn ask(layer: KeyedLockLayer<String, ByPath>) {
+    let service = layer.layer(service_fn(handler));
+    service.oneshot(Request::get("/ada").body(Body::empty()).unwrap()).await.unwrap();
+}
+
+fn field<'s>(seen: &'s Seen, name: &str) -> Option<&'s str> {
+    seen.fields.get(name).map(String::as_str)
+}
+
+#[test]
+fn a_request_with_its_key_is_a_span_that_says_all_about_it() {
+    let locks = shown();
+    let spans = captured(|| ask(layer(&locks)));
+    let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
+    assert_eq!((span.name, span.is_closed), ("keyed_lock", true));
+    assert_eq!((field(span, "layer"), field(span, "key")), (Some("plans"), Some("user ada")));
+    assert_eq!(field(span, "outcome"), Some("acquired"));
+    assert!(field(span, "fence").unwrap().parse::<u64>().unwrap() > 0);
+    assert_eq!(span.events, ["acquired", "in the handler", "released"]);
+}
+
+#[test]
+fn keys_are_shown_only_if_the_table_says_how() {
+    let locks = Arc::new(KeyedLock::<String>::new());
+    let spans = captured(|| ask(layer(&locks)));
+    assert_eq!(field(&spans[0], "key"), None);
+    assert!(!format!("{spans:?}").contains("ada"));
+}
+
+#[test]
+fn a_wait_is_inside_the_span() {
+    let locks = shown();
+    let spans = captured(|| async {
+        let held = locks.try_lock("ada").unwrap();
+        let mut waits = std::pin::pin!(ask(layer(&locks).wait(Duration::from_secs(1))));
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+        drop(held);
+        waits.await;
+    });
+    let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
+    assert_eq!(field(span, "outcome"), Some("waited"));
+    assert_eq!(span.events, ["acquired", "in the handler", "released"]);
+}
+
+#[test]
+fn refusals_say_why_and_have_no_fence() {
+    let locks = shown();
+    let spans = captured(|| async {
+        let _held = locks.try_lock("ada").unwrap();
+        ask(layer(&locks)).await;
+        ask(layer(&locks).wait(Duration::from_secs(1))).await;
+        ask(layer(&locks).wait(Duration::from_secs(1)).max_waiters(0)).await;
+    });
+    let outcomes: Vec<_> = spans.iter().map(|span| field(span, "outcome").unwrap()).collect();
+    assert_eq!(outcomes, ["busy", "timed_out", "queue_full"]);
+    assert!(spans.iter().all(|span| field(span, "fence").is_none() && span.is_closed));
+    assert_eq!(spans[0].events, ["rejected"]);
+}
+
+#[test]
+fn what_would_have_been_held_up_is_a_warning() {
+    let locks = shown();
+    let spans = captured(|| async {
+        let _held = locks.try_lock("ada").unwrap();
+        ask(layer(&locks).mode(Mode::Observe)).await;
+    });
+    let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
+    assert_eq!(field(span, "outcome"), Some("would_be_busy"));
+    assert_eq!(span.events, ["rejected", "would have been held up", "in the handler"]);
+}
+
+#[test]
+fn a_detached_handler_stays_inside_the_span() {
+    let locks = shown();
+    let spans = captured(|| ask(layer(&locks).detached(true)));
+    let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
+    assert_eq!(span.events[..2], ["acquired", "in the handler"]);
+    assert!(span.is_closed);
+}
+
+#[test]
+fn requests_that_go_through_without_a_lock_have_no_span() {
+    let locks = shown();
+    let spans = captured(|| async {
+        ask(layer(&locks).mode(Mode::Off)).await;
+        let mut service = layer(&locks).layer(service_fn(handler));
+        service.ready().await.unwrap().call(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+    });
+    assert!(spans.is_empty(), "{spans:?}");
+}
