@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use async_singleflight::Group;
 use dashmap::DashMap;
+use futures::future::join_all;
 use latchwork::SingleFlight;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -30,6 +31,7 @@ fn main() {
     let mut report = Report::new();
     let runtime = crowd::runtime();
     alone(&mut report, &runtime);
+    at_once(&mut report, &runtime);
     together(&mut report, &runtime);
     report.finish();
 }
@@ -75,9 +77,39 @@ fn each(runtime: &Runtime, ops: u64, op: impl AsyncFn(u64) -> u64) -> f64 {
     })
 }
 
-/// All ask for the same, over and over, and the work takes a yield.
+/// All ask for the same at the same time: what it costs to join, and to be told.
+fn at_once(report: &mut Report, runtime: &Runtime) {
+    let (ours, peer) = (SingleFlight::<u64, u64>::new(), Peer::new());
+    let (group, by_hand) = (Group::<u64, u64, ()>::new(), ByHand::default());
+    let yields = async || {
+        yield_now().await;
+        7
+    };
+    let measure = Measure::new("64 calls for one key at once, of which 63 join, in one task")
+        .run("latchwork", |ops| burst(runtime, ops, async || ours.run(HOT, yields).await.value))
+        .run("singleflight-async", |ops| burst(runtime, ops, async || peer.work(HOT, yields).await))
+        .run("async_singleflight", |ops| {
+            burst(runtime, ops, async || group.work(&HOT, async { Ok(yields().await) }).await.unwrap_or(0))
+        })
+        .run("DashMap<_, Arc<OnceCell>>", |ops| burst(runtime, ops, async || by_hand.run(HOT, yields).await));
+    report.add(measure);
+}
+
+fn burst(runtime: &Runtime, ops: u64, call: impl AsyncFn() -> u64) -> f64 {
+    let bursts = ops.div_ceil(TASKS);
+    runtime.block_on(async {
+        let start = Instant::now();
+        for _ in 0..bursts {
+            black_box(join_all((0..TASKS).map(|_| call())).await);
+        }
+        per_op(start, bursts * TASKS)
+    })
+}
+
+/// All ask for the same, over and over, and the work takes a while. Time for a call says little where so
+/// many are served by one run: mind the second figure.
 fn together(report: &mut Report, runtime: &Runtime) {
-    let measure = Measure::new("One key, 64 tasks, 2 workers, work that yields once")
+    let measure = Measure::new("One key, 64 tasks, 2 workers, work that yields 64 times")
         .fixed(crowd::ROUND)
         .extra("calls per run", None)
         .run("latchwork", |ms| {
@@ -91,7 +123,6 @@ fn together(report: &mut Report, runtime: &Runtime) {
             let peer = Arc::new(Peer::new());
             crowd_of(runtime, ms, move |runs| peer.work(HOT, || work(runs)))
         })
-        .goal(1.0)
         .run("async_singleflight", |ms| {
             let group = Arc::new(Group::<u64, u64, ()>::new());
             crowd_of(runtime, ms, move |runs| {
@@ -99,7 +130,6 @@ fn together(report: &mut Report, runtime: &Runtime) {
                 async move { group.work(&HOT, async { Ok(work(runs).await) }).await.unwrap_or(0) }
             })
         })
-        .goal(1.0)
         .run("DashMap<_, Arc<OnceCell>>", |ms| {
             let by_hand = Arc::new(ByHand::default());
             crowd_of(runtime, ms, move |runs| {
@@ -135,6 +165,8 @@ fn crowd_of<F: Future<Output = u64> + Send>(
 }
 
 async fn work(runs: Arc<AtomicU64>) -> u64 {
-    yield_now().await;
+    for _ in 0..TASKS {
+        yield_now().await;
+    }
     runs.fetch_add(1, Relaxed)
 }

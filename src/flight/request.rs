@@ -40,23 +40,24 @@ where
     }
 
     fn find(&mut self) -> Look<Found<H>, Option<Arc<Value<H>>>> {
-        loop {
-            if let Some(flight) = &self.flight {
-                match flight.ended() {
-                    None => return Look::Wait(flight.clone()),
-                    Some(Some(value)) => return Look::Over(Found::Landed(value)),
-                    // Aborted. Nobody was handed the lead: whoever comes first takes it.
-                    Some(None) => self.flight = None,
-                }
+        if let Some(flight) = &self.flight {
+            match flight.ended() {
+                None => return Look::Wait(flight.clone()),
+                Some(Some(value)) => return Look::Over(Found::Landed(value)),
+                // Aborted. Nobody was handed the lead: whoever comes first takes it.
+                Some(None) => self.flight = None,
             }
-            let holder = self.holder.as_deref().expect("an Acquire is not polled again after it was ready");
-            let hash = *self.hash.get_or_insert_with(|| self.wanted.hash(holder.hasher()));
-            match holder.table().board(hash, &mut self.wanted) {
-                Boarded::Joined(flight) => self.flight = Some(flight),
-                Boarded::Led(flight) => {
-                    let holder = self.holder.take().expect("it was there just now");
-                    return Look::Over(Found::Led(LeaderHold::new(holder, hash, flight)));
-                }
+        }
+        let holder = self.holder.as_deref().expect("an Acquire is not polled again after it was ready");
+        let hash = *self.hash.get_or_insert_with(|| self.wanted.hash(holder.hasher()));
+        match holder.table().board(hash, &mut self.wanted) {
+            Boarded::Joined(flight) => {
+                self.flight = Some(flight.clone());
+                Look::Wait(flight)
+            }
+            Boarded::Led(flight) => {
+                let holder = self.holder.take().expect("it was there just now");
+                Look::Over(Found::Led(LeaderHold::new(holder, hash, flight)))
             }
         }
     }

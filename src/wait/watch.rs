@@ -153,22 +153,27 @@ impl<W: Watched> Request for Watching<W> {
 
     fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Result<W::Next, Waiting> {
         let mut wakes = Wakes::default();
+        // Who was told needs no waker any more.
+        let told = if self.watch.is_some() { self.watched().next() } else { None };
         // Cloned, woken and dropped outside the locks: wakers are user code.
-        let mut waker = Some(task.clone());
+        let mut waker = told.is_none().then(|| task.clone());
         if let Some(watch) = self.watch.take() {
             watch.leave(node.as_mut(), &mut wakes);
         }
         let mut spare = None;
-        let outcome = loop {
-            match self.watched().look(&mut spare) {
-                Look::Over(next) => break Ok(next),
-                Look::Wait(watch) if watch.enlist(node.as_mut(), &mut waker) => {
-                    self.watch = Some(watch);
-                    break Err(Waiting::Queued);
+        let outcome = match told {
+            Some(next) => Ok(next),
+            None => loop {
+                match self.watched().look(&mut spare) {
+                    Look::Over(next) => break Ok(next),
+                    Look::Wait(watch) if watch.enlist(node.as_mut(), &mut waker) => {
+                        self.watch = Some(watch);
+                        break Err(Waiting::Queued);
+                    }
+                    Look::Wait(_) => {}
+                    Look::NeedsWatch => spare = Some(Arc::new(Watch::new())),
                 }
-                Look::Wait(_) => {}
-                Look::NeedsWatch => spare = Some(Arc::new(Watch::new())),
-            }
+            },
         };
         if let Some(waker) = waker {
             wakes.discard(waker);

@@ -44,7 +44,7 @@ fn settle(role: Role<Leader<'_, u8, usize, Fixed>, usize>, done: &Watched) -> (u
 fn one_leads_at_a_time_and_the_others_get_its_value() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(Some(4), 2_600, move || {
+    check(Some(4), 1_800, move || {
         let (flights, done) = (flights(), Arc::new(Watched::default()));
         let others: Vec<_> = (0..2)
             .map(|_| {
@@ -68,7 +68,7 @@ fn one_leads_at_a_time_and_the_others_get_its_value() {
 fn who_found_a_flight_gets_its_value_also_when_it_looks_late() {
     let (seen, joined) = (Seen::default(), Seen::default());
     let (noted, joins) = (seen.clone(), joined.clone());
-    check(None, 12, move || {
+    check(None, 8, move || {
         let (flights, done) = (flights(), Arc::new(Watched::default()));
         let leader = lead(&flights);
         let other = {
@@ -93,7 +93,7 @@ fn who_found_a_flight_gets_its_value_also_when_it_looks_late() {
 fn a_thread_and_a_task_that_joined_are_both_told() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(Some(4), 1_600, move || {
+    check(Some(4), 1_000, move || {
         let (flights, done) = (flights(), Arc::new(Watched::default()));
         let leader = lead(&flights);
         let task = {
@@ -116,7 +116,7 @@ fn a_thread_and_a_task_that_joined_are_both_told() {
 fn no_value_outlives_its_flight() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(None, 12, move || {
+    check(None, 8, move || {
         let flights = flights();
         let leader = lead(&flights);
         let other = {
@@ -143,7 +143,7 @@ fn no_value_outlives_its_flight() {
 fn after_an_abort_one_of_those_who_joined_leads() {
     let (seen, joined) = (Seen::default(), Seen::default());
     let (noted, joins) = (seen.clone(), joined.clone());
-    check(Some(4), 3_000, move || {
+    check(Some(4), 2_100, move || {
         let (flights, done) = (flights(), Arc::new(Watched::default()));
         let leader = lead(&flights);
         let others: Vec<_> = (0..2)
@@ -170,7 +170,7 @@ fn one_who_joined_and_gives_up_takes_nothing_from_another() {
     for aborts in [false, true] {
         let seen = Seen::default();
         let noted = seen.clone();
-        check(Some(4), 1_300, move || {
+        check(Some(4), 850, move || {
             let (flights, done) = (flights(), Arc::new(Watched::default()));
             let other = {
                 let (flights, done, noted) = (flights.clone(), done.clone(), noted.clone());
@@ -206,7 +206,7 @@ fn one_who_joined_and_gives_up_takes_nothing_from_another() {
 fn one_who_joined_and_is_never_polled_again_stalls_nobody() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(None, 12, move || {
+    check(None, 8, move || {
         let (flights, done) = (flights(), Arc::new(Watched::default()));
         let leader = lead(&flights);
         let woken = Arc::new(Woken::default());
