@@ -86,8 +86,7 @@ fn captured<F: Future>(f: impl FnOnce() -> F) -> Vec<Seen> {
     // What is detached goes with the runtime.
     drop(runtime);
     drop(guard);
-    let seen = capture.0.lock().unwrap().values().cloned().collect();
-    seen
+    capture.0.lock().unwrap().values().cloned().collect()
 }
 
 fn shown() -> Arc<KeyedLock<String>> {
