@@ -12,7 +12,7 @@ use crate::error::{Busy, TimedOut};
 use crate::fence::{ParseFenceError, StaleFence};
 use crate::retry::{RetryError, StopReason};
 use crate::stamp::{BadEtag, ParseStampError, StampOutOfRange, StampsExhausted};
-use crate::versioned::{Conflict, Expect, Snapshot, WriteError};
+use crate::versioned::{Conflict, Snapshot, WriteError};
 
 /// 409, without who holds it and how many wait.
 impl From<Busy> for Problem {
@@ -39,12 +39,7 @@ impl From<StaleFence> for Problem {
 impl<T> From<Conflict<T>> for Problem {
     fn from(conflict: Conflict<T>) -> Self {
         let current = conflict.current.as_ref().map(Snapshot::stamp);
-        let detail = match (&conflict.expected, current) {
-            (Expect::Absent, _) => "there is a value already",
-            (_, Some(_)) => "it has been changed meanwhile: read it again",
-            (_, None) => "there is no value",
-        };
-        Self::of(ProblemKind::Conflict).with_detail(detail).with_versions(conflict.expected, current)
+        Self::conflict(conflict.expected, current)
     }
 }
 

@@ -186,6 +186,34 @@ impl Problem {
         Self::of(ProblemKind::PreconditionRequired).with_detail(detail)
     }
 
+    /// 409: a write wanted to find another version than there is, or none; `current` is `None` if there is no value. For
+    /// versions that are kept in a database; a [`Conflict`](crate::Conflict) becomes this by itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Expect, Stamp, axum::Problem};
+    ///
+    /// let (expected, stored) = (Expect::Exact(Stamp::MAX), Some(Stamp::MIN)); // from the request, from the row
+    /// if !expected.admits(stored) {
+    ///     let problem = Problem::conflict(expected, stored);
+    ///     assert_eq!((problem.status().as_u16(), problem.current()), (409, Some(Stamp::MIN)));
+    /// }
+    /// ```
+    #[must_use]
+    pub fn conflict(expected: impl Into<Expect>, current: Option<Stamp>) -> Self {
+        let expected = expected.into();
+        let detail = match (&expected, current) {
+            (Expect::Absent, _) => "there is a value already",
+            (_, Some(_)) => "it has been changed meanwhile: read it again",
+            (_, None) => "there is no value",
+        };
+        let mut problem = Self::of(ProblemKind::Conflict).with_detail(detail);
+        problem.0.expected = Some(expected);
+        problem.0.current = Some(current);
+        problem
+    }
+
     /// A precondition in a header was what a stale version was named in: 412 instead of 409. A problem of another
     /// kind stays as it is.
     ///
@@ -311,13 +339,6 @@ impl Problem {
     #[must_use]
     pub fn with_attempts(mut self, attempts: u64) -> Self {
         self.0.attempts = Some(attempts);
-        self
-    }
-
-    /// As [`with_current`](Self::with_current), or that there is no value; and what was expected instead.
-    pub(super) fn with_versions(mut self, expected: Expect, current: Option<Stamp>) -> Self {
-        self.0.expected = Some(expected);
-        self.0.current = Some(current);
         self
     }
 
