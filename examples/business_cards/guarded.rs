@@ -106,7 +106,7 @@ pub(crate) async fn count_view(
 async fn save_views(store: &Store, next: &Views) -> Result<Views, StoreError> {
     let mut connection = store.writer.acquire().await?;
     let mut tx = connection.begin().await?;
-    let saved = sqlx::query_as(
+    let saved: Option<Views> = sqlx::query_as(
         "UPDATE views SET views = ?, version = version + 1 WHERE card = ? AND version = ? RETURNING *",
     )
     .bind(next.views)
@@ -114,15 +114,10 @@ async fn save_views(store: &Store, next: &Views) -> Result<Views, StoreError> {
     .bind(next.version.as_i64())
     .fetch_optional(&mut *tx)
     .await?;
-    if let Some(saved) = saved {
-        let committed = tx.commit().await;
-        settle(connection, committed).await?;
-        return Ok(saved);
-    }
-    let current = sqlx::query_as("SELECT * FROM views WHERE card = ?").bind(next.card);
-    let current: Option<Views> = current.fetch_optional(&mut *tx).await?;
-    let current = current.ok_or(StoreError::NoCard)?.version;
-    Err(StoreError::Stale { expected: next.version.into(), current: Some(current) })
+    let saved = saved.ok_or(StoreError::Overtaken)?;
+    let committed = tx.commit().await;
+    settle(connection, committed).await?;
+    Ok(saved)
 }
 
 /// Without conditions it is put whatever is there; `If-None-Match: *` makes a new one only, and `If-Match` replaces

@@ -1,5 +1,6 @@
 //! What is made again after which errors, what is counted of it, and what is answered if nothing helps.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::store::StoreError;
 /// again; a failure of the disk, for one, says nothing about that.
 pub(crate) fn verdict(error: &StoreError) -> Verdict {
     match error {
-        StoreError::Stale { .. } => Verdict::Retry(RetryKind::VersionConflict),
+        StoreError::Stale { .. } | StoreError::Overtaken => Verdict::Retry(RetryKind::VersionConflict),
         StoreError::NoCard | StoreError::NoProfile => Verdict::Stop,
         StoreError::Sql(sqlx::Error::Database(error)) if error.is_unique_violation() => {
             Verdict::Retry(RetryKind::UniqueViolation)
@@ -83,7 +84,9 @@ impl Policies {
                 .classify_with(by_code),
             edit: policy("edit a card").retry_kind(RetryKind::VersionConflict, false).classify_with(by_code),
             count_view: policy("count a view").classify_with(by_code),
-            put_profile: policy("put a profile").classify_with(by_code),
+            put_profile: policy("put a profile")
+                .retry_kind(RetryKind::VersionConflict, false)
+                .classify_with(by_code),
             stats,
             slug_failures: AtomicU64::new(0),
         }
@@ -115,7 +118,7 @@ impl Policies {
     }
 }
 
-fn try_later(detail: &'static str) -> Problem {
+fn try_later(detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail(detail)
 }
 
@@ -124,6 +127,7 @@ impl From<StoreError> for Problem {
         let verdict = verdict(&error);
         match error {
             StoreError::Stale { expected, current } => Self::conflict(expected, current),
+            StoreError::Overtaken => try_later(error.to_string()),
             StoreError::NoCard | StoreError::NoProfile => {
                 Self::new(StatusCode::NOT_FOUND).with_detail(error.to_string())
             }
@@ -131,7 +135,7 @@ impl From<StoreError> for Problem {
             StoreError::Sql(error) => match verdict {
                 // The naive handlers' lost races: there are many, and they are counted.
                 Verdict::Retry(RetryKind::UniqueViolation) => Self::new(StatusCode::INTERNAL_SERVER_ERROR),
-                Verdict::Retry(_) => try_later("others were in the way every time"),
+                Verdict::Retry(_) => try_later("others have the file"),
                 _ => {
                     eprintln!("the store failed: {error}");
                     Self::new(StatusCode::INTERNAL_SERVER_ERROR)

@@ -71,8 +71,12 @@ pub(crate) struct Profile {
 /// Why something was not written, or not shown.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
+    /// The request wants to find another version.
     #[error("another version was expected")]
     Stale { expected: Expect, current: Option<Stamp> },
+    /// Somebody has written between the handler's own read and write.
+    #[error("others were in the way every time")]
+    Overtaken,
     #[error("there is no such card")]
     NoCard,
     #[error("there is no profile of this user")]
