@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use latchwork::Stamp;
+use axum::response::IntoResponse;
+use latchwork::axum::{IfMatch, IfNoneMatch, Problem, Tagged};
+use latchwork::{Expect, RetryError};
 use sqlx::Connection;
 
-use crate::answer::{self, Tagged};
-use crate::input::{Body, CardId, Edit, IfMatch, NewCard, NewProfile, UserId};
-use crate::policies::StoreError;
-use crate::problem::Problem;
-use crate::service::App;
+use crate::input::{Body, CardId, Edit, NewCard, NewProfile, UserId};
+use crate::service::{App, created, upserted};
 use crate::slug::{slugify, with_suffix};
-use crate::store::{Card, Profile, Store, Views, settle};
+use crate::store::{Card, Profile, Store, StoreError, Views, check, settle};
 
 /// After so many lost races a viewer counts alone.
 const ALONE_AFTER: u32 = 2;
@@ -24,10 +22,10 @@ const ALONE_AFTER: u32 = 2;
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Body(new): Body<NewCard>,
-) -> Result<Response, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let slug = slugify(&new.name);
-    let created = app.policies.create.run(|attempt| insert(&app.store, &new, &slug, attempt.number())).await;
-    Ok(answer::created(created.map_err(|error| app.policies.no_slug(error))?))
+    let card = app.policies.create.run(|attempt| insert(&app.store, &new, &slug, attempt.number())).await;
+    Ok(created(card.map_err(|error| app.policies.no_slug(error))?))
 }
 
 async fn insert(store: &Store, new: &NewCard, slug: &str, attempt: u32) -> Result<Card, StoreError> {
@@ -53,19 +51,25 @@ async fn insert(store: &Store, new: &NewCard, slug: &str, attempt: u32) -> Resul
 pub(crate) async fn edit(
     State(app): State<Arc<App>>,
     CardId(id): CardId,
-    if_match: IfMatch,
+    if_match: Option<IfMatch>,
     Body(edit): Body<Edit>,
-) -> Result<Tagged<Card>, Problem> {
-    let expected = if_match.or_body(&edit)?;
-    let saved = app.policies.edit.run(|_| update(&app.store, id, expected, &edit)).await;
-    saved.map(Tagged).map_err(|error| Problem::from_edit(error, if_match))
+) -> Result<Tagged<Json<Card>>, Problem> {
+    let expected = edit.expect(if_match.as_ref())?;
+    let saved = app.policies.edit.run(|_| update(&app.store, id, &expected, &edit)).await;
+    let saved = saved.map_err(|error| match if_match {
+        Some(if_match) => if_match.refuse(error),
+        None => error.into(),
+    })?;
+    Ok(Tagged::new(saved.version, Json(saved)))
 }
 
-async fn update(store: &Store, id: i64, expected: Stamp, edit: &Edit) -> Result<Card, StoreError> {
-    // Without a transaction a statement that returns rows commits when it is done with, and nobody is told if
-    // that fails. And what a refusal says is current is so at the same moment.
+async fn update(store: &Store, id: i64, expected: &Expect, edit: &Edit) -> Result<Card, StoreError> {
     let mut connection = store.writer.acquire().await?;
-    let mut tx = connection.begin().await?;
+    // Nobody, of this process or another, writes between what is read here and what is written.
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let current = sqlx::query_as("SELECT * FROM cards WHERE id = ?").bind(id).fetch_optional(&mut *tx);
+    let current: Card = current.await?.ok_or(StoreError::NoCard)?;
+    check(expected, Some(current.version))?;
     let saved = sqlx::query_as(
         "UPDATE cards SET name = coalesce(?, name), title = coalesce(?, title), note = coalesce(?, note),
             version = version + 1
@@ -75,17 +79,12 @@ async fn update(store: &Store, id: i64, expected: Stamp, edit: &Edit) -> Result<
     .bind(&edit.title)
     .bind(&edit.note)
     .bind(id)
-    .bind(expected.as_i64())
-    .fetch_optional(&mut *tx)
+    .bind(current.version.as_i64())
+    .fetch_one(&mut *tx)
     .await?;
-    if let Some(saved) = saved {
-        let committed = tx.commit().await;
-        settle(connection, committed).await?;
-        return Ok(saved);
-    }
-    let current = sqlx::query_as("SELECT * FROM cards WHERE id = ?").bind(id).fetch_optional(&mut *tx);
-    let current: Card = current.await?.ok_or(StoreError::NoCard)?;
-    Err(StoreError::Stale { current: current.version })
+    let committed = tx.commit().await;
+    settle(connection, committed).await?;
+    Ok(saved)
 }
 
 /// Nobody has to be asked how to count, so a conflict resolves itself: read again, add one, store if
@@ -94,20 +93,20 @@ async fn update(store: &Store, id: i64, expected: Stamp, edit: &Edit) -> Result<
 pub(crate) async fn count_view(
     State(app): State<Arc<App>>,
     CardId(id): CardId,
-) -> Result<Json<Views>, Problem> {
+) -> Result<Json<Views>, RetryError<StoreError>> {
     let count = app.policies.count_view.retry_on_conflict(
         async || app.store.views(id).await?.ok_or(StoreError::NoCard),
         |seen| Ok(Views { views: seen.views.saturating_add(1), ..seen }),
         async |next| save_views(&app.store, &next).await,
     );
-    Ok(Json(count.escalate_after(ALONE_AFTER, &app.locks, id).run().await?))
+    Ok(Json(count.escalate_after(ALONE_AFTER, &*app.locks, id).run().await?))
 }
 
 /// Saves them if the version is still the one they were made of.
 async fn save_views(store: &Store, next: &Views) -> Result<Views, StoreError> {
     let mut connection = store.writer.acquire().await?;
     let mut tx = connection.begin().await?;
-    let saved = sqlx::query_as(
+    let saved: Option<Views> = sqlx::query_as(
         "UPDATE views SET views = ?, version = version + 1 WHERE card = ? AND version = ? RETURNING *",
     )
     .bind(next.views)
@@ -115,38 +114,43 @@ async fn save_views(store: &Store, next: &Views) -> Result<Views, StoreError> {
     .bind(next.version.as_i64())
     .fetch_optional(&mut *tx)
     .await?;
-    if let Some(saved) = saved {
-        let committed = tx.commit().await;
-        settle(connection, committed).await?;
-        return Ok(saved);
-    }
-    let current = sqlx::query_as("SELECT * FROM views WHERE card = ?").bind(next.card);
-    let current: Option<Views> = current.fetch_optional(&mut *tx).await?;
-    Err(StoreError::Stale { current: current.ok_or(StoreError::NoCard)?.version })
+    let saved = saved.ok_or(StoreError::Overtaken)?;
+    let committed = tx.commit().await;
+    settle(connection, committed).await?;
+    Ok(saved)
 }
 
-/// One statement that inserts or updates: nobody comes in between. A profile that has version 1 was made
-/// by it.
+/// Without conditions it is put whatever is there; `If-None-Match: *` makes a new one only, and `If-Match` replaces
+/// only what was read. A profile that has version 1 was made by it.
 pub(crate) async fn put_profile(
     State(app): State<Arc<App>>,
     UserId(user): UserId,
-    if_match: IfMatch,
+    if_match: Option<IfMatch>,
+    if_none_match: Option<IfNoneMatch>,
     Body(new): Body<NewProfile>,
-) -> Result<Response, Problem> {
-    if let IfMatch::Version(_) = if_match {
-        return Err(Problem::bad_request("a profile is put whatever is there: send it without If-Match"));
-    }
-    let saved = app.policies.put_profile.run(|_| upsert(&app.store, &user, &new)).await?;
-    Ok(answer::upserted(saved))
+) -> Result<impl IntoResponse, Problem> {
+    let conditions = [if_match.map(Expect::from), if_none_match.map(Expect::from)];
+    let saved = app.policies.put_profile.run(|_| upsert(&app.store, &user, &conditions, &new)).await;
+    Ok(upserted(saved.map_err(|error| Problem::from(error).precondition_failed())?))
 }
 
-async fn upsert(store: &Store, user: &str, new: &NewProfile) -> Result<Profile, StoreError> {
+async fn upsert(
+    store: &Store,
+    user: &str,
+    conditions: &[Option<Expect>],
+    new: &NewProfile,
+) -> Result<Profile, StoreError> {
+    let mut connection = store.writer.acquire().await?;
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let current = sqlx::query_as("SELECT * FROM profiles WHERE user = ?").bind(user).fetch_optional(&mut *tx);
+    let current: Option<Profile> = current.await?;
+    for expected in conditions.iter().flatten() {
+        check(expected, current.as_ref().map(|profile| profile.version))?;
+    }
     let saved = sqlx::query_as(
         "INSERT INTO profiles (user, about) VALUES (?, ?)
          ON CONFLICT (user) DO UPDATE SET about = excluded.about, version = version + 1 RETURNING *",
     );
-    let mut connection = store.writer.acquire().await?;
-    let mut tx = connection.begin().await?;
     let saved = saved.bind(user).bind(&new.about).fetch_one(&mut *tx).await?;
     let committed = tx.commit().await;
     settle(connection, committed).await?;

@@ -1,16 +1,19 @@
 //! What comes from outside, checked: ids, bodies, and the version that an edit was made from.
 
+use std::borrow::Cow;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
-use latchwork::Stamp;
+use latchwork::axum::{IfMatch, Problem};
+use latchwork::{Expect, ParseStampError, Stamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::error::Category;
 
-use crate::problem::Problem;
+use crate::store::StoreError;
 
 /// Larger bodies are refused unread.
 pub(crate) const MAX_BODY: usize = 16 * 1024;
@@ -29,7 +32,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CardId {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let text = path(parts, state).await?;
         // Ids are numbers as stamps are: from 1 to the greatest of SQL, in one way of writing.
-        let id: Stamp = text.parse().map_err(|_| Problem::no_card())?;
+        let id: Stamp = text.parse().map_err(|_| StoreError::NoCard)?;
         Ok(Self(id.as_i64()))
     }
 }
@@ -54,10 +57,10 @@ impl<S: Send + Sync> FromRequestParts<S> for UserId {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let user = path(parts, state).await?;
         if user.is_empty() || user.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(Problem::bad_request("the user id must not be empty or contain white space"));
+            return Err(bad_request("the user id must not be empty or contain white space"));
         }
         if user.chars().count() > MAX_USER {
-            return Err(Problem::bad_request(format!("the user id is longer than {MAX_USER} characters")));
+            return Err(bad_request(format!("the user id is longer than {MAX_USER} characters")));
         }
         Ok(Self(user))
     }
@@ -65,49 +68,17 @@ impl<S: Send + Sync> FromRequestParts<S> for UserId {
 
 async fn path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Problem> {
     let path = Path::<String>::from_request_parts(parts, state).await;
-    let Path(text) = path.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let Path(text) =
+        path.map_err(|rejection| Problem::new(rejection.status()).with_detail(rejection.body_text()))?;
     Ok(text)
 }
 
-/// The version in the header `If-Match`.
-#[derive(Clone, Copy)]
-pub(crate) enum IfMatch {
-    Absent,
-    Version(Stamp),
+fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST).with_detail(detail)
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut values = parts.headers.get_all(header::IF_MATCH).iter();
-        let value = match (values.next(), values.next()) {
-            (None, _) => return Ok(Self::Absent),
-            (Some(value), None) => value,
-            (Some(_), Some(_)) => return Err(Problem::bad_request("there is more than one If-Match")),
-        };
-        let tag = value.to_str().map_err(|_| Problem::bad_request("If-Match is not ASCII"))?;
-        let version = Stamp::from_etag(tag).map_err(|error| {
-            Problem::bad_request(format!("If-Match must be the ETag of a card, like \"7\": {error}"))
-        })?;
-        Ok(Self::Version(version))
-    }
-}
-
-impl IfMatch {
-    /// The version that the edit was made from: in the header, in the body, or the same one in both.
-    pub(crate) fn or_body(self, edit: &Edit) -> Result<Stamp, Problem> {
-        match (self, edit.version()?) {
-            (Self::Absent, None) => Err(Problem::new(
-                StatusCode::PRECONDITION_REQUIRED,
-                "say which version was edited: \"version\" in the body, or the ETag in If-Match",
-            )),
-            (Self::Version(header), Some(body)) if header != body => {
-                Err(Problem::bad_request(format!("If-Match says version {header}, and the body says {body}")))
-            }
-            (Self::Version(version), _) | (Self::Absent, Some(version)) => Ok(version),
-        }
-    }
+fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY).with_detail(detail)
 }
 
 #[derive(Deserialize)]
@@ -135,22 +106,28 @@ pub(crate) struct Edit {
 }
 
 impl Edit {
-    /// The version in the body, a number or the same as text.
-    fn version(&self) -> Result<Option<Stamp>, Problem> {
-        let malformed = |why: String| Problem::bad_request(format!("version must be like 7 or \"7\": {why}"));
-        match &self.version {
-            None => Ok(None),
-            Some(Value::String(text)) => {
-                text.parse().map(Some).map_err(|error| malformed(format!("{error}")))
+    /// What the edit wants to find: what the header says, the version in the body, or the same in both.
+    pub(crate) fn expect(&self, if_match: Option<&IfMatch>) -> Result<Expect, Problem> {
+        match (if_match.map(IfMatch::expect), self.version()?.map(Expect::Exact)) {
+            (None, None) => Err(Problem::precondition_required(
+                "say which version was edited: \"version\" in the body, or the ETag in If-Match",
+            )),
+            (Some(header), Some(body)) if header != body => {
+                Err(bad_request("If-Match and \"version\" in the body do not say the same"))
             }
-            Some(Value::Number(number)) => {
-                let number = number
-                    .as_u64()
-                    .ok_or_else(|| malformed(format!("{number} is no whole number in range")))?;
-                Stamp::try_from(number).map(Some).map_err(|error| malformed(format!("{error}")))
-            }
-            Some(_) => Err(malformed("it is neither a number nor a text".into())),
+            (Some(expect), _) | (None, Some(expect)) => Ok(expect),
         }
+    }
+
+    /// The version in the body, as text or as a number.
+    fn version(&self) -> Result<Option<Stamp>, ParseStampError> {
+        self.version
+            .as_ref()
+            .map(|version| match version {
+                Value::String(text) => text.parse(),
+                other => other.to_string().parse(),
+            })
+            .transpose()
     }
 }
 
@@ -198,7 +175,7 @@ impl Content for Edit {
             note: self.note.map(|note| text("note", note, MAX_NOTE)).transpose()?,
         };
         if edit.name.is_none() && edit.title.is_none() && edit.note.is_none() {
-            return Err(Problem::unprocessable("there is nothing to change: give a name, a title or a note"));
+            return Err(unprocessable("there is nothing to change: give a name, a title or a note"));
         }
         Ok(edit)
     }
@@ -219,19 +196,15 @@ fn name(name: &str) -> Result<String, Problem> {
     let is_unseen = |c: char| {
         c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
     };
-    if name.chars().all(is_unseen) {
-        Err(Problem::unprocessable("the name must not be empty"))
-    } else {
-        Ok(name)
-    }
+    if name.chars().all(is_unseen) { Err(unprocessable("the name must not be empty")) } else { Ok(name) }
 }
 
 fn text(field: &str, text: String, longest: usize) -> Result<String, Problem> {
     if text.chars().count() > longest {
-        return Err(Problem::unprocessable(format!("the {field} is longer than {longest} characters")));
+        return Err(unprocessable(format!("the {field} is longer than {longest} characters")));
     }
     if text.contains(|c: char| c.is_control() && c != '\n') {
-        return Err(Problem::unprocessable(format!("the {field} has a control character")));
+        return Err(unprocessable(format!("the {field} has a control character")));
     }
     Ok(text)
 }
@@ -246,20 +219,20 @@ impl<T: Content, S: Send + Sync> FromRequest<S> for Body<T> {
         let body = Bytes::from_request(request, state).await;
         let body = body.map_err(|rejection| match rejection.status() {
             status @ StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(status, format!("the body is longer than {MAX_BODY} bytes"))
+                Problem::new(status).with_detail(format!("the body is longer than {MAX_BODY} bytes"))
             }
-            status => Problem::new(status, rejection.body_text()),
+            status => Problem::new(status).with_detail(rejection.body_text()),
         })?;
         // Derived code takes an array for a struct, too.
         if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(Problem::bad_request(format!("the body must be a JSON object like {}", T::LIKE)));
+            return Err(bad_request(format!("the body must be a JSON object like {}", T::LIKE)));
         }
         let content: T = serde_json::from_slice(&body).map_err(|error| {
-            let status = match error.classify() {
-                Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
-                _ => StatusCode::BAD_REQUEST,
-            };
-            Problem::new(status, format!("the body must be like {}: {error}", T::LIKE))
+            let detail = format!("the body must be like {}: {error}", T::LIKE);
+            match error.classify() {
+                Category::Data => unprocessable(detail),
+                _ => bad_request(detail),
+            }
         })?;
         Ok(Self(content.checked()?))
     }

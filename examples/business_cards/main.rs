@@ -2,11 +2,10 @@
 //! by many. First the handlers as they were, then the same with stamps and retries.
 //!
 //! ```text
-//! cargo run --release --example business_cards
-//! cargo run --release --example business_cards -- --serve
+//! cargo run --release --all-features --example business_cards
+//! cargo run --release --all-features --example business_cards -- --serve
 //! ```
 
-mod answer;
 mod audit;
 mod client;
 mod drive;
@@ -14,8 +13,8 @@ mod guarded;
 mod input;
 mod naive;
 mod policies;
-mod problem;
 mod report;
+mod scrape;
 mod service;
 mod slug;
 mod store;
@@ -130,7 +129,7 @@ async fn compare(args: &Args, dir: &Path) -> Result<bool, Failure> {
 
 async fn drive(handlers: Handlers, file: &Path, cards: u32) -> Result<Run, Failure> {
     let app = App::open(file, handlers).await?;
-    let server = Server::start(app.clone(), handlers, 0).await?;
+    let server = Server::start(app.clone(), handlers.routes(), 0).await?;
     let style = "{prefix:>8} {wide_bar} {pos}/{len} cards, {elapsed}";
     let progress = ProgressBar::new(cards.into()).with_style(ProgressStyle::with_template(style)?);
     progress.set_prefix(match handlers {
@@ -150,18 +149,21 @@ async fn drive(handlers: Handlers, file: &Path, cards: u32) -> Result<Run, Failu
 
 /// Serves the guarded handlers until Ctrl-C, and then until nobody's request is under way.
 async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
+    let recorder = scrape::install()?;
     let app = App::open(&dir.join(GUARDED_FILE), Handlers::Guarded).await?;
-    let server = Server::start(app.clone(), Handlers::Guarded, args.port).await?;
+    let routes = Handlers::Guarded.routes().merge(scrape::route(recorder, &app));
+    let server = Server::start(app.clone(), routes, args.port).await?;
     let url = &server.url;
     let help = format!(
         "\nserving on {url} until Ctrl-C; try
   curl -i {url}/cards -d '{{\"name\": \"Grace Hopper\"}}'
   curl -i {url}/slugs/grace-hopper
   curl -i {url}/cards/1
+  curl -i {url}/cards/1 -H 'If-None-Match: \"1\"'
   curl -i {url}/cards/1 -X PATCH -d '{{\"version\": 1, \"title\": \"Rear Admiral\"}}'
   curl -i {url}/cards/1 -X PATCH -H 'If-Match: \"1\"' -d '{{\"title\": \"Admiral\"}}'
   curl -i {url}/cards/1/views -X POST
-  curl -i {url}/profiles/grace -X PUT -d '{{\"about\": \"found the first bug\"}}'
+  curl -i {url}/profiles/grace -X PUT -H 'If-None-Match: *' -d '{{\"about\": \"found the first bug\"}}'
   curl -i {url}/metrics"
     );
     // The JSON object stays the last line of stdout.

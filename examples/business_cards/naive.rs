@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::IntoResponse;
+use latchwork::axum::Tagged;
 
-use crate::answer::{self, Tagged};
 use crate::input::{Body, CardId, Edit, NewCard, NewProfile, UserId};
-use crate::problem::Problem;
-use crate::service::App;
+use crate::service::{App, created, upserted};
 use crate::slug::{slugify, with_suffix};
-use crate::store::{Card, Views};
+use crate::store::{Card, StoreError, Views};
 
 /// Two creators of one name both find the slug free.
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     Body(new): Body<NewCard>,
-) -> Result<Response, Problem> {
+) -> Result<impl IntoResponse, StoreError> {
     let mut slug = slugify(&new.name);
     if app.store.card_by_slug(&slug).await?.is_some() {
         slug = with_suffix(&slug, 1);
@@ -34,7 +33,7 @@ pub(crate) async fn create(
             .await?;
     sqlx::query("INSERT INTO views (card) VALUES (?)").bind(card.id).execute(&mut *tx).await?;
     tx.commit().await?;
-    Ok(answer::created(card))
+    Ok(created(card))
 }
 
 /// The last one wins, whatever the others had written before.
@@ -42,8 +41,8 @@ pub(crate) async fn edit(
     State(app): State<Arc<App>>,
     CardId(id): CardId,
     Body(edit): Body<Edit>,
-) -> Result<Tagged<Card>, Problem> {
-    let saved = sqlx::query_as(
+) -> Result<Tagged<Json<Card>>, StoreError> {
+    let saved: Option<Card> = sqlx::query_as(
         "UPDATE cards SET name = coalesce(?, name), title = coalesce(?, title), note = coalesce(?, note),
             version = version + 1
          WHERE id = ? RETURNING *",
@@ -54,15 +53,16 @@ pub(crate) async fn edit(
     .bind(id)
     .fetch_optional(&app.store.writer)
     .await?;
-    saved.map(Tagged).ok_or_else(Problem::no_card)
+    let saved = saved.ok_or(StoreError::NoCard)?;
+    Ok(Tagged::new(saved.version, Json(saved)))
 }
 
 /// Two viewers read the same number, and both write the one after it.
 pub(crate) async fn count_view(
     State(app): State<Arc<App>>,
     CardId(id): CardId,
-) -> Result<Json<Views>, Problem> {
-    let seen = app.store.views(id).await?.ok_or_else(Problem::no_card)?;
+) -> Result<Json<Views>, StoreError> {
+    let seen = app.store.views(id).await?.ok_or(StoreError::NoCard)?;
     let saved =
         sqlx::query_as("UPDATE views SET views = ?, version = version + 1 WHERE card = ? RETURNING *")
             .bind(seen.views.saturating_add(1))
@@ -77,11 +77,11 @@ pub(crate) async fn put_profile(
     State(app): State<Arc<App>>,
     UserId(user): UserId,
     Body(new): Body<NewProfile>,
-) -> Result<Response, Problem> {
+) -> Result<impl IntoResponse, StoreError> {
     let write = match app.store.profile(&user).await? {
         None => "INSERT INTO profiles (about, user) VALUES (?, ?) RETURNING *",
         Some(_) => "UPDATE profiles SET about = ?, version = version + 1 WHERE user = ? RETURNING *",
     };
     let saved = sqlx::query_as(write).bind(new.about).bind(user).fetch_one(&app.store.writer).await?;
-    Ok(answer::upserted(saved))
+    Ok(upserted(saved))
 }

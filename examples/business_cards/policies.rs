@@ -1,31 +1,24 @@
-//! What is made again after which errors, and what is counted of it.
+//! What is made again after which errors, what is counted of it, and what is answered if nothing helps.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use latchwork::{Budget, RetryCounts, RetryError, RetryKind, RetryPolicy, RetryStats, Stamp, Verdict};
-use serde_json::{Value, json};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use latchwork::axum::Problem;
+use latchwork::metrics::Publisher;
+use latchwork::{Budget, RetryCounts, RetryError, RetryKind, RetryPolicy, RetryStats, Verdict};
 
-use crate::problem::Problem;
-
-/// Why a write was not made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreError {
-    #[error("version {current} is the current one")]
-    Stale { current: Stamp },
-    #[error("there is no such card")]
-    NoCard,
-    #[error(transparent)]
-    Sql(#[from] sqlx::Error),
-}
+use crate::store::StoreError;
 
 /// What an error means for a retry. Only errors after which nothing can have been written are made
 /// again; a failure of the disk, for one, says nothing about that.
 pub(crate) fn verdict(error: &StoreError) -> Verdict {
     match error {
-        StoreError::Stale { .. } => Verdict::Retry(RetryKind::VersionConflict),
-        StoreError::NoCard => Verdict::Stop,
+        StoreError::Stale { .. } | StoreError::Overtaken => Verdict::Retry(RetryKind::VersionConflict),
+        StoreError::NoCard | StoreError::NoProfile => Verdict::Stop,
         StoreError::Sql(sqlx::Error::Database(error)) if error.is_unique_violation() => {
             Verdict::Retry(RetryKind::UniqueViolation)
         }
@@ -91,7 +84,9 @@ impl Policies {
                 .classify_with(by_code),
             edit: policy("edit a card").retry_kind(RetryKind::VersionConflict, false).classify_with(by_code),
             count_view: policy("count a view").classify_with(by_code),
-            put_profile: policy("put a profile").classify_with(by_code),
+            put_profile: policy("put a profile")
+                .retry_kind(RetryKind::VersionConflict, false)
+                .classify_with(by_code),
             stats,
             slug_failures: AtomicU64::new(0),
         }
@@ -101,7 +96,7 @@ impl Policies {
     pub(crate) fn no_slug(&self, error: RetryError<StoreError>) -> Problem {
         if verdict(&error.error) == Verdict::Retry(RetryKind::UniqueViolation) {
             self.slug_failures.fetch_add(1, Ordering::Relaxed);
-            return Problem::try_later("no slug was free for this name");
+            return try_later("no slug was free for this name");
         }
         error.into()
     }
@@ -116,32 +111,43 @@ impl Policies {
         self.slug_failures.load(Ordering::Relaxed)
     }
 
-    /// What `GET /metrics` shows: of all writes, edits that were refused included.
-    pub(crate) fn metrics(&self) -> Value {
-        let counts = self.counts();
-        json!({
-            "conflict_rate": counts.conflict_rate(),
-            "retry_success_rate": counts.retry_success_rate(),
-            "mean_attempts": counts.mean_attempts(),
-            "slug_failures": self.slug_failures(),
-            "calls": counts.calls(),
-            "attempts": counts.attempts,
-            "ok": { "first_try": counts.first_try_ok, "retried": counts.retried_ok },
-            "failed": {
-                "not_retryable": counts.not_retryable,
-                "attempts_exhausted": counts.attempts_exhausted,
-                "deadline_exceeded": counts.deadline_exceeded,
-                "budget_exhausted": counts.budget_exhausted,
+    /// Adds the counters of every policy, edits that were refused included.
+    pub(crate) fn publish(&self, publisher: Publisher) -> Publisher {
+        let publisher = publisher.budget("file", &FILE);
+        self.stats.iter().fold(publisher, |publisher, (name, stats)| publisher.retries(name, stats))
+    }
+}
+
+fn try_later(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail(detail)
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let verdict = verdict(&error);
+        match error {
+            StoreError::Stale { expected, current } => Self::conflict(expected, current),
+            StoreError::Overtaken => try_later(error.to_string()),
+            StoreError::NoCard | StoreError::NoProfile => {
+                Self::new(StatusCode::NOT_FOUND).with_detail(error.to_string())
+            }
+            StoreError::Sql(sqlx::Error::PoolTimedOut) => try_later("too many are writing"),
+            StoreError::Sql(error) => match verdict {
+                // The naive handlers' lost races: there are many, and they are counted.
+                Verdict::Retry(RetryKind::UniqueViolation) => Self::new(StatusCode::INTERNAL_SERVER_ERROR),
+                Verdict::Retry(_) => try_later("others have the file"),
+                _ => {
+                    eprintln!("the store failed: {error}");
+                    Self::new(StatusCode::INTERNAL_SERVER_ERROR)
+                }
             },
-            "abandoned": counts.abandoned,
-            "errors": {
-                "version_conflict": counts.errors(RetryKind::VersionConflict),
-                "unique_violation": counts.errors(RetryKind::UniqueViolation),
-                "serialization": counts.errors(RetryKind::Serialization),
-                "lock_timeout": counts.errors(RetryKind::LockTimeout),
-                "transient": counts.errors(RetryKind::Transient),
-            },
-            "budget_tokens": FILE.tokens(),
-        })
+        }
+    }
+}
+
+/// As a problem.
+impl IntoResponse for StoreError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
     }
 }

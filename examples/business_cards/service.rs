@@ -7,27 +7,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::IntoResponse;
 use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
-use latchwork::{KeyedLock, TimedOut};
-use serde_json::Value;
+use latchwork::axum::{IfNoneMatch, Problem, Tagged};
+use latchwork::metrics::times;
+use latchwork::{KeyedLock, Stamp, TimedOut};
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::answer::Tagged;
 use crate::input::{CardId, MAX_BODY, SlugText, UserId};
 use crate::policies::Policies;
-use crate::problem::Problem;
-use crate::store::{Card, Profile, Slugs, Store, Views};
-use crate::{guarded, naive};
+use crate::store::{Card, Profile, Slugs, Store, StoreError, Views};
+use crate::{guarded, naive, scrape};
 
 pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) policies: Policies,
     /// For those who count views, by card.
-    pub(crate) locks: KeyedLock<i64>,
+    pub(crate) locks: Arc<KeyedLock<i64>>,
 }
 
 /// Which handlers answer.
@@ -44,59 +46,98 @@ impl App {
             Handlers::Guarded => Slugs::Unique,
         };
         let store = Store::open(file, slugs).await?;
-        Ok(Arc::new(Self { store, policies: Policies::new(), locks: KeyedLock::new() }))
+        let locks = Arc::new(KeyedLock::builder().observe_times(times("cards")).build());
+        Ok(Arc::new(Self { store, policies: Policies::new(), locks }))
     }
 }
 
-async fn card(State(app): State<Arc<App>>, CardId(id): CardId) -> Result<Tagged<Card>, Problem> {
-    app.store.card(id).await?.map(Tagged).ok_or_else(Problem::no_card)
+async fn card(
+    State(app): State<Arc<App>>,
+    CardId(id): CardId,
+    known: Option<IfNoneMatch>,
+) -> Result<Tagged<Json<Card>>, StoreError> {
+    let card = app.store.card(id).await?.ok_or(StoreError::NoCard)?;
+    Ok(Tagged::new(card.version, Json(card)).not_modified_for(known.as_ref()))
 }
 
 async fn card_by_slug(
     State(app): State<Arc<App>>,
     SlugText(slug): SlugText,
-) -> Result<Tagged<Card>, Problem> {
-    app.store.card_by_slug(&slug).await?.map(Tagged).ok_or_else(Problem::no_card)
+    known: Option<IfNoneMatch>,
+) -> Result<Tagged<Json<Card>>, StoreError> {
+    let card = app.store.card_by_slug(&slug).await?.ok_or(StoreError::NoCard)?;
+    Ok(Tagged::new(card.version, Json(card)).not_modified_for(known.as_ref()))
 }
 
-async fn views(State(app): State<Arc<App>>, CardId(id): CardId) -> Result<Json<Views>, Problem> {
-    app.store.views(id).await?.map(Json).ok_or_else(Problem::no_card)
+async fn views(
+    State(app): State<Arc<App>>,
+    CardId(id): CardId,
+    known: Option<IfNoneMatch>,
+) -> Result<Tagged<Json<Views>>, StoreError> {
+    let views = app.store.views(id).await?.ok_or(StoreError::NoCard)?;
+    Ok(Tagged::new(views.version, Json(views)).not_modified_for(known.as_ref()))
 }
 
-async fn profile(State(app): State<Arc<App>>, UserId(user): UserId) -> Result<Tagged<Profile>, Problem> {
-    let profile = app.store.profile(&user).await?;
-    profile.map(Tagged).ok_or(Problem::new(StatusCode::NOT_FOUND, "there is no profile of this user"))
+async fn profile(
+    State(app): State<Arc<App>>,
+    UserId(user): UserId,
+    known: Option<IfNoneMatch>,
+) -> Result<Tagged<Json<Profile>>, StoreError> {
+    let profile = app.store.profile(&user).await?.ok_or(StoreError::NoProfile)?;
+    Ok(Tagged::new(profile.version, Json(profile)).not_modified_for(known.as_ref()))
 }
 
-async fn metrics(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(app.policies.metrics())
+/// 201 with the new card's address.
+pub(crate) fn created(card: Card) -> impl IntoResponse {
+    let location = [(header::LOCATION, format!("/cards/{}", card.id))];
+    Tagged::new(card.version, (StatusCode::CREATED, location, Json(card)))
 }
 
-fn router(app: Arc<App>, handlers: Handlers) -> Router {
-    let writes = match handlers {
-        Handlers::Naive => Router::new()
-            .route("/cards", post(naive::create))
-            .route("/cards/{id}", patch(naive::edit))
-            .route("/cards/{id}/views", post(naive::count_view))
-            .route("/profiles/{user}", put(naive::put_profile)),
-        Handlers::Guarded => Router::new()
-            .route("/cards", post(guarded::create))
-            .route("/cards/{id}", patch(guarded::edit))
-            .route("/cards/{id}/views", post(guarded::count_view))
-            .route("/profiles/{user}", put(guarded::put_profile)),
-    };
-    writes
+/// A profile that was put, and whether there was none before.
+#[derive(Serialize)]
+struct Upserted {
+    created: bool,
+    #[serde(flatten)]
+    profile: Profile,
+}
+
+/// 201 if the profile is new, 200 if it has replaced another one.
+pub(crate) fn upserted(profile: Profile) -> impl IntoResponse {
+    let created = profile.version == Stamp::MIN;
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    Tagged::new(profile.version, (status, Json(Upserted { created, profile })))
+}
+
+impl Handlers {
+    /// The ways to write.
+    pub(crate) fn routes(self) -> Router<Arc<App>> {
+        match self {
+            Self::Naive => Router::new()
+                .route("/cards", post(naive::create))
+                .route("/cards/{id}", patch(naive::edit))
+                .route("/cards/{id}/views", post(naive::count_view))
+                .route("/profiles/{user}", put(naive::put_profile)),
+            Self::Guarded => Router::new()
+                .route("/cards", post(guarded::create))
+                .route("/cards/{id}", patch(guarded::edit))
+                .route("/cards/{id}/views", post(guarded::count_view))
+                .route("/profiles/{user}", put(guarded::put_profile)),
+        }
+    }
+}
+
+/// The ways to read, beside these routes.
+fn router(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
+    routes
         .route("/cards/{id}", get(card))
         .route("/cards/{id}/views", get(views))
         .route("/slugs/{slug}", get(card_by_slug))
         .route("/profiles/{user}", get(profile))
-        .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this takes other methods: see Allow")
-        })
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND))
+        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(map_response(scrape::count_problems))
         .with_state(app)
 }
 
@@ -112,11 +153,11 @@ pub(crate) struct Server {
 
 impl Server {
     /// Serves on the loopback interface; port 0 is any free one.
-    pub(crate) async fn start(app: Arc<App>, handlers: Handlers, port: u16) -> io::Result<Self> {
+    pub(crate) async fn start(app: Arc<App>, routes: Router<Arc<App>>, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = axum::serve(listener, router(app.clone(), handlers))
+        let server = axum::serve(listener, router(routes, app.clone()))
             .with_graceful_shutdown(async { _ = stopped.await });
         Ok(Self { url, app, stop, task: tokio::spawn(server.into_future()) })
     }

@@ -1,10 +1,11 @@
-//! The SQLite file, and what both services read from it. How they write is in `naive` and `guarded`.
+//! The SQLite file, what both services read from it, and what can go wrong. How they write is in `naive` and
+//! `guarded`.
 
 use std::path::Path;
 use std::time::Duration;
 
-use latchwork::Stamp;
-use serde::{Serialize, Serializer};
+use latchwork::{Expect, Stamp};
+use serde::Serialize;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{FromRow, Sqlite, SqlitePool};
@@ -47,7 +48,6 @@ pub(crate) struct Card {
     pub(crate) title: String,
     pub(crate) note: String,
     #[sqlx(try_from = "i64")]
-    #[serde(serialize_with = "number")]
     pub(crate) version: Stamp,
 }
 
@@ -57,7 +57,6 @@ pub(crate) struct Views {
     pub(crate) card: i64,
     pub(crate) views: i64,
     #[sqlx(try_from = "i64")]
-    #[serde(serialize_with = "number")]
     pub(crate) version: Stamp,
 }
 
@@ -66,12 +65,33 @@ pub(crate) struct Profile {
     pub(crate) user: String,
     pub(crate) about: String,
     #[sqlx(try_from = "i64")]
-    #[serde(serialize_with = "number")]
     pub(crate) version: Stamp,
 }
 
-fn number<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(stamp.get())
+/// Why something was not written, or not shown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The request wants to find another version.
+    #[error("another version was expected")]
+    Stale { expected: Expect, current: Option<Stamp> },
+    /// Somebody has written between the handler's own read and write.
+    #[error("others were in the way every time")]
+    Overtaken,
+    #[error("there is no such card")]
+    NoCard,
+    #[error("there is no profile of this user")]
+    NoProfile,
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+}
+
+/// Whether a write finds what it wants to find.
+pub(crate) fn check(expected: &Expect, current: Option<Stamp>) -> Result<(), StoreError> {
+    if expected.admits(current) {
+        Ok(())
+    } else {
+        Err(StoreError::Stale { expected: expected.clone(), current })
+    }
 }
 
 /// Ends a write whose commit came to `committed`. A connection whose commit failed may still be in the

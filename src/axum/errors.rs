@@ -12,7 +12,7 @@ use crate::digits::BadNumber;
 use crate::error::{Busy, TimedOut};
 use crate::fence::{ParseFenceError, StaleFence};
 use crate::retry::{RetryError, StopReason};
-use crate::stamp::{BadEtag, ParseStampError, StampOutOfRange, StampsExhausted};
+use crate::stamp::{BadEtag, ParseStampError, Stamp, StampOutOfRange, StampsExhausted};
 use crate::versioned::{Conflict, Expect, Snapshot, WriteError};
 
 impl Problem {
@@ -78,6 +78,31 @@ impl Problem {
     pub fn precondition_required(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::of(ProblemKind::PreconditionRequired).with_detail(detail)
     }
+
+    /// 409: a write wanted to find another version than there is, or none; `current` is `None` if there is no value. For
+    /// versions that are kept in a database; a [`Conflict`](crate::Conflict) becomes this by itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Expect, Stamp, axum::Problem};
+    ///
+    /// let (expected, stored) = (Expect::Exact(Stamp::MAX), Some(Stamp::MIN)); // from the request, from the row
+    /// if !expected.admits(stored) {
+    ///     let problem = Problem::conflict(expected, stored);
+    ///     assert_eq!((problem.status().as_u16(), problem.current()), (409, Some(Stamp::MIN)));
+    /// }
+    /// ```
+    #[must_use]
+    pub fn conflict(expected: impl Into<Expect>, current: Option<Stamp>) -> Self {
+        let expected = expected.into();
+        let detail = match (&expected, current) {
+            (Expect::Absent, _) => "there is a value already",
+            (_, Some(_)) => "it has been changed meanwhile: read it again",
+            (_, None) => "there is no value",
+        };
+        Self::of(ProblemKind::Conflict).with_detail(detail).with_versions(expected, current)
+    }
 }
 
 /// 409, without who holds it and how many wait.
@@ -105,12 +130,7 @@ impl From<StaleFence> for Problem {
 impl<T> From<Conflict<T>> for Problem {
     fn from(conflict: Conflict<T>) -> Self {
         let current = conflict.current.as_ref().map(Snapshot::stamp);
-        let detail = match (&conflict.expected, current) {
-            (Expect::Absent, _) => "there is a value already",
-            (_, Some(_)) => "it has been changed meanwhile: read it again",
-            (_, None) => "there is no value",
-        };
-        Self::of(ProblemKind::Conflict).with_detail(detail).with_versions(conflict.expected, current)
+        Self::conflict(conflict.expected, current)
     }
 }
 

@@ -264,6 +264,20 @@ fn what_the_closure_refused_is_answered_as_the_service_says() {
 }
 
 #[test]
+fn a_conflict_found_in_a_row_is_answered_as_one_in_memory() {
+    let refused = [
+        stamp(7).into(),
+        Expect::OneOf([stamp(6), stamp(7)].into()),
+        Expect::Absent,
+        Expect::NoneOf([stamp(8)].into()),
+    ];
+    for expect in refused {
+        assert_eq!(Problem::conflict(expect.clone(), Some(stamp(8))), conflict(expect).into());
+    }
+    assert_eq!(Problem::conflict(stamp(7), None), gone().into());
+}
+
+#[test]
 fn a_stale_header_is_412_and_other_problems_stay_what_they_are() {
     let stale = Problem::from(conflict(stamp(7)));
     let failed = Answer::of(stale.clone().precondition_failed());
