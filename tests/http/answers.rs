@@ -446,7 +446,7 @@ fn no_error_of_the_crate_is_without_an_answer() {
     errors_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut errors);
     assert!(errors.remove("Problem"), "it is an error itself");
     assert!(errors.len() >= 14 && errors.contains("Taken") && errors.contains("WriteError"), "{errors:?}");
-    let answers = include_str!("../../src/axum/errors.rs");
+    let answers = include_str!("../../src/axum/problem/errors.rs");
     for error in errors {
         let is_answered =
             [format!("From<{error}>"), format!("From<{error}<")].iter().any(|from| answers.contains(from));

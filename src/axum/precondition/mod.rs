@@ -1,12 +1,15 @@
 //! [`IfMatch`] and [`IfNoneMatch`]: what a request wants to find, as an [`Expect`].
 
+mod etags;
+mod tagged;
+
 use ::axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use ::axum::http::request::Parts;
 use ::axum::http::{HeaderName, Method, header};
 
-use super::etags::{self, BadTags, Tags};
-use super::kind::ProblemKind;
-use super::problem::Problem;
+use self::etags::{BadTags, Tags};
+pub use self::tagged::Tagged;
+use super::problem::{Problem, ProblemKind};
 use crate::stamp::Stamp;
 use crate::versioned::Expect;
 

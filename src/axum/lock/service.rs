@@ -14,11 +14,11 @@ use tower_service::Service;
 use super::body::HeldBody;
 use super::call::{KeyedCall, State};
 use super::counts::Outcome;
-use super::layer::Setup;
 use super::mode::Mode;
-use super::request_key::RequestKey;
+use super::setup::Setup;
 use super::span::Span;
 use super::wait::{Attempt, Refusal};
+use crate::axum::request_key::RequestKey;
 
 /// A service behind a lock for each request's key: see [`KeyedLockLayer`](super::KeyedLockLayer).
 pub struct KeyedLockService<T, K, F, S = RandomState> {

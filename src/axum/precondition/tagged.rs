@@ -4,8 +4,8 @@ use ::axum::http::header::{CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES,
 use ::axum::http::{HeaderMap, StatusCode};
 use ::axum::response::{IntoResponse, Response};
 
-use super::etags::etag;
-use super::precondition::IfNoneMatch;
+use super::IfNoneMatch;
+use crate::axum::etag::etag;
 use crate::stamp::Stamp;
 
 /// An answer with the stamp of what it shows, in the header `ETag` (RFC 9110, section 8.8.3).

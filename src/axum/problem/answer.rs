@@ -6,8 +6,8 @@ use ::axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
 use ::axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use super::etags::etag;
-use super::problem::Problem;
+use super::Problem;
+use crate::axum::etag::etag;
 use crate::stamp::Stamp;
 use crate::versioned::Expect;
 

@@ -17,11 +17,11 @@ use tower_service::Service;
 use super::body::HeldBody;
 use super::counts::Outcome;
 use super::hold::{HeldKey, Hold};
-use super::layer::Setup;
 use super::mode::Mode;
-use super::problem::Problem;
+use super::setup::Setup;
 use super::span::{Span, Spanned};
 use super::wait::{Refusal, Wait};
+use crate::axum::problem::Problem;
 use crate::keyed::OwnedKeyedGuard;
 
 pin_project! {

@@ -5,14 +5,14 @@ use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::axum::response::{IntoResponse, Response};
+use ::axum::response::Response;
 use tower_layer::Layer;
 
-use super::counts::{LayerCounts, Outcome};
+use super::counts::LayerCounts;
 use super::mode::ModeSwitch;
-use super::problem::Problem;
 use super::service::KeyedLockService;
-use super::span::Span;
+use super::setup::Setup;
+use crate::axum::problem::Problem;
 use crate::keyed::KeyedLock;
 
 /// A lock for each request's key around a service: axum's, tonic's, or whatever is built on tower.
@@ -24,7 +24,7 @@ use crate::keyed::KeyedLock;
 /// |---|---|
 /// | the key is busy ([`no_wait`](Self::no_wait)) | 409, `Retry-After` |
 /// | the wait took too long ([`wait`](Self::wait)), or too many waited ([`max_waiters`](Self::max_waiters)) | 503, `Retry-After` |
-/// | the key can't be told ([`RequestKey`](super::RequestKey)) | 400 |
+/// | the key can't be told ([`RequestKey`](crate::axum::RequestKey)) | 400 |
 ///
 /// The [`Fence`](crate::Fence) of the grant is in the request's extensions. With two layers around one service it is
 /// that of the inner one.
@@ -68,28 +68,9 @@ pub struct KeyedLockLayer<K, F, S = RandomState> {
     setup: Setup<K, F, S>,
 }
 
-/// What layer and services know.
-pub(super) struct Setup<K, F, S> {
-    pub(super) locks: Arc<KeyedLock<K, S>>,
-    pub(super) key: F,
-    /// How long to wait for a key; `None` is not at all.
-    pub(super) wait: Option<Duration>,
-    pub(super) max_waiters: usize,
-    pub(super) shares_reads: bool,
-    pub(super) until_body_end: bool,
-    pub(super) is_detached: bool,
-    pub(super) shares_guard: bool,
-    pub(super) mode: ModeSwitch,
-    pub(super) counts: LayerCounts,
-    pub(super) name: &'static str,
-    render: Option<Arc<Render>>,
-}
-
-type Render = dyn Fn(&Problem) -> Response + Send + Sync;
-
 impl<K, F, S> KeyedLockLayer<K, F, S> {
-    /// A lock by what `key` says of each request: a function of its head, or [`path_param`](super::path_param),
-    /// [`header`](super::header), [`extension`](super::extension).
+    /// A lock by what `key` says of each request: a function of its head, or [`path_param`](crate::axum::path_param),
+    /// [`header`](crate::axum::header), [`extension`](crate::axum::extension).
     ///
     /// # Examples
     ///
@@ -262,21 +243,6 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
     }
 }
 
-impl<K, F, S> Setup<K, F, S> {
-    pub(super) fn render(&self, problem: Problem) -> Response {
-        match &self.render {
-            Some(render) => render(&problem),
-            None => problem.into_response(),
-        }
-    }
-
-    /// Counts what came of a request, and tells it.
-    pub(super) fn note(&self, span: &Span, outcome: Outcome) {
-        self.counts.add(outcome);
-        span.outcome(outcome);
-    }
-}
-
 impl<T, K, F: Clone, S> Layer<T> for KeyedLockLayer<K, F, S> {
     type Service = KeyedLockService<T, K, F, S>;
 
@@ -291,32 +257,8 @@ impl<K, F: Clone, S> Clone for KeyedLockLayer<K, F, S> {
     }
 }
 
-impl<K, F: Clone, S> Clone for Setup<K, F, S> {
-    fn clone(&self) -> Self {
-        Self {
-            locks: self.locks.clone(),
-            key: self.key.clone(),
-            mode: self.mode.clone(),
-            counts: self.counts.clone(),
-            render: self.render.clone(),
-            ..*self
-        }
-    }
-}
-
 impl<K, F, S> fmt::Debug for KeyedLockLayer<K, F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.setup.fmt(f)
-    }
-}
-
-impl<K, F, S> fmt::Debug for Setup<K, F, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyedLockLayer")
-            .field("name", &self.name)
-            .field("mode", &self.mode)
-            .field("wait", &self.wait)
-            .field("max_waiters", &self.max_waiters)
-            .finish_non_exhaustive()
     }
 }

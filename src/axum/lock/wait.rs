@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::counts::{LayerCounts, Outcome};
-use super::layer::Setup;
-use super::problem::Problem;
+use super::setup::Setup;
+use crate::axum::problem::Problem;
 use crate::error::{Busy, TimedOut};
 use crate::keyed::OwnedKeyedGuard;
 use crate::wait::{Acquire, Request};

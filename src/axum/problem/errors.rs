@@ -5,8 +5,8 @@ use std::convert::Infallible;
 
 use ::axum::response::{IntoResponse, Response};
 
+use super::Problem;
 use super::kind::ProblemKind;
-use super::problem::Problem;
 use crate::claim::{ClaimExhausted, Taken};
 use crate::digits::BadNumber;
 use crate::error::{Busy, TimedOut};

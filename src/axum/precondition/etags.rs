@@ -1,4 +1,4 @@
-//! Lists of entity tags, as in `If-Match` and `If-None-Match`, and the tag of a stamp.
+//! Lists of entity tags, as in `If-Match` and `If-None-Match`.
 //!
 //! ```text
 //! field      = "*" / [ entity-tag ] *( OWS "," OWS [ entity-tag ] )     RFC 9110, sections 13.1 and 5.6.1.2
@@ -120,9 +120,4 @@ fn trim(text: &[u8]) -> &[u8] {
     let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
     let end = text.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
     &text[start..end]
-}
-
-/// The tag of a stamp, for the header `ETag`.
-pub(super) fn etag(stamp: Stamp) -> HeaderValue {
-    HeaderValue::try_from(stamp.etag()).expect("digits in quotes are visible")
 }

@@ -1,5 +1,9 @@
 //! [`Problem`]: a refusal as it is answered (RFC 9457).
 
+mod answer;
+mod errors;
+mod kind;
+
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -7,7 +11,7 @@ use std::time::Duration;
 
 use ::axum::http::StatusCode;
 
-use super::kind::ProblemKind;
+pub use self::kind::ProblemKind;
 use crate::stamp::Stamp;
 use crate::versioned::Expect;
 

@@ -1,5 +1,7 @@
 //! [`CoalesceLayer`]: one call of a service for all who ask for the same at the same time.
 
+mod stored;
+
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -14,8 +16,9 @@ use ::axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response
 use tower_layer::Layer;
 use tower_service::Service;
 
+pub use self::stored::SharedBody;
+use self::stored::{Stored, store};
 use super::request_key::RequestKey;
-use super::stored::{SharedBody, Stored, store};
 use crate::flight::{FlightStats, Role, SingleFlight};
 
 /// Of which headers the values are a part of the key, since answers depend on them.
@@ -90,7 +93,7 @@ struct Setup<K, F> {
     shares_credentials: bool,
 }
 
-impl<K: Eq + Hash, F> CoalesceLayer<K, F> {
+impl<K: Eq + Hash, F: RequestKey<K>> CoalesceLayer<K, F> {
     /// One call for each key, as `key` says it of each request.
     #[must_use]
     pub fn new(key: F) -> Self {
