@@ -1,13 +1,19 @@
-//! Locks, retries and a budget, used in every way that is counted.
+//! Locks, retries, a budget and a layer, used in every way that is counted.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{Request, Response};
+use latchwork::axum::{KeyedLockLayer, LayerCounts, Mode, ModeSwitch};
 use latchwork::metrics::{BUCKETS, Publisher, times};
 use latchwork::{
     Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::Hand;
 
@@ -25,7 +31,33 @@ pub(crate) struct Scene {
     pub(crate) saves: Arc<RetryStats>,
     pub(crate) loads: Arc<RetryStats>,
     budget: Arc<Budget>,
+    plans: Plans,
     pub(crate) publisher: Publisher,
+}
+
+/// A layer by path, and what it is made of.
+struct Plans {
+    locks: Arc<KeyedLock<String>>,
+    layer: KeyedLockLayer<String, fn(&Parts) -> Option<String>>,
+    mode: ModeSwitch,
+}
+
+impl Plans {
+    fn new() -> Self {
+        let (locks, mode) = (Arc::new(KeyedLock::new()), ModeSwitch::default());
+        let key: fn(&Parts) -> Option<String> =
+            |parts| Some(parts.uri.path().trim_start_matches('/').to_owned()).filter(|name| !name.is_empty());
+        Self { layer: KeyedLockLayer::new(locks.clone(), key).mode(&mode), locks, mode }
+    }
+
+    fn ask(&self, path: &str) -> u16 {
+        let service = self
+            .layer
+            .layer(service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()))));
+        let request = Request::post(path).body(Body::empty()).expect("it is a request");
+        let answer = futures::executor::block_on(service.oneshot(request));
+        answer.expect("it can't fail").status().as_u16()
+    }
 }
 
 impl Scene {
@@ -35,18 +67,37 @@ impl Scene {
         let seats = Arc::new(KeyedLock::builder().observe_times(times("seats")).build_semaphore(2));
         let (saves, loads) = <(Arc<RetryStats>, Arc<RetryStats>)>::default();
         let budget = Arc::new(Budget::new(40).earnings(0));
+        let plans = Plans::new();
         let publisher = Publisher::new()
             .locks("users", &users)
             .semaphore("seats", &seats)
             .retries("save card", &saves)
             .retries("load card", &loads)
-            .budget("database", &budget);
-        Self { users, seats, saves, loads, budget, publisher }
+            .budget("database", &budget)
+            .layer("plans", plans.layer.counts());
+        Self { users, seats, saves, loads, budget, plans, publisher }
     }
 
     pub(crate) fn work(&self) {
         self.lock();
         self.retry();
+        self.serve();
+    }
+
+    pub(crate) fn layer_counts(&self) -> LayerCounts {
+        self.plans.layer.counts()
+    }
+
+    /// Requests in each mode, to a key that is free, one that is held, and none.
+    fn serve(&self) {
+        let _held = self.plans.locks.try_lock("ada@example.com");
+        for (mode, statuses) in
+            [(Mode::Off, [200, 200, 200]), (Mode::Observe, [200, 200, 200]), (Mode::Enforce, [200, 409, 200])]
+        {
+            self.plans.mode.set(mode);
+            let paths = ["/grace@example.com", "/ada@example.com", "/"];
+            assert_eq!(paths.map(|path| self.plans.ask(path)), statuses, "{mode:?}");
+        }
     }
 
     fn lock(&self) {
