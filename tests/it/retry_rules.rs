@@ -406,7 +406,7 @@ fn counts_added_up_are_those_of_one_set_of_statistics_for_all() {
             assert!(policy().run_blocking(|_| Ok::<_, Fault>(())).is_ok());
             let hasty = policy().deadline(Duration::ZERO);
             assert!(hasty.run_blocking(|_| Err::<(), _>(TRANSIENT)).is_err());
-            let poor = policy().budget(&Arc::new(Budget::new(0)));
+            let poor = policy().budget(Arc::new(Budget::new(0)));
             assert!(poor.run_blocking(|_| Err::<(), _>(TRANSIENT)).is_err());
             drop(policy().session());
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response};
-use latchwork::axum::{KeyedLockLayer, LayerCounts, Mode, ModeSwitch};
+use latchwork::axum::{KeyedLockLayer, LayerCounts, Mode, ModeSwitch, Problem, RequestKey};
 use latchwork::metrics::{BUCKETS, Publisher, times};
 use latchwork::{
     Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock,
@@ -35,22 +35,34 @@ pub(crate) struct Scene {
     pub(crate) publisher: Publisher,
 }
 
-/// A layer by path, and what it is made of.
-struct Plans {
-    locks: Arc<KeyedLock<String>>,
-    layer: KeyedLockLayer<String, fn(&Parts) -> Option<String>>,
-    mode: ModeSwitch,
+/// A layer around a service that does nothing.
+pub(crate) struct Plans {
+    pub(crate) locks: Arc<KeyedLock<String>>,
+    pub(crate) layer: KeyedLockLayer<String, ByPath>,
+    pub(crate) mode: ModeSwitch,
+}
+
+/// Each path is a key, but `/` is about none, and one can't be told.
+#[derive(Clone)]
+pub(crate) struct ByPath;
+
+impl RequestKey<String> for ByPath {
+    fn key(&self, parts: &mut Parts) -> Result<Option<String>, Problem> {
+        match parts.uri.path() {
+            "/" => Ok(None),
+            "/%FF" => Err(Problem::bad_key("the path is not UTF-8")),
+            path => Ok(Some(path.to_owned())),
+        }
+    }
 }
 
 impl Plans {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (locks, mode) = (Arc::new(KeyedLock::new()), ModeSwitch::default());
-        let key: fn(&Parts) -> Option<String> =
-            |parts| Some(parts.uri.path().trim_start_matches('/').to_owned()).filter(|name| !name.is_empty());
-        Self { layer: KeyedLockLayer::new(locks.clone(), key).mode(&mode), locks, mode }
+        Self { layer: KeyedLockLayer::new(locks.clone(), ByPath).mode(&mode), locks, mode }
     }
 
-    fn ask(&self, path: &str) -> u16 {
+    pub(crate) fn ask(&self, path: &str) -> u16 {
         let service = self
             .layer
             .layer(service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()))));
@@ -88,14 +100,14 @@ impl Scene {
         self.plans.layer.counts()
     }
 
-    /// Requests in each mode, to a key that is free, one that is held, and none.
+    /// Requests in each mode, to a key that is free, one that is held, none, and one that can't be told.
     fn serve(&self) {
-        let _held = self.plans.locks.try_lock("ada@example.com");
+        let _held = self.plans.locks.try_lock("/ada@example.com");
         for (mode, statuses) in
-            [(Mode::Off, [200, 200, 200]), (Mode::Observe, [200, 200, 200]), (Mode::Enforce, [200, 409, 200])]
+            [(Mode::Off, [200, 200, 200, 200]), (Mode::Observe, [200, 200, 200, 200]), (Mode::Enforce, [200, 409, 200, 400])]
         {
             self.plans.mode.set(mode);
-            let paths = ["/grace@example.com", "/ada@example.com", "/"];
+            let paths = ["/grace@example.com", "/ada@example.com", "/", "/%FF"];
             assert_eq!(paths.map(|path| self.plans.ask(path)), statuses, "{mode:?}");
         }
     }
