@@ -188,9 +188,11 @@ async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
 
 /// Prints what the layer tells `tracing` (feature `tracing`), on stderr.
 fn show_events() {
-    let spans_too = LevelFilter::DEBUG;
-    let events =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).without_time();
-    let only_ours = Targets::new().with_target("latchwork", spans_too);
+    let events = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time();
+    let only_ours = Targets::new().with_target("latchwork", LevelFilter::DEBUG);
     tracing_subscriber::registry().with(events.with_filter(only_ours)).init();
 }

@@ -103,9 +103,11 @@ impl Scene {
     /// Requests in each mode, to a key that is free, one that is held, none, and one that can't be told.
     fn serve(&self) {
         let _held = self.plans.locks.try_lock("/ada@example.com");
-        for (mode, statuses) in
-            [(Mode::Off, [200, 200, 200, 200]), (Mode::Observe, [200, 200, 200, 200]), (Mode::Enforce, [200, 409, 200, 400])]
-        {
+        for (mode, statuses) in [
+            (Mode::Off, [200, 200, 200, 200]),
+            (Mode::Observe, [200, 200, 200, 200]),
+            (Mode::Enforce, [200, 409, 200, 400]),
+        ] {
             self.plans.mode.set(mode);
             let paths = ["/grace@example.com", "/ada@example.com", "/", "/%FF"];
             assert_eq!(paths.map(|path| self.plans.ask(path)), statuses, "{mode:?}");
