@@ -67,8 +67,9 @@
 //!
 //! # Rooms
 //!
-//! [patterns](docs::patterns) · [retries](docs::retries) · [problems](docs::problems) · [metrics](docs::metrics) ·
-//! [performance](docs::performance) · [limitations](docs::limitations) · [internals](docs::internals)
+//! [patterns](docs::patterns) · [adopting it in an axum service](docs::adopting) · [retries](docs::retries) ·
+//! [problems](docs::problems) · [metrics](docs::metrics) · [performance](docs::performance) ·
+//! [limitations](docs::limitations) · [internals](docs::internals)
 //!
 //! # Features
 //!
@@ -77,7 +78,9 @@
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
 //! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); and of
 //!   retries (debug).
-//! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries and budgets.
+//! - `axum`: [a lock in front of handlers](axum::KeyedLockLayer), [preconditions](axum::IfMatch), errors as
+//!   [problems](docs::problems); for whatever is built on tower.
+//! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets and layers.
 
 #[cfg(all(feature = "axum", not(latchwork_loom)))]
 pub mod axum;

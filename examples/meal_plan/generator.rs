@@ -4,9 +4,9 @@ use std::panic;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use latchwork::axum::Problem;
 
 use crate::input::Fault;
-use crate::problem::Problem;
 
 const MEALS: [&str; 9] =
     ["dal", "pilaf", "ramen", "risotto", "shakshuka", "stew", "tacos", "udon", "waffles"];
@@ -16,7 +16,9 @@ pub(crate) async fn generate(position: i64, days: usize, fault: Fault) -> Result
     call("what the user likes").await;
     call("what is in season").await;
     if fault.fail {
-        return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the recipes are out of reach"));
+        return Err(
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR).with_detail("the recipes are out of reach")
+        );
     }
     if fault.panic {
         // Unwinds as `panic!` does, but prints nothing into the progress bar.

@@ -1,15 +1,15 @@
 //! What comes from outside, checked: the user's id, and the click on "generate".
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use latchwork::axum::Problem;
 use serde::Deserialize;
 use serde_json::error::Category;
-
-use crate::problem::Problem;
 
 /// Larger bodies are refused unread.
 pub(crate) const MAX_BODY: usize = 1024;
@@ -25,12 +25,18 @@ impl<S: Send + Sync> FromRequestParts<S> for User {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let user = Path::<String>::from_request_parts(parts, state).await;
-        let Path(user) = user.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+        let Path(user) = user.map_err(|rejection| refusal(rejection.status(), rejection.body_text()))?;
         if user.is_empty() || user.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(Problem::bad_request("the user id must not be empty or contain white space"));
+            return Err(refusal(
+                StatusCode::BAD_REQUEST,
+                "the user id must not be empty or contain white space",
+            ));
         }
         if user.chars().count() > MAX_USER {
-            return Err(Problem::bad_request(format!("the user id is longer than {MAX_USER} characters")));
+            return Err(refusal(
+                StatusCode::BAD_REQUEST,
+                format!("the user id is longer than {MAX_USER} characters"),
+            ));
         }
         Ok(Self(user))
     }
@@ -67,10 +73,9 @@ impl<S: Send + Sync> FromRequest<S> for Click {
         let (mut parts, body) = request.into_parts();
         let User(user) = User::from_request_parts(&mut parts, state).await?;
         let fault = Query::from_request_parts(&mut parts, state).await;
-        let Query(fault) =
-            fault.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+        let Query(fault) = fault.map_err(|rejection| refusal(rejection.status(), rejection.body_text()))?;
         let body = Bytes::from_request(Request::from_parts(parts, body), state).await;
-        let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+        let body = body.map_err(|rejection| refusal(rejection.status(), rejection.body_text()))?;
         Ok(Self { user, days: days(&body)?, fault })
     }
 }
@@ -82,20 +87,24 @@ fn days(body: &[u8]) -> Result<usize, Problem> {
     }
     // Derived code takes an array for a struct, too.
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Problem::bad_request("the body must be a JSON object like {\"days\": 7}"));
+        return Err(refusal(StatusCode::BAD_REQUEST, "the body must be a JSON object like {\"days\": 7}"));
     }
     let Body { days } = serde_json::from_slice(body).map_err(|error| {
         let status = match error.classify() {
             Category::Data => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::BAD_REQUEST,
         };
-        Problem::new(status, format!("the body must be like {{\"days\": 7}}: {error}"))
+        refusal(status, format!("the body must be like {{\"days\": 7}}: {error}"))
     })?;
     if !DAYS.contains(&days) {
         let detail = format!("days must be from {} to {}", DAYS.start(), DAYS.end());
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+        return Err(refusal(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     Ok(days)
+}
+
+fn refusal(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(status).with_detail(detail)
 }
 
 fn a_week() -> usize {

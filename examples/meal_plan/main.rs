@@ -4,12 +4,14 @@
 //! ```text
 //! cargo run --release --example meal_plan
 //! cargo run --release --example meal_plan -- --serve
+//! cargo run --release --example meal_plan --features tracing -- --users 0 --serve --mode observe
 //! ```
 
+mod control;
 mod drive;
 mod generator;
+mod guard;
 mod input;
-mod problem;
 mod report;
 mod service;
 mod store;
@@ -19,12 +21,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use axum::Router;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use latchwork::KeyedLock;
+use latchwork::axum::{Mode, ModeSwitch};
 
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::control::{Control, Named};
+use crate::guard::Guard;
 use crate::report::{Report, Run};
-use crate::service::{App, Handler, Server};
+use crate::service::{App, Server};
 use crate::store::Store;
 
 /// Drives a meal-plan service over HTTP, without and with a lock for each user, and compares.
@@ -45,6 +55,10 @@ struct Args {
     /// Leave the guarded service running afterwards, until Ctrl-C.
     #[arg(long)]
     serve: bool,
+
+    /// What its lock does: off, observe, enforce.
+    #[arg(long, default_value = "enforce")]
+    mode: Named,
 
     /// Port to leave it running on [default: any free one].
     #[arg(long, default_value_t = 0, hide_default_value = true)]
@@ -96,8 +110,9 @@ async fn compare(args: &Args, dir: &Path) -> Result<bool, Failure> {
         }
     }
     println!("{} users double-click, open tabs, hang up, and meet with errors and panics.", args.users);
-    let naive = drive(Handler::Naive, &naive, args.users).await?;
-    let guarded = drive(Handler::Guarded, &guarded, args.users).await?;
+    let naive = drive(None, &naive, args.users).await?;
+    let guard = Guard::new(ModeSwitch::new(Mode::Enforce));
+    let guarded = drive(Some(Arc::new(guard)), &guarded, args.users).await?;
 
     println!("{}", report::table(&naive, &guarded));
     let broken = guarded.broken_promises();
@@ -116,28 +131,30 @@ async fn compare(args: &Args, dir: &Path) -> Result<bool, Failure> {
     Ok(broken.is_empty())
 }
 
-async fn drive(handler: Handler, file: &Path, users: u32) -> Result<Run, Failure> {
-    let app = Arc::new(App { store: Store::open(file).await?, locks: KeyedLock::new() });
-    let server = Server::start(app.clone(), handler, 0).await?;
+async fn drive(guard: Option<Arc<Guard>>, file: &Path, users: u32) -> Result<Run, Failure> {
+    let app = Arc::new(App { store: Store::open(file).await? });
+    let server = Server::start(app.clone(), guard.clone(), Router::new(), 0).await?;
     let style = "{prefix:>8} {wide_bar} {pos}/{len} users, {elapsed}";
     let progress = ProgressBar::new(users.into()).with_style(ProgressStyle::with_template(style)?);
-    progress.set_prefix(match handler {
-        Handler::Naive => "naive",
-        Handler::Guarded => "guarded",
-    });
+    progress.set_prefix(if guard.is_some() { "guarded" } else { "naive" });
     let tally = drive::drive(&server.url, users as usize, &progress).await;
     progress.finish();
     // Keys that stay held are counted below.
     server.stop().await.ok();
-    let run = Run { tally, audit: app.store.audit().await?, keys_left: app.locks.len() };
+    let keys_left = guard.map_or(0, |guard| guard.locks.len());
+    let run = Run { tally, audit: app.store.audit().await?, keys_left };
     app.store.close().await?;
     Ok(run)
 }
 
 /// Serves the guarded handler until Ctrl-C, and then until nobody's plan is under way.
 async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
-    let app = Arc::new(App { store: Store::open(&dir.join(GUARDED_FILE)).await?, locks: KeyedLock::new() });
-    let server = Server::start(app.clone(), Handler::Guarded, args.port).await?;
+    show_events();
+    let app = Arc::new(App { store: Store::open(&dir.join(GUARDED_FILE)).await? });
+    let scrape = control::recorder()?;
+    let guard = Arc::new(Guard::new(ModeSwitch::new(args.mode.0)));
+    let control = Control::new(&guard, scrape).routes();
+    let server = Server::start(app.clone(), Some(guard.clone()), control, args.port).await?;
     let plan = format!("{}/users/ada/plan", server.url);
     let help = format!(
         "\nserving on {url} until Ctrl-C; try
@@ -147,6 +164,8 @@ async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
   curl -i '{plan}?fail=true' -X POST
   curl -i '{plan}?panic=true' -X POST
   curl -i {plan}
+  curl -i {url}/mode -X PUT -d '{{\"mode\": \"observe\"}}'
+  curl -i {url}/metrics
   curl -i {url}/healthz",
         url = server.url
     );
@@ -157,9 +176,23 @@ async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
         println!("{help}");
     }
     tokio::signal::ctrl_c().await?;
-    eprintln!("stopping; keys held: {}", app.locks.len());
+    eprintln!("stopping; keys held: {}", guard.locks.len());
     server.stop().await?;
     app.store.close().await?;
-    eprintln!("stopped; {} plans were made while it ran", app.locks.stats().acquired);
+    eprintln!("stopped; keys were had {} times", guard.locks.stats().acquired);
+    if let Some(observed) = guard::observed(&guard.counts()) {
+        eprintln!("{observed}");
+    }
     Ok(())
+}
+
+/// Prints what the layer tells `tracing` (feature `tracing`), on stderr.
+fn show_events() {
+    let events = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time();
+    let only_ours = Targets::new().with_target("latchwork", LevelFilter::DEBUG);
+    tracing_subscriber::registry().with(events.with_filter(only_ours)).init();
 }

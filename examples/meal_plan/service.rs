@@ -1,5 +1,4 @@
-//! The service: the handler as it was, the same handler behind a lock for each user, and the server
-//! around them.
+//! The service: the handler as it was, alone or behind a lock for each user, and the server around it.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -11,22 +10,22 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use futures::FutureExt;
-use latchwork::{KeyedLock, TimedOut};
+use latchwork::TimedOut;
+use latchwork::axum::Problem;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::generator;
+use crate::guard::Guard;
 use crate::input::{Click, MAX_BODY, User};
-use crate::problem::Problem;
 use crate::store::{Plan, Store};
 
 pub(crate) struct App {
     pub(crate) store: Store,
-    pub(crate) locks: KeyedLock<String>,
 }
 
 /// The handler as it was: two of them read the same position, and both record what follows it.
@@ -39,38 +38,30 @@ async fn generate(State(app): State<Arc<App>>, click: Click) -> Result<Json<Plan
     Ok(Json(plan))
 }
 
-/// The same, one at a time for each user; who comes meanwhile is told so at once. The guard goes
-/// when this future does: on return, `?` and panic, and when the client hangs up.
-async fn generate_guarded(State(app): State<Arc<App>>, click: Click) -> Result<Json<Plan>, Problem> {
-    let _guard = app.locks.try_lock(&click.user)?;
-    generate(State(app.clone()), click).await
-}
-
 async fn latest(State(app): State<Arc<App>>, User(user): User) -> Result<Json<Plan>, Problem> {
     let plan = app.store.latest(&user).await?;
-    plan.map(Json).ok_or(Problem::new(StatusCode::NOT_FOUND, "there is no plan for this user yet"))
+    plan.map(Json).ok_or_else(|| not_found("there is no plan for this user yet"))
 }
 
-/// Which handler answers a click.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Handler {
-    Naive,
-    Guarded,
+fn not_found(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND).with_detail(detail)
 }
 
-fn router(app: Arc<App>, handler: Handler) -> Router {
-    let plan = match handler {
-        Handler::Naive => get(latest).post(generate),
-        Handler::Guarded => get(latest).post(generate_guarded),
+/// The service as it was, or with the same handler behind a lock for each user.
+fn router(app: Arc<App>, guard: Option<&Guard>) -> Router {
+    let generate = match guard {
+        None => post(generate),
+        Some(guard) => post(generate).route_layer(guard.layer.clone()),
     };
+    let no_user = || Problem::new(StatusCode::BAD_REQUEST).with_detail("the user id must not be empty");
+    let other_method =
+        || Problem::new(StatusCode::METHOD_NOT_ALLOWED).with_detail("this takes other methods: see Allow");
     Router::new()
-        .route("/users/{user}/plan", plan)
-        .route("/users//plan", any(async || Problem::bad_request("the user id must not be empty")))
+        .route("/users/{user}/plan", generate.get(latest))
+        .route("/users//plan", any(async move || no_user()))
         .route("/healthz", get(async || "ok\n"))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this takes other methods: see Allow")
-        })
+        .fallback(async || not_found("there is nothing here"))
+        .method_not_allowed_fallback(async move || other_method())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(catch_panic))
         .with_state(app)
@@ -80,7 +71,7 @@ fn router(app: Arc<App>, handler: Handler) -> Router {
 async fn catch_panic(request: Request, next: Next) -> Response {
     let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     response.unwrap_or_else(|_| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the handler panicked").into_response()
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR).with_detail("the handler panicked").into_response()
     })
 }
 
@@ -89,20 +80,25 @@ const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Server {
     pub(crate) url: String,
-    app: Arc<App>,
+    guard: Option<Arc<Guard>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<io::Result<()>>,
 }
 
 impl Server {
-    /// Serves on the loopback interface; port 0 is any free one.
-    pub(crate) async fn start(app: Arc<App>, handler: Handler, port: u16) -> io::Result<Self> {
+    /// Serves on the loopback interface, and `others` beside the service; port 0 is any free one.
+    pub(crate) async fn start(
+        app: Arc<App>,
+        guard: Option<Arc<Guard>>,
+        others: Router,
+        port: u16,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = axum::serve(listener, router(app.clone(), handler))
+        let server = axum::serve(listener, router(app, guard.as_deref()).merge(others))
             .with_graceful_shutdown(async { _ = stopped.await });
-        Ok(Self { url, app, stop, task: tokio::spawn(server.into_future()) })
+        Ok(Self { url, guard, stop, task: tokio::spawn(server.into_future()) })
     }
 
     /// Takes no more requests, and returns when no user's key is held.
@@ -112,6 +108,9 @@ impl Server {
         if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
             self.task.abort();
         }
-        self.app.locks.drained().timeout(GRACE).await
+        match self.guard {
+            Some(guard) => guard.locks.drained().timeout(GRACE).await,
+            None => Ok(()),
+        }
     }
 }

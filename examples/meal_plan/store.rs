@@ -12,6 +12,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use latchwork::axum::Problem;
 use serde::Serialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{QueryBuilder, SqlitePool};
@@ -28,6 +30,21 @@ const TABLES: &str = "
 
 /// How long to wait for another process that has the file locked.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Something went wrong in SQLite.
+#[derive(Debug, thiserror::Error)]
+#[error("the store failed: {0}")]
+pub(crate) struct StoreError(#[from] sqlx::Error);
+
+/// The client is not told what.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        eprintln!("{error}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR).with_detail("the store failed")
+    }
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
 
 /// SQLite has one writer at a time, so there is one connection for it: nothing ever waits in
 /// SQLite's busy handler, and nothing fails in it.
@@ -52,7 +69,7 @@ pub(crate) struct Audit {
 }
 
 impl Store {
-    pub(crate) async fn open(file: &Path) -> sqlx::Result<Self> {
+    pub(crate) async fn open(file: &Path) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
@@ -69,13 +86,13 @@ impl Store {
     ///
     /// It asks the writer's connection, which runs one statement after the other: a commit whose
     /// request was abandoned meanwhile, and whose lock is free already, comes first.
-    pub(crate) async fn position(&self, user: &str) -> sqlx::Result<i64> {
+    pub(crate) async fn position(&self, user: &str) -> Result<i64> {
         let position = sqlx::query_scalar("SELECT position FROM rotations WHERE user = ?").bind(user);
         Ok(position.fetch_optional(&self.writer).await?.unwrap_or(0))
     }
 
     /// Records the plan's events and moves the rotation behind them.
-    pub(crate) async fn record(&self, plan: &Plan) -> sqlx::Result<()> {
+    pub(crate) async fn record(&self, plan: &Plan) -> Result<()> {
         let days = plan.meals.len() as i64;
         let mut tx = self.writer.begin().await?;
         let id: i64 =
@@ -99,11 +116,11 @@ impl Store {
         .bind(plan.position + days)
         .execute(&mut *tx)
         .await?;
-        tx.commit().await
+        Ok(tx.commit().await?)
     }
 
     /// The user's latest plan.
-    pub(crate) async fn latest(&self, user: &str) -> sqlx::Result<Option<Plan>> {
+    pub(crate) async fn latest(&self, user: &str) -> Result<Option<Plan>> {
         let latest = "SELECT id, position FROM plans WHERE user = ? ORDER BY id DESC LIMIT 1";
         let latest = sqlx::query_as(latest).bind(user).fetch_optional(&self.readers).await?;
         let Some((id, position)) = latest else { return Ok(None) };
@@ -112,8 +129,10 @@ impl Store {
         Ok(Some(Plan { user: user.to_owned(), position, meals: meals.fetch_all(&self.readers).await? }))
     }
 
-    pub(crate) async fn audit(&self) -> sqlx::Result<Audit> {
-        let count = async |sql| sqlx::query_scalar::<_, u64>(sql).fetch_one(&self.readers).await;
+    pub(crate) async fn audit(&self) -> Result<Audit> {
+        let count = async |sql| {
+            Ok::<_, StoreError>(sqlx::query_scalar::<_, u64>(sql).fetch_one(&self.readers).await?)
+        };
         Ok(Audit {
             plans: count("SELECT count(*) FROM plans").await?,
             duplicate_events: count(
@@ -129,7 +148,7 @@ impl Store {
     }
 
     /// Closes the file, with everything in it and nothing left beside it in the write-ahead log.
-    pub(crate) async fn close(&self) -> sqlx::Result<()> {
+    pub(crate) async fn close(&self) -> Result<()> {
         self.readers.close().await;
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await?;
         self.writer.close().await;

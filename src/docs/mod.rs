@@ -3,6 +3,10 @@
 #[doc = include_str!("patterns.md")]
 pub mod patterns {}
 
+#[cfg(all(feature = "axum", feature = "metrics", not(latchwork_loom)))]
+#[doc = include_str!("adopting.md")]
+pub mod adopting {}
+
 #[doc = include_str!("limitations.md")]
 pub mod limitations {}
 

@@ -5,7 +5,7 @@
 //! [`KeyedBuilder::observe_times`]. All names are in [one table](crate::docs::metrics#names).
 //!
 //! ```text
-//! publisher   what is published, and when; source: what of each thing
+//! publisher   what is published, and when; source: what of each thing; layers: the same for the feature `axum`
 //! times       the observer of waits and holds
 //! names       what the figures are called
 //! ```
@@ -33,6 +33,8 @@
 //!
 //! [`KeyedBuilder::observe_times`]: crate::KeyedBuilder::observe_times
 
+#[cfg(feature = "axum")]
+mod layers;
 mod names;
 mod publisher;
 mod source;

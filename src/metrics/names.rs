@@ -19,12 +19,16 @@ pub(super) const RETRY_ERRORS: &str = "latchwork_retry_errors_total";
 pub(super) const RETRY_CONFLICTS: &str = "latchwork_retry_conflicts_total";
 pub(super) const BUDGET_TOKENS: &str = "latchwork_retry_budget_tokens";
 pub(super) const BUDGET_CAPACITY: &str = "latchwork_retry_budget_capacity";
+#[cfg(feature = "axum")]
+pub(super) const LAYER_REQUESTS: &str = "latchwork_layer_requests_total";
 
 pub(super) const LOCK: &str = "lock";
 pub(super) const POLICY: &str = "policy";
 pub(super) const OUTCOME: &str = "outcome";
 pub(super) const KIND: &str = "kind";
 pub(super) const BUDGET: &str = "budget";
+#[cfg(feature = "axum")]
+pub(super) const LAYER: &str = "layer";
 
 /// Tells the recorder what a publisher writes.
 pub(super) fn describe_counts() {
@@ -51,6 +55,8 @@ pub(super) fn describe_counts() {
     describe_counter!(RETRY_CONFLICTS, Unit::Count, "Attempts that ended in a conflict.");
     describe_gauge!(BUDGET_TOKENS, Unit::Count, "Tokens left.");
     describe_gauge!(BUDGET_CAPACITY, Unit::Count, "Tokens of a full budget.");
+    #[cfg(feature = "axum")]
+    describe_counter!(LAYER_REQUESTS, Unit::Count, "Requests at a layer, by how it treated them.");
 }
 
 /// Tells the recorder what observers of times write.

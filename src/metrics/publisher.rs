@@ -19,7 +19,7 @@ use crate::retry::{Budget, RetryStats, Shared};
 ///
 /// # Panics
 ///
-/// When two locks or semaphores, two sets of statistics or two budgets are given the same name.
+/// When two locks or semaphores, two sets of statistics, two budgets or two layers are given the same name.
 ///
 /// # Examples
 ///
@@ -156,7 +156,7 @@ impl Publisher {
     }
 
     #[track_caller]
-    fn named(mut self, label: &'static str, name: &'static str) -> Self {
+    pub(super) fn named(mut self, label: &'static str, name: &'static str) -> Self {
         assert!(self.names.insert((label, name)), "{label} {name:?} is published already");
         self
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use latchwork::axum::Mode;
 use latchwork::metrics::{Publisher, times};
 use latchwork::{Budget, KeyedLock, RetryKind, RetryPolicy, RetryStats, Timing, Verdict, VirtualClock};
 use serde::Deserialize;
 
 use crate::exposition::Exposition;
 use crate::promql::Scrapes;
-use crate::scene::recorder;
+use crate::scene::{Plans, recorder};
 use crate::support::Hand;
 use crate::table;
 
@@ -58,6 +59,7 @@ struct Service {
     stats: BTreeMap<&'static str, Arc<RetryStats>>,
     budget: Arc<Budget>,
     slug_failures: Arc<AtomicU64>,
+    plans: Plans,
     publisher: Publisher,
 }
 
@@ -67,8 +69,12 @@ impl Service {
         let budget = Arc::new(Budget::new(100));
         let slug_failures = Arc::new(AtomicU64::new(0));
         let failures = slug_failures.clone();
-        let mut publisher =
-            Publisher::new().locks("cards", &locks).budget("file", &budget).source(move || {
+        let plans = Plans::new();
+        let mut publisher = Publisher::new()
+            .locks("cards", &locks)
+            .budget("file", &budget)
+            .layer("plans", plans.layer.counts())
+            .source(move || {
                 let failures = failures.load(Ordering::Relaxed);
                 metrics::counter!("business_cards_slug_failures_total").absolute(failures);
             });
@@ -76,7 +82,7 @@ impl Service {
         for (name, stats) in &stats {
             publisher = publisher.retries(name, stats);
         }
-        Self { locks, stats, budget, slug_failures, publisher }
+        Self { locks, stats, budget, slug_failures, plans, publisher }
     }
 
     /// One call whose first attempts fail.
@@ -103,6 +109,11 @@ impl Service {
             assert!(self.call("create a card", 1, RetryKind::UniqueViolation), "the second slug is free");
         }
         assert!(self.call("count a view", 1, RetryKind::Transient));
+        let _first_click = self.plans.locks.try_lock("/ada");
+        for user in 0..200 {
+            assert_eq!(self.plans.ask(if user % 10 == 0 { "/ada" } else { "/grace" }) == 409, user % 10 == 0);
+        }
+        assert_eq!(self.plans.ask("/%FF"), 400);
         for key in 0..1000 {
             let guard = self.locks.lock(key).wait();
             if key % 10 == 0 {
@@ -128,6 +139,12 @@ impl Service {
             }
             assert!(!self.call("put a profile", 4, RetryKind::Transient));
         }
+        let _first_click = self.plans.locks.try_lock("/ada");
+        for path in ["/ada", "/grace", "/%FF"] {
+            self.plans.ask(path);
+        }
+        self.plans.mode.set(Mode::Off);
+        assert_eq!(self.plans.ask("/ada"), 200);
         let guard = self.locks.lock_owned(1).wait();
         for _ in 0..50 {
             assert!(self.locks.try_lock(1).is_err());
@@ -196,6 +213,7 @@ fn each_alert_fires_in_a_storm() {
     assert_eq!(fired["CallsFailAfterRetries"], ["create a card", "put a profile"]);
     assert_eq!(fired["RetryBudgetNearlyEmpty"], ["file"]);
     assert_eq!(fired["RetriesRefusedByBudget"], ["put a profile"]);
+    assert_eq!(fired["RequestsRefused"], ["plans"]);
 }
 
 #[test]

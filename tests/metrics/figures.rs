@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use latchwork::axum::{LayerCounts, Outcome};
 use latchwork::metrics::{BUCKETS, Publisher, Source};
 use latchwork::{Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -47,6 +48,7 @@ fn the_documented_names_are_published_with_their_types_labels_and_texts_and_no_o
         ("lock", BTreeSet::from(["seats", "users"])),
         ("policy", BTreeSet::from(["load card", "save card"])),
         ("budget", BTreeSet::from(["database"])),
+        ("layer", BTreeSet::from(["plans"])),
     ]);
     for row in &rows {
         let samples = shown.samples.iter().filter(|sample| family(&sample.name, &shown.types) == row.name);
@@ -63,12 +65,20 @@ fn the_documented_names_are_published_with_their_types_labels_and_texts_and_no_o
         for (label, values) in values {
             match given.get(label) {
                 Some(given) => assert_eq!(values, *given, "{} {label}", row.name),
-                None => assert!(values.into_iter().eq(fixed[label].iter()), "{} {label}", row.name),
+                None => {
+                    let of_name = fixed.get(&(label.to_owned(), Some(row.name.clone())));
+                    let documented = of_name.unwrap_or_else(|| &fixed[&(label.to_owned(), None)]);
+                    assert!(values.into_iter().eq(documented.iter()), "{} {label}", row.name);
+                }
             }
         }
     }
     let labels: BTreeSet<_> = rows.iter().flat_map(|row| row.labels.clone()).collect();
-    assert!(labels.iter().eq(fixed.keys()), "each label is explained");
+    let explained: BTreeSet<_> = fixed.keys().map(|(label, _)| label.clone()).collect();
+    assert_eq!(labels, explained, "each label is explained");
+    for (_, name) in fixed.keys() {
+        assert!(name.as_ref().is_none_or(|name| documented.contains_key(name)), "there is no {name:?}");
+    }
 }
 
 #[test]
@@ -140,6 +150,19 @@ fn values_are_those_that_the_core_has_counted() {
         let budget = [("budget", "database")];
         assert_eq!(shown.value("latchwork_retry_budget_tokens", &budget), 0.0);
         assert_eq!(shown.value("latchwork_retry_budget_capacity", &budget), 40.0);
+
+        let counts = scene.layer_counts();
+        let requests = |outcome: Outcome| {
+            let labels = [("layer", "plans"), ("outcome", outcome.name())];
+            shown.value("latchwork_layer_requests_total", &labels)
+        };
+        for outcome in Outcome::ALL {
+            assert_eq!(requests(outcome), counts.of(outcome) as f64, "{outcome:?}");
+        }
+        assert_eq!(requests(Outcome::Off), 4.0);
+        let treated = [Outcome::Acquired, Outcome::NoKey, Outcome::Busy, Outcome::BadKey];
+        assert_eq!(treated.map(requests), [2.0, 2.0, 1.0, 1.0]);
+        assert_eq!([Outcome::WouldBeBusy, Outcome::WouldBeBadKey].map(requests), [1.0, 1.0]);
     });
 }
 
@@ -302,6 +325,11 @@ fn two_things_of_a_kind_cant_have_one_name() {
     assert_eq!(panic_of(|| publisher().semaphore("same", &seats)), "lock \"same\" is published already");
     assert_eq!(panic_of(|| publisher().retries("same", &stats)), "policy \"same\" is published already");
     assert_eq!(panic_of(|| publisher().budget("same", &budget)), "budget \"same\" is published already");
+    let layer = || publisher().layer("same", LayerCounts::default());
+    assert_eq!(
+        panic_of(|| layer().layer("same", LayerCounts::default())),
+        "layer \"same\" is published already"
+    );
 }
 
 #[cfg(feature = "tokio")]

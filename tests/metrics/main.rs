@@ -1,7 +1,7 @@
 //! What is published, as Prometheus gets it: real exposition text, held against the documentation, the
 //! core's own counters, and the alert rules of an example.
 
-#![cfg(all(feature = "metrics", not(latchwork_loom)))]
+#![cfg(all(feature = "metrics", feature = "axum", not(latchwork_loom)))]
 
 #[path = "../it/support.rs"]
 #[allow(dead_code)] // It is made for more than this.

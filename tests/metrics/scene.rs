@@ -1,13 +1,19 @@
-//! Locks, retries and a budget, used in every way that is counted.
+//! Locks, retries, a budget and a layer, used in every way that is counted.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{Request, Response};
+use latchwork::axum::{KeyedLockLayer, LayerCounts, Mode, ModeSwitch, Problem, RequestKey};
 use latchwork::metrics::{BUCKETS, Publisher, times};
 use latchwork::{
     Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::Hand;
 
@@ -25,7 +31,45 @@ pub(crate) struct Scene {
     pub(crate) saves: Arc<RetryStats>,
     pub(crate) loads: Arc<RetryStats>,
     budget: Arc<Budget>,
+    plans: Plans,
     pub(crate) publisher: Publisher,
+}
+
+/// A layer around a service that does nothing.
+pub(crate) struct Plans {
+    pub(crate) locks: Arc<KeyedLock<String>>,
+    pub(crate) layer: KeyedLockLayer<String, ByPath>,
+    pub(crate) mode: ModeSwitch,
+}
+
+/// Each path is a key, but `/` is about none, and one can't be told.
+#[derive(Clone)]
+pub(crate) struct ByPath;
+
+impl RequestKey<String> for ByPath {
+    fn key(&self, parts: &mut Parts) -> Result<Option<String>, Problem> {
+        match parts.uri.path() {
+            "/" => Ok(None),
+            "/%FF" => Err(Problem::bad_key("the path is not UTF-8")),
+            path => Ok(Some(path.to_owned())),
+        }
+    }
+}
+
+impl Plans {
+    pub(crate) fn new() -> Self {
+        let (locks, mode) = (Arc::new(KeyedLock::new()), ModeSwitch::default());
+        Self { layer: KeyedLockLayer::new(locks.clone(), ByPath).mode(&mode), locks, mode }
+    }
+
+    pub(crate) fn ask(&self, path: &str) -> u16 {
+        let service = self
+            .layer
+            .layer(service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::empty()))));
+        let request = Request::post(path).body(Body::empty()).expect("it is a request");
+        let answer = futures::executor::block_on(service.oneshot(request));
+        answer.expect("it can't fail").status().as_u16()
+    }
 }
 
 impl Scene {
@@ -35,18 +79,39 @@ impl Scene {
         let seats = Arc::new(KeyedLock::builder().observe_times(times("seats")).build_semaphore(2));
         let (saves, loads) = <(Arc<RetryStats>, Arc<RetryStats>)>::default();
         let budget = Arc::new(Budget::new(40).earnings(0));
+        let plans = Plans::new();
         let publisher = Publisher::new()
             .locks("users", &users)
             .semaphore("seats", &seats)
             .retries("save card", &saves)
             .retries("load card", &loads)
-            .budget("database", &budget);
-        Self { users, seats, saves, loads, budget, publisher }
+            .budget("database", &budget)
+            .layer("plans", plans.layer.counts());
+        Self { users, seats, saves, loads, budget, plans, publisher }
     }
 
     pub(crate) fn work(&self) {
         self.lock();
         self.retry();
+        self.serve();
+    }
+
+    pub(crate) fn layer_counts(&self) -> LayerCounts {
+        self.plans.layer.counts()
+    }
+
+    /// Requests in each mode, to a key that is free, one that is held, none, and one that can't be told.
+    fn serve(&self) {
+        let _held = self.plans.locks.try_lock("/ada@example.com");
+        for (mode, statuses) in [
+            (Mode::Off, [200, 200, 200, 200]),
+            (Mode::Observe, [200, 200, 200, 200]),
+            (Mode::Enforce, [200, 409, 200, 400]),
+        ] {
+            self.plans.mode.set(mode);
+            let paths = ["/grace@example.com", "/ada@example.com", "/", "/%FF"];
+            assert_eq!(paths.map(|path| self.plans.ask(path)), statuses, "{mode:?}");
+        }
     }
 
     fn lock(&self) {

@@ -40,13 +40,15 @@ pub(crate) fn names() -> Vec<Row> {
     rows("Names").into_iter().map(row).collect()
 }
 
-/// The values of labels that don't come from the program.
-pub(crate) fn fixed_values() -> BTreeMap<String, BTreeSet<String>> {
+/// The values of labels that don't come from the program: by label, or by label and name where a label has
+/// others in each.
+pub(crate) fn fixed_values() -> BTreeMap<(String, Option<String>), BTreeSet<String>> {
     let named = |values: &str| values.starts_with("the name given to");
     let label = |cells: Vec<String>| {
         let [label, values] = cells.try_into().expect("two columns");
         let values = if named(&values) { BTreeSet::new() } else { codes(&values) };
-        (label.trim_matches('`').to_owned(), values)
+        let mut words = label.split('`').skip(1).step_by(2).map(str::to_owned);
+        ((words.next().expect("a label"), words.next()), values)
     };
     rows("Labels").into_iter().map(label).collect()
 }

@@ -1,0 +1,34 @@
+//! The lock for each user: one layer in front of the handler, and what is told about it.
+
+use std::sync::Arc;
+
+use latchwork::KeyedLock;
+use latchwork::axum::{KeyedLockLayer, LayerCounts, ModeSwitch, Outcome, PathParam, path_param};
+use latchwork::metrics::times;
+
+pub(crate) struct Guard {
+    pub(crate) locks: Arc<KeyedLock<String>>,
+    pub(crate) mode: ModeSwitch,
+    pub(crate) layer: KeyedLockLayer<String, PathParam>,
+}
+
+impl Guard {
+    /// One plan at a time for each user. Who comes meanwhile is told so at once, with 409. The key goes when the
+    /// handler's future does: on return, `?` and panic, and when the client hangs up.
+    pub(crate) fn new(mode: ModeSwitch) -> Self {
+        let locks = Arc::new(KeyedLock::builder().observe_times(times("users")).build());
+        let layer = KeyedLockLayer::new(locks.clone(), path_param("user")).name("plans").mode(&mode);
+        Self { locks, mode, layer }
+    }
+
+    pub(crate) fn counts(&self) -> LayerCounts {
+        self.layer.counts()
+    }
+}
+
+/// Who passed and would have been refused, in words; `None` if nobody.
+pub(crate) fn observed(counts: &LayerCounts) -> Option<String> {
+    let counted = Outcome::ALL.into_iter().filter(|outcome| outcome.is_observed() && counts.of(*outcome) > 0);
+    let each: Vec<_> = counted.map(|outcome| format!("{} {}", counts.of(outcome), outcome.name())).collect();
+    (!each.is_empty()).then(|| format!("enforced, it would have held up: {}", each.join(", ")))
+}

@@ -1,0 +1,32 @@
+//! Requests at layers: what [`LayerCounts`] have counted.
+
+use metrics::counter;
+
+use super::names::{LAYER, LAYER_REQUESTS, OUTCOME};
+use super::publisher::Publisher;
+use crate::axum::{LayerCounts, Outcome};
+
+impl Publisher {
+    /// Publishes how a layer treated requests, with the label `layer="name"`. Needs the feature `axum`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{KeyedLock, axum::{KeyedLockLayer, path_param}, metrics::Publisher};
+    /// use std::sync::Arc;
+    ///
+    /// let users = Arc::new(KeyedLock::<String>::new());
+    /// let layer = KeyedLockLayer::new(users.clone(), path_param("user"));
+    /// let publisher = Publisher::new().locks("users", &users).layer("plans", layer.counts());
+    /// publisher.publish();
+    /// ```
+    #[must_use]
+    pub fn layer(self, name: &'static str, counts: LayerCounts) -> Self {
+        self.named(LAYER, name).source(move || {
+            for outcome in Outcome::ALL {
+                counter!(LAYER_REQUESTS, LAYER => name, OUTCOME => outcome.name())
+                    .absolute(counts.of(outcome));
+            }
+        })
+    }
+}
