@@ -12,6 +12,7 @@ mod service;
 mod body;
 mod coalesce;
 mod detached;
+mod drops;
 mod held;
 mod keys;
 mod modes;
