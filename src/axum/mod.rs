@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lock           a lock around a service, by each request's key
-//! coalesce       one call of a service for all who ask for the same; stored: the answer that they share
+//! coalesce       one call of a service for all who ask for the same; share: what may be shared; stored: the answer
 //! request_key    which key a request is about
 //! precondition   `If-Match` and `If-None-Match`; etags: how they are read; tagged: an answer with its stamp
 //! problem        a refusal; kind: one type for each; errors: which error is which; answer: how it is written

@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header, request};
+use axum::http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header, request};
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use latchwork::axum::{CoalesceLayer, SharedBody};
 use tower::{Layer, Service, service_fn};
 
+use crate::drops::{self, slow_soup, stop};
 use crate::service::{ByPath, Fussy, Gate, around, by_path, call, get, post};
 use crate::support::{Hand, panic_of};
 
@@ -107,7 +108,7 @@ fn all_who_ask_at_the_same_time_get_the_answer_of_one_call() {
 
 #[test]
 fn what_is_for_one_request_alone_is_not_shared() {
-    let alone: [fn(request::Builder) -> request::Builder; 9] = [
+    let alone: [fn(request::Builder) -> request::Builder; 11] = [
         |request| request.method(Method::HEAD),
         |request| request.method(Method::POST),
         |request| request.header(header::RANGE, "bytes=0-1"),
@@ -115,6 +116,8 @@ fn what_is_for_one_request_alone_is_not_shared() {
         |request| request.header(header::IF_MODIFIED_SINCE, "Wed, 25 Nov 2026 00:00:00 GMT"),
         |request| request.header(header::AUTHORIZATION, "Bearer ada"),
         |request| request.header(header::COOKIE, "session=ada"),
+        |request| request.header(header::PROXY_AUTHORIZATION, "Bearer ada"),
+        |request| request.header(header::CONNECTION, "upgrade").header(header::UPGRADE, "websocket"),
         |request| request.header(header::ACCEPT, "text/html").header(header::ACCEPT, "text/plain"),
         |request| request.uri("/"),
     ];
@@ -155,6 +158,66 @@ fn who_accepts_something_else_does_not_join() {
         Hand::queued(call(&mut service, get("/soup"))),
     ];
     assert_eq!((menu.calls(), layer.stats().joined), (3, 1));
+}
+
+#[test]
+fn who_asks_another_host_does_not_join() {
+    let (layer, menu) = (layer(), Menu::new(soup));
+    let mut service = serve!(layer, menu);
+    // As HTTP/1.1 says it, and as HTTP/2 does.
+    let named = |host| Request::get("/soup").header(header::HOST, host).body(Body::empty()).unwrap();
+    let _guests = [
+        Hand::queued(call(&mut service, named("acme.example"))),
+        Hand::queued(call(&mut service, named("globex.example"))),
+        Hand::queued(call(&mut service, get("https://acme.example/soup"))),
+        Hand::queued(call(&mut service, get("https://globex.example/soup"))),
+        Hand::queued(call(&mut service, get("https://globex.example/soup"))),
+    ];
+    assert_eq!((menu.calls(), layer.stats().joined), (4, 1));
+}
+
+#[test]
+fn an_answer_that_says_that_it_is_not_for_all_is_not_shared() {
+    /// What two who ask at the same time get of a service that answers with this header.
+    fn is_shared(layer: &CoalesceLayer<String, ByPath>, name: HeaderName, value: &'static str) -> bool {
+        let mut service = around(
+            layer,
+            service_fn(move |_: Request<Body>| {
+                let name = name.clone();
+                async move {
+                    stop().await;
+                    let answer = Response::builder().header(name, value).body(Body::from("soup"));
+                    Ok::<_, Infallible>(answer.unwrap())
+                }
+            }),
+        );
+        let mut both =
+            [Hand::queued(call(&mut service, get("/soup"))), Hand::queued(call(&mut service, get("/soup")))];
+        assert!(both[0].poll_while_woken().is_some());
+        both[1].poll().is_some()
+    }
+    let cases = [
+        (header::CACHE_CONTROL, "private", false),
+        (header::CACHE_CONTROL, "max-age=3, Private=\"x-user\"", false),
+        (header::CACHE_CONTROL, "no-store", false),
+        (header::CACHE_CONTROL, "public, max-age=3", true),
+        (header::VARY, "*", false),
+        (header::VARY, "Accept, X-Tenant", false),
+        (header::VARY, "User-Agent", false),
+        (header::VARY, "", true),
+        // What those who share an answer have in common.
+        (header::VARY, "Accept , accept-encoding,Origin, Cookie, Access-Control-Request-Method", true),
+        // It would not come to its end.
+        (header::CONTENT_TYPE, "Text/Event-Stream; charset=utf-8", false),
+        (header::CONTENT_TYPE, "text/plain", true),
+    ];
+    for (name, value, expected) in cases {
+        assert_eq!(is_shared(&layer(), name, value), expected, "{value}");
+    }
+    // Where the key tells users apart, what is one user's own is for all who share it.
+    let by_user = layer().share_credentials(true);
+    assert!(is_shared(&by_user, header::CACHE_CONTROL, "private"));
+    assert!(!is_shared(&by_user, header::CACHE_CONTROL, "private, no-store"));
 }
 
 #[test]
@@ -319,4 +382,29 @@ fn answers_carry_their_extensions() {
         *seen.lock().unwrap() += *guest.poll().unwrap().unwrap().extensions().get::<u32>().unwrap();
     }
     assert_eq!(*seen.lock().unwrap(), 14);
+}
+
+#[tokio::test]
+async fn whoever_is_dropped_whenever_leaves_no_flight_and_the_others_are_served() {
+    let layer = layer();
+    let inner = service_fn(async |_: Request<Body>| {
+        stop().await;
+        stop().await;
+        Ok::<_, Infallible>(Response::new(slow_soup(())))
+    });
+    let mut service = around(&layer, inner);
+    for polls in drops::polls(7) {
+        for drops_late in [false, true] {
+            let calls = [(); 3].map(|()| {
+                let call = call(&mut service, get("/soup"));
+                async move {
+                    let Ok(answer) = call.await;
+                    answer.into_body().collect().await.unwrap().to_bytes()
+                }
+            });
+            drops::serve(calls, polls, drops_late, async || false).await;
+            assert_eq!(layer.stats().under_way, 0, "{polls:?}, {drops_late}");
+        }
+    }
+    assert!(layer.stats().aborted > 0 && layer.stats().joined > 0);
 }

@@ -1,5 +1,6 @@
 //! [`CoalesceLayer`]: one call of a service for all who ask for the same at the same time.
 
+mod share;
 mod stored;
 
 use std::error::Error;
@@ -12,43 +13,33 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use ::axum::body::Bytes;
-use ::axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header, request};
+use ::axum::http::{Request, Response, request};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use self::share::{Common, is_for_all};
 pub use self::stored::SharedBody;
 use self::stored::{Stored, store};
 use super::request_key::RequestKey;
 use crate::flight::{FlightStats, Role, SingleFlight};
 
-/// Of which headers the values are a part of the key, since answers depend on them.
-const VARIES: [HeaderName; 4] =
-    [header::ACCEPT, header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE, header::ORIGIN];
-
-/// Headers that make an answer one for this request alone.
-const ALONE: [HeaderName; 6] = [
-    header::IF_MATCH,
-    header::IF_NONE_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_UNMODIFIED_SINCE,
-    header::IF_RANGE,
-    header::RANGE,
-];
-
-const CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
-
 /// Calls a service once for all GETs of the same key that come while it is at it, and gives all of them its answer:
 /// a [`SingleFlight`] around a service. Nothing is cached: when the answer is there, the next GET calls anew.
 ///
-/// The key has to tell apart all requests whose answers differ: path *and* query, tenant, and so on. The headers
-/// `Accept`, `Accept-Encoding`, `Accept-Language` and `Origin` are taken into account anyway. These go through by
-/// themselves: other methods, requests with a body, a range or a precondition, those for which the key declines, and
-/// those with `Authorization` or a `Cookie`, unless the layer is told that
-/// [the key tells users apart](Self::share_credentials).
+/// The key has to tell apart all requests whose answers differ: path *and* query, tenant, and so on. The host and the
+/// headers `Accept`, `Accept-Encoding`, `Accept-Language` and `Origin` are taken into account anyway. These go through
+/// by themselves: other methods, requests with a body, a range, a precondition or an `Upgrade`, those for which the key
+/// declines, and those with `Authorization`, `Proxy-Authorization` or a `Cookie`, unless the layer is told that
+/// [the key tells users apart](Self::share_credentials). Who is told apart by anything else, a header with a token of
+/// your own or a client's certificate, has to be by the key.
 ///
-/// An answer is read to its end before it is shared. One that is longer than [`max_body`](Self::max_body), breaks
-/// off, or sets a cookie is given to whoever led, and the others call the service by themselves, as they do if it
-/// fails. When the client of the one who leads hangs up, or its call panics, another one leads.
+/// An answer is read to its end before it is shared. These are given to whoever led, and the others call the service by
+/// themselves, as they do if it fails: one that is longer than [`max_body`](Self::max_body) or breaks off, an event
+/// stream, and what a shared cache could not reuse either, as it sets a cookie, is `private` or `no-store`, or says in
+/// `Vary` that it depends on a header that is not named above. When the client of the one who leads hangs up, or its
+/// call panics, another one leads.
+///
+/// An answer may be older than the question: a GET that follows a client's own write may join one from before it.
 ///
 /// # Cancel safety
 ///
@@ -77,11 +68,8 @@ pub struct CoalesceLayer<K, F> {
     setup: Setup<K, F>,
 }
 
-/// The key, and the values of the headers on which answers depend.
-type Full<K> = (K, Varied);
-
-/// In the order of `VARIES`.
-type Varied = [Option<HeaderValue>; 4];
+/// The key, and what else all who share an answer have in common.
+type Full<K> = (K, Common);
 
 /// An answer that all may have; `None` if each is to ask by itself.
 type Flights<K> = SingleFlight<Full<K>, Option<Arc<Stored>>>;
@@ -110,8 +98,8 @@ impl<K, F> CoalesceLayer<K, F> {
         self
     }
 
-    /// Promises that the key tells users apart, so that requests with `Authorization` or a `Cookie` may share. If it does
-    /// not, one user gets what was meant for another. Off by default.
+    /// Promises that the key tells users apart, so that requests with credentials may share, and answers that are
+    /// `private`. If it does not, one user gets what was meant for another. Off by default.
     ///
     /// # Examples
     ///
@@ -140,20 +128,12 @@ impl<K, F> CoalesceLayer<K, F> {
 impl<K, F: RequestKey<K>> Setup<K, F> {
     /// The key under which a request may share an answer. Where a key can't be told it is not shared.
     fn full_key<B: http_body::Body>(&self, parts: &mut request::Parts, body: &B) -> Option<Full<K>> {
-        let has = |names: &[HeaderName]| names.iter().any(|name| parts.headers.contains_key(name));
-        let is_alone = parts.method != Method::GET || has(&ALONE) || !body.is_end_stream();
-        if is_alone || (has(&CREDENTIALS) && !self.shares_credentials) {
+        if !body.is_end_stream() {
             return None;
         }
-        let varies = varies(&parts.headers)?;
-        Some((self.key.key(parts).ok()??, varies))
+        let common = Common::of(parts, self.shares_credentials)?;
+        Some((self.key.key(parts).ok()??, common))
     }
-}
-
-/// The values of the headers on which answers depend; `None` if one of them stands there more than once.
-fn varies(headers: &HeaderMap) -> Option<Varied> {
-    let is_single = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_none();
-    VARIES.iter().all(is_single).then(|| VARIES.map(|name| headers.get(name).cloned()))
 }
 
 impl<T, K, F: Clone> Layer<T> for CoalesceLayer<K, F> {
@@ -228,7 +208,8 @@ where
         // The one that was polled ready serves this request; its clone has to be asked anew.
         let clone = self.inner.clone();
         let mut service = mem::replace(&mut self.inner, clone);
-        let (flights, max_body) = (self.setup.flights.clone(), self.setup.max_body);
+        let Setup { ref flights, max_body, shares_credentials, .. } = *self.setup;
+        let flights = flights.clone();
         Box::pin(async move {
             let leader = match flights.join(key).await {
                 Role::Joined(Some(stored)) => return Ok(stored.response()),
@@ -242,7 +223,12 @@ where
                     return Err(error);
                 }
             };
-            Ok(match store(answer, max_body).await {
+            let read = if is_for_all(answer.headers(), shares_credentials) {
+                store(answer, max_body).await
+            } else {
+                Err(answer.map(SharedBody::passed))
+            };
+            Ok(match read {
                 Ok(stored) => {
                     let stored = Arc::new(stored);
                     leader.finish(Some(stored.clone()));

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use ::axum::body::Bytes;
-use ::axum::http::{HeaderMap, Response, header, response};
+use ::axum::http::{HeaderMap, Response, response};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -39,13 +39,12 @@ pin_project! {
     }
 }
 
-/// Reads an answer to its end, unless it is not to be shared: then it comes back as if it had not been read.
+/// Reads an answer to its end, unless it is too long or breaks off: then it comes back as if it had not been read.
 pub(super) async fn store<B>(answer: Response<B>, max_body: usize) -> Result<Stored, Response<SharedBody<B>>>
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    let is_personal = answer.headers().contains_key(header::SET_COOKIE);
-    if is_personal || answer.body().size_hint().lower() > max_body as u64 {
+    if answer.body().size_hint().lower() > max_body as u64 {
         return Err(answer.map(SharedBody::passed));
     }
     let (parts, body) = answer.into_parts();

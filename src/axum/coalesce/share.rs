@@ -1,0 +1,73 @@
+//! What may be shared: which requests ask for the same, and which answers are for all who do.
+
+use ::axum::http::uri::Authority;
+use ::axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header, request};
+
+/// Of which headers the values are a part of the key, since answers depend on them.
+const VARIES: [HeaderName; 5] =
+    [header::ACCEPT, header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE, header::HOST, header::ORIGIN];
+
+/// Headers that make an answer one for this request alone.
+const ALONE: [HeaderName; 9] = [
+    header::ACCESS_CONTROL_REQUEST_HEADERS,
+    header::ACCESS_CONTROL_REQUEST_METHOD,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::RANGE,
+    header::UPGRADE,
+];
+
+const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+
+/// What all who share an answer have in common, beside their key.
+#[derive(PartialEq, Eq, Hash, Debug)]
+pub(super) struct Common {
+    /// Where the request's line says it, as in HTTP/2.
+    host: Option<Authority>,
+    /// In the order of `VARIES`.
+    varies: [Option<HeaderValue>; 5],
+}
+
+impl Common {
+    /// `None` for a request that goes through by itself.
+    pub(super) fn of(head: &request::Parts, shares_credentials: bool) -> Option<Self> {
+        let has = |names: &[HeaderName]| names.iter().any(|name| head.headers.contains_key(name));
+        let is_single = |name: &HeaderName| head.headers.get_all(name).iter().nth(1).is_none();
+        let is_alone = head.method != Method::GET
+            || has(&ALONE)
+            || (has(&CREDENTIALS) && !shares_credentials)
+            || !VARIES.iter().all(is_single);
+        (!is_alone).then(|| Self {
+            host: head.uri.authority().cloned(),
+            varies: VARIES.map(|name| head.headers.get(name).cloned()),
+        })
+    }
+}
+
+/// Whether an answer is for all who have the same in [`Common`]: by what HTTP lets a shared cache reuse (RFC 9111,
+/// sections 4.1 and 5.2.2), and if it comes to an end.
+pub(super) fn is_for_all(headers: &HeaderMap, shares_credentials: bool) -> bool {
+    let is_personal = headers.contains_key(header::SET_COOKIE)
+        || words(headers, &header::CACHE_CONTROL).any(|directive| {
+            let name = directive.split('=').next().unwrap_or(directive).trim_end();
+            name.eq_ignore_ascii_case("no-store")
+                || (name.eq_ignore_ascii_case("private") && !shares_credentials)
+        });
+    // Of the headers in `ALONE` none was there.
+    let known = VARIES.iter().chain(&ALONE).chain(&CREDENTIALS);
+    let is_known = |word: &str| known.clone().any(|name| name.as_str().eq_ignore_ascii_case(word));
+    let is_endless = words(headers, &header::CONTENT_TYPE).any(|media| {
+        let media = media.split(';').next().unwrap_or(media).trim_end();
+        media.eq_ignore_ascii_case("text/event-stream")
+    });
+    !is_personal && !is_endless && words(headers, &header::VARY).all(is_known)
+}
+
+/// The words of a list; one that is no text is a word that nobody knows.
+fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(name).into_iter().map(|line| line.to_str().unwrap_or("*"));
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|word| !word.is_empty())
+}
