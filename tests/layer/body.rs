@@ -3,17 +3,19 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{Request, Response};
 use futures::channel::mpsc::{UnboundedSender, unbounded};
+use futures::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use latchwork::axum::HeldBody;
 use tower::service_fn;
 
-use crate::service::{around, call, layer, locks, post};
+use crate::service::{Probe, around, call, layer, locks, post};
 use crate::support::Hand;
 
 type Frames = UnboundedSender<Result<Frame<Bytes>, io::Error>>;
@@ -101,4 +103,29 @@ fn a_body_says_what_the_services_own_says() {
     let _held = locks.try_lock("ada").unwrap();
     let refused = Hand::new(call(&mut service, post("/ada"))).poll().unwrap().unwrap().into_body();
     assert!(refused.size_hint().exact().is_some_and(|size| size > 0) && !refused.is_end_stream());
+}
+
+#[test]
+fn what_a_body_keeps_goes_before_the_key_also_when_it_is_at_its_end() {
+    for fails in [false, true] {
+        let (locks, held) = (locks(), Arc::new(Mutex::new(None)));
+        let inner = {
+            let (locks, held) = (locks.clone(), held.clone());
+            service_fn(move |_: Request<Body>| {
+                let probe = Probe { locks: locks.clone(), key: "ada", held: held.clone() };
+                let body = stream::poll_fn(move |_| {
+                    let _probe = &probe;
+                    Poll::Ready(fails.then(|| Err::<Frame<Bytes>, _>(io::Error::other("asked for"))))
+                });
+                let response = Response::new(Body::new(StreamBody::new(body)));
+                async move { Ok::<_, Infallible>(response) }
+            })
+        };
+        let mut service = around(&layer(&locks).hold_until_body_end(true), inner);
+        let mut body = Hand::new(call(&mut service, post("/ada"))).poll().unwrap().unwrap().into_body();
+        assert!(matches!(next(&mut body), Poll::Ready(frame) if frame.is_some() == fails));
+        assert!(locks.is_empty(), "it is at its end");
+        assert_eq!(*held.lock().unwrap(), Some(true), "and what it kept went before");
+        assert!(body.is_end_stream() && matches!(next(&mut body), Poll::Ready(None)));
+    }
 }

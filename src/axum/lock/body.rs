@@ -28,7 +28,8 @@ pin_project! {
     #[project = EitherProj]
     enum Either<B> {
         Passed { #[pin] body: B },
-        Refused { #[pin] body: Body },
+        /// Not the service's: a refusal's, or the nothing that is left when its own has ended.
+        Other { #[pin] body: Body },
     }
 }
 
@@ -40,7 +41,7 @@ impl<B: http_body::Body> HeldBody<B> {
     }
 
     pub(super) fn refused(body: Body) -> Self {
-        Self { body: Either::Refused { body }, hold: None }
+        Self { body: Either::Other { body }, hold: None }
     }
 }
 
@@ -55,12 +56,14 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.project();
-        let frame = ready!(match this.body.project() {
+        let mut this = self.project();
+        let frame = ready!(match this.body.as_mut().project() {
             EitherProj::Passed { body } => body.poll_frame(cx).map_err(Into::into),
-            EitherProj::Refused { body } => body.poll_frame(cx).map_err(Into::into),
+            EitherProj::Other { body } => body.poll_frame(cx).map_err(Into::into),
         });
-        if !matches!(frame, Some(Ok(_))) {
+        if !matches!(frame, Some(Ok(_))) && this.hold.is_some() {
+            // Before the key: it may keep what it has though it is at its end.
+            this.body.set(Either::Other { body: Body::empty() });
             *this.hold = None;
         }
         Poll::Ready(frame)
@@ -69,14 +72,14 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.body {
             Either::Passed { body } => body.is_end_stream(),
-            Either::Refused { body } => body.is_end_stream(),
+            Either::Other { body } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
             Either::Passed { body } => body.size_hint(),
-            Either::Refused { body } => body.size_hint(),
+            Either::Other { body } => body.size_hint(),
         }
     }
 }
