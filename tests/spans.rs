@@ -180,11 +180,52 @@ fn what_would_have_been_held_up_is_a_warning() {
 }
 
 #[test]
+fn who_hangs_up_leaves_a_whole_span() {
+    let locks = shown();
+    let slow = |layer: KeyedLockLayer<String, ByPath>| {
+        let service = layer.layer(service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<Response<Body>, Infallible>>()
+        }));
+        service.oneshot(Request::get("/ada").body(Body::empty()).unwrap())
+    };
+    let spans = captured(|| async {
+        let second = Duration::from_secs(1);
+        let mut runs = Box::pin(slow(layer(&locks)));
+        let mut waits = Box::pin(slow(layer(&locks).wait(second)));
+        let mut observed = Box::pin(slow(layer(&locks).wait(second).mode(Mode::Observe)));
+        assert!(futures::poll!(&mut runs).is_pending());
+        assert!(futures::poll!(&mut waits).is_pending());
+        assert!(futures::poll!(&mut observed).is_pending());
+        drop((waits, observed, runs));
+    });
+    let [runs, waits, observed] = &spans[..] else { panic!("three spans were due: {spans:?}") };
+    assert!(spans.iter().all(|span| span.is_closed));
+    assert_eq!(runs.events, ["acquired", "released"]);
+    assert_eq!(field(waits, "outcome"), Some("cancelled"));
+    assert_eq!(field(observed, "outcome"), Some("would_wait"));
+    assert_eq!(observed.events, ["would have been held up"]);
+}
+
+#[test]
+fn a_key_that_is_held_until_the_bodys_end_is_released_inside_the_span() {
+    let locks = shown();
+    let spans = captured(|| async {
+        let handler = async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("a plan")));
+        let service = layer(&locks).hold_until_body_end(true).layer(service_fn(handler));
+        let answer = service.oneshot(Request::get("/ada").body(Body::empty()).unwrap()).await.unwrap();
+        axum::body::to_bytes(Body::new(answer.into_body()), 100).await.unwrap();
+    });
+    let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
+    assert_eq!(span.events, ["acquired", "released"]);
+    assert!(span.is_closed);
+}
+
+#[test]
 fn a_detached_handler_stays_inside_the_span() {
     let locks = shown();
     let spans = captured(|| ask(layer(&locks).detached(true)));
     let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
-    assert_eq!(span.events[..2], ["acquired", "in the handler"]);
+    assert_eq!(span.events, ["acquired", "in the handler", "released"]);
     assert!(span.is_closed);
 }
 

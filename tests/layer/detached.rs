@@ -81,6 +81,30 @@ async fn a_detached_response_holds_its_key_until_the_body_ends_if_told_so() {
     assert!(locks.is_empty());
 }
 
+#[tokio::test]
+async fn a_detached_handler_that_is_through_needs_nobody_to_release_its_key() {
+    let locks = locks();
+    let gate = Gate::new();
+    let inner = {
+        let gate = gate.clone();
+        service_fn(move |_: Request<Body>| {
+            let gate = gate.clone();
+            async move {
+                gate.pass().await;
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            }
+        })
+    };
+    let mut service = around(&layer(&locks).detached(true), inner);
+    let mut busy_elsewhere = Hand::queued(call(&mut service, post("/ada")));
+    gate.open();
+    while !busy_elsewhere.is_woken() {
+        tokio::task::yield_now().await;
+    }
+    assert!(locks.is_empty(), "its answer is there");
+    assert_eq!(busy_elsewhere.poll().unwrap().unwrap().status(), StatusCode::OK);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wait_is_given_up_before_anything_is_detached() {
     let locks = locks();

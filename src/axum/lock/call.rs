@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::body::HeldBody;
 use super::counts::Outcome;
-use super::hold::{HeldKey, Hold};
+use super::hold::{Held, HeldKey, Hold};
 use super::mode::Mode;
 use super::setup::Setup;
 use super::span::{Span, Spanned};
@@ -38,6 +38,9 @@ pin_project! {
     }
 }
 
+/// What the service has answered, and the key if it is still to be held.
+type Answered<R, E, K, S> = (Result<Response<R>, E>, Option<Hold<K, S>>);
+
 pin_project! {
     #[project = StateProj]
     pub(super) enum State<T, B, R, K, S>
@@ -56,7 +59,7 @@ pin_project! {
             watched: Option<Wait<OwnedKeyedGuard<K, S>>>,
         },
         /// In the service, which goes on if this is dropped.
-        Detached { task: JoinHandle<(Result<Response<R>, T::Error>, Hold<K, S>)> },
+        Detached { task: JoinHandle<Answered<R, T::Error, K, S>> },
     }
 }
 
@@ -94,16 +97,19 @@ where
         span.fence(guard.fence());
         let extensions = request.extensions_mut();
         extensions.insert(guard.fence());
-        let hold = if setup.shares_guard {
-            let held = HeldKey::new(guard);
-            extensions.insert(held.clone());
-            Hold::Shared { _held: held }
+        let held = if setup.shares_guard {
+            let key = HeldKey::new(guard);
+            extensions.insert(key.clone());
+            Held::Shared { _key: key }
         } else {
-            Hold::Alone { _guard: guard }
+            Held::alone(guard)
         };
+        let hold = held.inside(span);
         let future = span.run(|| service.call(request));
         if setup.is_detached && mode == Mode::Enforce {
-            let future = async move { (future.await, hold) };
+            let until_body_end = setup.until_body_end;
+            // The key goes with the answer, not only when somebody comes for it.
+            let future = async move { (future.await, Some(hold).filter(|_| until_body_end)) };
             Self::Detached { task: tokio::spawn(Spanned { future, span: span.clone() }) }
         } else {
             Self::Running { future, hold: Some(hold), watched: None }
@@ -162,7 +168,7 @@ where
                         match granted {
                             Ok(guard) => {
                                 setup.note(span, Outcome::WouldWait);
-                                *hold = Some(Hold::Alone { _guard: guard });
+                                *hold = Some(Held::alone(guard).inside(span));
                             }
                             Err(refusal) => setup.note(span, refusal.outcome().observed()),
                         }
@@ -174,7 +180,7 @@ where
                     (result, hold)
                 }
                 StateProj::Detached { task } => match ready!(Pin::new(task).poll(cx)) {
-                    Ok((result, hold)) => (result, Some(hold)),
+                    Ok(answered) => answered,
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => panic::resume_unwind(panic),
                         Err(_) => {
@@ -184,12 +190,7 @@ where
                     },
                 },
             };
-            let hold = if setup.until_body_end {
-                hold.map(|hold| Box::new(hold) as Box<dyn Send>)
-            } else {
-                span.run(|| drop(hold));
-                None
-            };
+            let hold = hold.filter(|_| setup.until_body_end).map(|hold| Box::new(hold) as Box<dyn Send>);
             return Poll::Ready(result.map(|response| response.map(|body| HeldBody::passed(body, hold))));
         }
     }

@@ -5,6 +5,7 @@ use std::hash::RandomState;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::span::Span;
 use crate::keyed::OwnedKeyedGuard;
 
 /// The key that a request holds, in its extensions if the layer was told to
@@ -68,8 +69,29 @@ impl<K: fmt::Debug, S> fmt::Debug for HeldKey<K, S> {
     }
 }
 
-/// What the layer itself keeps of a key.
-pub(super) enum Hold<K, S> {
+/// What the layer itself keeps of a key. It is let go of inside the request's span, which lasts as long.
+pub(super) struct Hold<K, S> {
+    held: Option<Held<K, S>>,
+    span: Span,
+}
+
+pub(super) enum Held<K, S> {
     Alone { _guard: OwnedKeyedGuard<K, S> },
-    Shared { _held: HeldKey<K, S> },
+    Shared { _key: HeldKey<K, S> },
+}
+
+impl<K, S> Held<K, S> {
+    pub(super) fn alone(guard: OwnedKeyedGuard<K, S>) -> Self {
+        Self::Alone { _guard: guard }
+    }
+
+    pub(super) fn inside(self, span: &Span) -> Hold<K, S> {
+        Hold { held: Some(self), span: span.clone() }
+    }
+}
+
+impl<K, S> Drop for Hold<K, S> {
+    fn drop(&mut self) {
+        self.span.run(|| drop(self.held.take()));
+    }
 }

@@ -67,7 +67,7 @@ where
         let (span, attempt) = match key {
             Ok(Some(key)) => {
                 let span = Span::new(setup.name, setup.locks.shown(&key));
-                let attempt = span.run(|| setup.attempt(key, shared));
+                let attempt = span.run(|| setup.attempt(&span, key, shared));
                 (span, attempt)
             }
             Ok(None) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::counts::{LayerCounts, Outcome};
 use super::setup::Setup;
+use super::span::Span;
 use crate::axum::problem::Problem;
 use crate::error::{Busy, TimedOut};
 use crate::keyed::OwnedKeyedGuard;
@@ -55,12 +56,13 @@ pub(super) struct Wait<G> {
     /// Boxed: only those pay for it who wait.
     granted: Pin<Box<dyn Future<Output = Result<G, Refusal>> + Send>>,
     counts: LayerCounts,
-    /// What it is counted as if it is dropped; `None` when it is over.
+    span: Span,
+    /// What it is counted as, and told as, if it is dropped; `None` when it is over.
     if_dropped: Option<Outcome>,
 }
 
 impl<G> Wait<G> {
-    /// What it is counted as if it is dropped.
+    /// What it comes to if it is dropped.
     pub(super) fn if_dropped(mut self, outcome: Outcome) -> Self {
         self.if_dropped = Some(outcome);
         self
@@ -79,6 +81,7 @@ impl<G> Drop for Wait<G> {
     fn drop(&mut self) {
         if let Some(outcome) = self.if_dropped {
             self.counts.add(outcome);
+            self.span.outcome(outcome);
         }
     }
 }
@@ -88,21 +91,22 @@ where
     K: Eq + Hash + Send + Sync + 'static,
     S: BuildHasher + Send + Sync + 'static,
 {
-    pub(super) fn attempt(&self, key: K, shared: bool) -> Attempt<OwnedKeyedGuard<K, S>> {
+    pub(super) fn attempt(&self, span: &Span, key: K, shared: bool) -> Attempt<OwnedKeyedGuard<K, S>> {
         match (self.wait, shared) {
             (None, false) => at_once(self.locks.try_lock_owned(key)),
             (None, true) => at_once(self.locks.try_lock_shared_owned(key)),
             (Some(timeout), false) => {
-                self.in_time(self.locks.lock_bounded_owned(key, self.max_waiters), timeout)
+                self.in_time(span, self.locks.lock_bounded_owned(key, self.max_waiters), timeout)
             }
             (Some(timeout), true) => {
-                self.in_time(self.locks.lock_shared_bounded_owned(key, self.max_waiters), timeout)
+                self.in_time(span, self.locks.lock_shared_bounded_owned(key, self.max_waiters), timeout)
             }
         }
     }
 
     fn in_time<G: 'static>(
         &self,
+        span: &Span,
         mut acquire: Acquire<impl Request<Guard = Result<G, Busy>> + Send + 'static>,
         timeout: Duration,
     ) -> Attempt<G> {
@@ -117,8 +121,8 @@ where
                 Err(timed_out) => Err(Refusal::TimedOut(timed_out)),
             }
         });
-        let counts = self.counts.clone();
-        Attempt::Waits(Wait { granted, counts, if_dropped: Some(Outcome::Cancelled) })
+        let (counts, span) = (self.counts.clone(), span.clone());
+        Attempt::Waits(Wait { granted, counts, span, if_dropped: Some(Outcome::Cancelled) })
     }
 }
 
