@@ -16,5 +16,6 @@ mod drops;
 mod held;
 mod keys;
 mod modes;
+mod panics;
 mod ready;
 mod refused;
