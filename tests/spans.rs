@@ -8,12 +8,15 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response};
+use futures::FutureExt;
 use latchwork::KeyedLock;
 use latchwork::axum::{KeyedLockLayer, Mode};
 use tower::{Layer as _, Service, ServiceExt, service_fn};
@@ -227,6 +230,79 @@ fn a_detached_handler_stays_inside_the_span() {
     let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
     assert_eq!(span.events, ["acquired", "in the handler", "released"]);
     assert!(span.is_closed);
+}
+
+/// Panics when it is told something for the nth time.
+struct Shaky(AtomicUsize);
+
+impl Shaky {
+    fn told(&self) {
+        // In a destructor of what unwinds it would abort.
+        if !std::thread::panicking() && self.0.fetch_sub(1, Ordering::SeqCst) == 0 {
+            std::panic::resume_unwind(Box::new("asked for"));
+        }
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Shaky {
+    fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        self.told();
+    }
+
+    fn on_record(&self, _: &Id, _: &Record<'_>, _: Context<'_, S>) {
+        self.told();
+    }
+
+    fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+        self.told();
+    }
+
+    fn on_enter(&self, _: &Id, _: Context<'_, S>) {
+        self.told();
+    }
+
+    fn on_exit(&self, _: &Id, _: Context<'_, S>) {
+        self.told();
+    }
+
+    fn on_close(&self, _: Id, _: Context<'_, S>) {
+        self.told();
+    }
+}
+
+#[test]
+fn a_subscriber_that_panics_leaves_no_key() {
+    type Setup = fn(KeyedLockLayer<String, ByPath>) -> KeyedLockLayer<String, ByPath>;
+    let setups: [Setup; 5] = [
+        |layer| layer,
+        |layer| layer.hold_until_body_end(true),
+        |layer| layer.detached(true),
+        |layer| layer.wait(Duration::from_secs(1)),
+        |layer| layer.wait(Duration::from_secs(1)).mode(Mode::Observe),
+    ];
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    for (nth, setup) in setups.into_iter().enumerate() {
+        let is_contended = nth > 2;
+        let panics = (0..).take_while(|told| {
+            let locks = shown();
+            let held = is_contended.then(|| locks.try_lock("ada").unwrap());
+            let guard = tracing_subscriber::registry().with(Shaky(AtomicUsize::new(*told))).set_default();
+            let asked = AssertUnwindSafe(async {
+                let mut ask = std::pin::pin!(ask(setup(layer(&locks))));
+                if futures::poll!(ask.as_mut()).is_pending() {
+                    drop(held);
+                    ask.await;
+                }
+            });
+            let panicked = runtime.block_on(asked.catch_unwind()).is_err();
+            drop(guard);
+            runtime.block_on(tokio::task::yield_now());
+            assert!(locks.is_empty(), "{nth}, {told}");
+            panicked
+        });
+        assert!(panics.count() > 5, "{nth}");
+    }
 }
 
 #[test]

@@ -48,7 +48,11 @@ mod traced {
         }
 
         pub(crate) fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-            self.0.in_scope(f)
+            // Not by what `in_scope` returns: if a subscriber panics when the span is left, that is forgotten, key
+            // and all (rust-lang/rust#47949).
+            let mut result = None;
+            self.0.in_scope(|| result = Some(f()));
+            result.expect("it ran just now")
         }
     }
 }
