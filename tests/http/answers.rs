@@ -198,7 +198,7 @@ fn every_error_has_its_status_headers_and_body_and_gives_nothing_away() {
             Kind::Conflict,
             None,
             Some("\"8\""),
-            json!({ "retryable": false, "detail": stale, "current": "8" }),
+            json!({ "retryable": false, "detail": "it is a version that was excluded", "current": "8" }),
         ),
         (answer(gone), Kind::Conflict, None, None, versions("there is no value", json!("7"), Value::Null)),
         (

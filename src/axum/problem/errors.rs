@@ -98,6 +98,7 @@ impl Problem {
         let expected = expected.into();
         let detail = match (&expected, current) {
             (Expect::Absent, _) => "there is a value already",
+            (Expect::NoneOf(_), Some(_)) => "it is a version that was excluded",
             (_, Some(_)) => "it has been changed meanwhile: read it again",
             (_, None) => "there is no value",
         };
