@@ -45,12 +45,14 @@ impl<K, F: Fn(&Parts) -> Option<K>> RequestKey<K> for F {
     }
 }
 
-/// The parameter of this name in the path that axum's router matched, as text. The layer has to be inside the
-/// router: [`Router::layer`](::axum::Router::layer), [`route_layer`](::axum::Router::route_layer) or
+/// The parameter of this name in the path that axum's router matched, as text; if nested routers have several of that
+/// name, the innermost one's. The layer has to be inside the router, around routes:
+/// [`Router::route_layer`](::axum::Router::route_layer) or
 /// [`MethodRouter::layer`](::axum::routing::MethodRouter::layer).
 ///
 /// A request whose route has no such parameter is refused with 500 rather than served without a lock, and one whose
-/// parameter is not UTF-8 with 400.
+/// parameter is not UTF-8 with 400. [`Router::layer`](::axum::Router::layer) is around the fallback as well, which has
+/// no parameters: paths that no route has are answered with 500 then, instead of 404.
 ///
 /// # Examples
 ///
@@ -64,7 +66,7 @@ impl<K, F: Fn(&Parts) -> Option<K>> RequestKey<K> for F {
 /// let locks = Arc::new(latchwork::KeyedLock::<String>::new());
 /// let app = Router::new()
 ///     .route("/users/{user}", get(async || "hello"))
-///     .layer(KeyedLockLayer::new(locks.clone(), path_param("user")));
+///     .route_layer(KeyedLockLayer::new(locks.clone(), path_param("user")));
 /// let _held = locks.try_lock("ada").expect("nobody has it");
 /// let ada = Request::get("/users/ada").body(Body::empty()).expect("it is a request");
 /// assert_eq!(app.oneshot(ada).await.expect("it can't fail").status(), 409);
@@ -88,10 +90,10 @@ impl<K: From<String>> RequestKey<K> for PathParam {
         };
         let params = params.map_err(|rejection| match rejection.status() {
             status if status.is_client_error() => Problem::bad_key("the path is not UTF-8"),
-            _ => misplaced("the layer is outside the router"),
+            _ => misplaced("the layer is outside the router, or around its fallback"),
         })?;
-        let found = params.iter().find(|(name, _)| *name == &*self.0);
-        match found {
+        // The inner one last.
+        match params.iter().filter(|(name, _)| *name == &*self.0).last() {
             Some((_, value)) => Ok(Some(value.to_owned().into())),
             None => Err(misplaced("the route has no parameter of this name")),
         }

@@ -7,8 +7,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode};
 use axum::routing::get;
-use latchwork::KeyedLock;
-use latchwork::axum::{KeyedLockLayer, Outcome, extension, header, path_param};
+use latchwork::axum::{KeyedLockLayer, Mode, Outcome, extension, header, path_param};
+use latchwork::{Fence, KeyedLock};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::service::{around, call, layer, locks};
@@ -106,4 +106,38 @@ async fn a_parameter_of_the_path_is_the_key_or_the_request_is_refused() {
     let request = Request::get("/users/ada").body(Body::empty()).unwrap();
     assert_eq!(outside.oneshot(request).await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(locks.is_empty());
+}
+
+#[tokio::test]
+async fn a_path_that_no_route_has_is_not_found_behind_a_route_layer() {
+    let locks = locks();
+    let by_user = KeyedLockLayer::new(locks.clone(), path_param("user"));
+    let app = Router::new().route("/users/{user}", get(async || "")).route_layer(by_user);
+    for (path, status) in [("/users/ada", 200), ("/favicon.ico", 404), ("/users", 404)] {
+        let answer = app.clone().oneshot(crate::service::get(path)).await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_parameters_of_the_same_name_the_inner_one_is_the_key() {
+    let locks = locks();
+    let by_user = KeyedLockLayer::new(locks.clone(), path_param("user"));
+    let key = async move || locks.snapshot()[0].key().clone();
+    let inner = Router::new().route("/friends/{user}", get(key)).route_layer(by_user);
+    let app = Router::new().nest_service("/users/{user}", inner);
+    let answer = app.oneshot(crate::service::get("/users/ada/friends/grace")).await.unwrap();
+    assert_eq!(axum::body::to_bytes(answer.into_body(), 1000).await.unwrap(), "grace");
+}
+
+#[tokio::test]
+async fn who_asks_for_a_fence_if_there_is_one_is_served_in_every_mode() {
+    let by_user = |mode| KeyedLockLayer::new(locks(), path_param("user")).mode(mode);
+    for mode in [Mode::Off, Mode::Observe, Mode::Enforce] {
+        let handler = async |fence: Option<axum::Extension<Fence>>| fence.is_some().to_string();
+        let app = Router::new().route("/users/{user}", get(handler)).route_layer(by_user(mode));
+        let answer = app.oneshot(crate::service::get("/users/ada")).await.unwrap();
+        let has_fence = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
+        assert_eq!(has_fence, (mode != Mode::Off).to_string());
+    }
 }
