@@ -64,7 +64,7 @@ pub struct KeyedStats {
     pub acquired: u64,
     /// Acquisitions that had to queue, whatever came of them.
     pub waited: u64,
-    /// `try_` calls that were refused.
+    /// Acquisitions that were refused at once: `try_` calls, and bounded ones that found no room in the queue.
     pub busy: u64,
     /// Acquisitions that queued until their time was up.
     pub timed_out: u64,

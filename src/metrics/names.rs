@@ -34,7 +34,7 @@ pub(super) const LAYER: &str = "layer";
 pub(super) fn describe_counts() {
     describe_counter!(LOCK_ACQUIRED, Unit::Count, "Grants.");
     describe_counter!(LOCK_WAITED, Unit::Count, "Acquisitions that had to queue.");
-    describe_counter!(LOCK_BUSY, Unit::Count, "Calls of try_ methods that were refused.");
+    describe_counter!(LOCK_BUSY, Unit::Count, "Acquisitions that were refused at once.");
     describe_counter!(LOCK_TIMED_OUT, Unit::Count, "Acquisitions that queued until their time was up.");
     describe_counter!(LOCK_CANCELLED, Unit::Count, "Acquisitions that queued and were dropped.");
     describe_gauge!(LOCK_KEYS, Unit::Count, "Keys held or waited for.");
