@@ -173,3 +173,13 @@ fn a_runtime_that_shuts_down_leaves_no_key_and_is_told() {
         assert!(locks.is_empty());
     });
 }
+
+#[test]
+fn outside_a_runtime_there_is_a_panic_and_no_key_stays() {
+    let locks = locks();
+    let inner = service_fn(|_: Request<Body>| std::future::pending::<Answer>());
+    let mut service = around(&layer(&locks).detached(true), inner);
+    let panic = crate::support::panic_of(|| drop(call(&mut service, post("/ada"))));
+    assert!(panic.contains("runtime"), "{panic}");
+    assert!(locks.is_empty());
+}

@@ -11,7 +11,8 @@ use crate::keyed::OwnedKeyedGuard;
 /// The key that a request holds, in its extensions if the layer was told to
 /// [share the guard](super::KeyedLockLayer::share_guard).
 ///
-/// The layer holds it too, until the response is there. A handler that keeps a clone, in a task that it spawns,
+/// It is not there where a request goes through without the key: off, only observed, or about no key. The layer holds
+/// it too, until the response is there. A handler that keeps a clone, in a task that it spawns,
 /// say, keeps the key until that is dropped as well.
 ///
 /// # Examples

@@ -27,7 +27,9 @@ use crate::keyed::KeyedLock;
 /// | the key can't be told ([`RequestKey`](crate::axum::RequestKey)) | 400 |
 ///
 /// The [`Fence`](crate::Fence) of the grant is in the request's extensions. With two layers around one service it is
-/// that of the inner one.
+/// that of the inner one. A request that goes through without the key (in the modes [`Off`](super::Mode::Off) and
+/// [`Observe`](super::Mode::Observe), or because it is about none) has no fence from this layer, so handlers take it
+/// as an `Option<Extension<Fence>>`: axum answers 500 where one that is not an option is missing.
 ///
 /// It takes a free key when it is called, and lets the service's readiness be: `poll_ready` takes no lock. A request
 /// that waits keeps the service that was ready for it.
@@ -109,7 +111,11 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
         self
     }
 
-    /// Lets requests whose key is busy wait for so long, and refuses them with 503 then. It needs tokio's timer.
+    /// Lets requests whose key is busy wait for so long, and refuses them with 503 then.
+    ///
+    /// # Panics
+    ///
+    /// A request that waits panics when it is polled outside a tokio runtime with its time driver enabled.
     ///
     /// # Examples
     ///
@@ -154,6 +160,10 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
     /// own. A panic in it still reaches the caller. When the runtime shuts down, what is left is answered with 503.
     /// Off by default; waits are given up all the same, and nothing is detached in the mode
     /// [`Observe`](super::Mode::Observe).
+    ///
+    /// # Panics
+    ///
+    /// A request that has its key panics outside a tokio runtime, and releases it.
     ///
     /// # Examples
     ///
