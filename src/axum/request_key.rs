@@ -103,6 +103,10 @@ impl<K: From<String>> RequestKey<K> for PathParam {
 /// The value of the header of this name, as text. A request without it, with several, or with one that is no visible
 /// ASCII is refused with 400.
 ///
+/// # Panics
+///
+/// If the name is not that of a header in small letters.
+///
 /// # Examples
 ///
 /// ```
@@ -113,10 +117,6 @@ impl<K: From<String>> RequestKey<K> for PathParam {
 /// let key: Option<String> = header("x-tenant").key(&mut parts).expect("it is there");
 /// assert_eq!(key.as_deref(), Some("acme"));
 /// ```
-///
-/// # Panics
-///
-/// If the name is not that of a header in small letters.
 #[must_use]
 pub fn header(name: &'static str) -> Header {
     Header(HeaderName::from_static(name))

@@ -45,6 +45,10 @@ use crate::flight::{FlightStats, Role, SingleFlight};
 ///
 /// A request that is dropped gives up its place, and what it led is begun anew by another.
 ///
+/// # Deadlock
+///
+/// A handler that asks its own service for the same key joins itself, and waits for ever.
+///
 /// # Examples
 ///
 /// ```
