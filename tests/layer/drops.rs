@@ -12,6 +12,7 @@ use axum::http::{Request, Response};
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
+use latchwork::axum::Mode;
 use tower::service_fn;
 
 use crate::service::{around, call, layer, locks, post};
@@ -110,18 +111,29 @@ impl Drop for Inside {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_is_dropped_whenever_leaves_no_key_and_no_two_in_it() {
-    for (detached, to_body_end) in [(false, false), (false, true), (true, false), (true, true)] {
+    let setups = [
+        (false, false, Mode::Enforce),
+        (false, true, Mode::Enforce),
+        (true, false, Mode::Enforce),
+        (true, true, Mode::Enforce),
+        (false, false, Mode::Observe),
+        (false, true, Mode::Observe),
+    ];
+    for (detached, to_body_end, mode) in setups {
         let (locks, inside) = (locks(), Arc::new(AtomicUsize::new(0)));
-        let layer =
-            layer(&locks).wait(Duration::from_secs(3600)).detached(detached).hold_until_body_end(to_body_end);
+        let layer = layer(&locks)
+            .wait(Duration::from_secs(3600))
+            .detached(detached)
+            .hold_until_body_end(to_body_end)
+            .mode(mode);
         let inner = {
             let inside = inside.clone();
             service_fn(move |_: Request<Body>| {
-                let here = Inside::enter(&inside);
+                let here = (mode == Mode::Enforce).then(|| Inside::enter(&inside));
                 async move {
                     stop().await;
                     stop().await;
-                    let kept = to_body_end.then_some(here);
+                    let kept = here.filter(|_| to_body_end);
                     Ok::<_, Infallible>(Response::new(slow_soup(kept)))
                 }
             })
@@ -142,7 +154,7 @@ async fn whoever_is_dropped_whenever_leaves_no_key_and_no_two_in_it() {
                     detached && held()
                 };
                 serve(calls, polls, drops_late, others).await;
-                assert!(locks.is_empty(), "{polls:?}, {drops_late}, {detached}, {to_body_end}");
+                assert!(locks.is_empty(), "{polls:?}, {drops_late}, {detached}, {to_body_end}, {mode:?}");
                 assert_eq!(inside.load(Ordering::SeqCst), 0);
             }
         }
