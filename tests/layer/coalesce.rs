@@ -186,7 +186,7 @@ fn an_answer_that_says_that_it_is_not_for_all_is_not_shared() {
                 let name = name.clone();
                 async move {
                     stop().await;
-                    let answer = Response::builder().header(name, value).body(Body::from("soup"));
+                    let answer = Response::builder().header(name, value.as_bytes()).body(Body::from("soup"));
                     Ok::<_, Infallible>(answer.unwrap())
                 }
             }),
@@ -200,10 +200,12 @@ fn an_answer_that_says_that_it_is_not_for_all_is_not_shared() {
         (header::CACHE_CONTROL, "private", false),
         (header::CACHE_CONTROL, "max-age=3, Private=\"x-user\"", false),
         (header::CACHE_CONTROL, "no-store", false),
+        (header::CACHE_CONTROL, "private, of=\"Zoë\"", false),
         (header::CACHE_CONTROL, "public, max-age=3", true),
         (header::VARY, "*", false),
         (header::VARY, "Accept, X-Tenant", false),
         (header::VARY, "User-Agent", false),
+        (header::VARY, "Zoë", false),
         (header::VARY, "", true),
         // What those who share an answer have in common.
         (header::VARY, "Accept , accept-encoding,Origin, Cookie, Access-Control-Request-Method", true),

@@ -51,23 +51,28 @@ impl Common {
 /// sections 4.1 and 5.2.2), and if it comes to an end.
 pub(super) fn is_for_all(headers: &HeaderMap, shares_credentials: bool) -> bool {
     let is_personal = headers.contains_key(header::SET_COOKIE)
-        || words(headers, &header::CACHE_CONTROL).any(|directive| {
-            let name = directive.split('=').next().unwrap_or(directive).trim_end();
-            name.eq_ignore_ascii_case("no-store")
-                || (name.eq_ignore_ascii_case("private") && !shares_credentials)
+        || words(headers, &header::CACHE_CONTROL).map(|directive| up_to(b'=', directive)).any(|name| {
+            name.eq_ignore_ascii_case(b"no-store")
+                || (name.eq_ignore_ascii_case(b"private") && !shares_credentials)
         });
+    let is_endless = words(headers, &header::CONTENT_TYPE)
+        .any(|media| up_to(b';', media).eq_ignore_ascii_case(b"text/event-stream"));
     // Of the headers in `ALONE` none was there.
     let known = VARIES.iter().chain(&ALONE).chain(&CREDENTIALS);
-    let is_known = |word: &str| known.clone().any(|name| name.as_str().eq_ignore_ascii_case(word));
-    let is_endless = words(headers, &header::CONTENT_TYPE).any(|media| {
-        let media = media.split(';').next().unwrap_or(media).trim_end();
-        media.eq_ignore_ascii_case("text/event-stream")
-    });
+    let is_known =
+        |word: &[u8]| known.clone().any(|name| name.as_str().as_bytes().eq_ignore_ascii_case(word));
     !is_personal && !is_endless && words(headers, &header::VARY).all(is_known)
 }
 
-/// The words of a list; one that is no text is a word that nobody knows.
-fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
-    let lines = headers.get_all(name).into_iter().map(|line| line.to_str().unwrap_or("*"));
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|word| !word.is_empty())
+/// The words of a list. They need not be text.
+fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    let lines = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    lines
+        .flat_map(|line| line.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|word| !word.is_empty())
+}
+
+fn up_to(end: u8, word: &[u8]) -> &[u8] {
+    word.split(|byte| *byte == end).next().unwrap_or(word).trim_ascii_end()
 }
