@@ -80,7 +80,7 @@
 //!   retries (debug).
 //! - `axum`: [a lock in front of handlers](axum::KeyedLockLayer), [preconditions](axum::IfMatch), errors as
 //!   [problems](docs::problems); for whatever is built on tower.
-//! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets and layers.
+//! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights and layers.
 
 #[cfg(all(feature = "axum", not(latchwork_loom)))]
 pub mod axum;

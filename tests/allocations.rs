@@ -14,10 +14,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use latchwork::{Budget, Busy, KeyedLock, RetryError, RetryPolicy, RetryStats, SingleFlight, VirtualClock};
+use latchwork::{
+    Budget, Busy, KeyedLock, RetryError, RetryPolicy, RetryStats, Role, SingleFlight, VirtualClock,
+};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// More than were given back.
+    static BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -29,11 +33,13 @@ static ALLOCATOR: Counting = Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        BYTES.set(BYTES.get() + layout.size() as i64);
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        BYTES.set(BYTES.get() - layout.size() as i64);
         // SAFETY: as the caller promises.
         unsafe { System.dealloc(at, layout) }
     }
@@ -120,4 +126,32 @@ fn a_flight_that_nobody_joins_allocates_once() {
         let (count, flown) = allocations(|| at_once(flights.run(key, || ready(7))));
         assert!(count == 1 && flown.led);
     }
+}
+
+#[test]
+fn who_joins_a_flight_allocates_nothing() {
+    let flights = SingleFlight::<u64, u64>::new();
+    let Role::Leader(leader) = flights.join(7).wait() else { panic!("nobody is at it") };
+    let mut waits = pin!(flights.join(7));
+    let mut look = || waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let (counted, role) = allocations(&mut look);
+    assert!(role.is_pending() && counted == 0, "{counted} to join");
+    leader.finish(9);
+    let (counted, role) = allocations(look);
+    assert!(matches!(role, Poll::Ready(Role::Joined(9))) && counted == 0, "{counted} for the value");
+}
+
+#[test]
+fn a_burst_of_flights_gives_its_memory_back() {
+    let flights = SingleFlight::<u64, u64>::new();
+    let before = BYTES.get();
+    let leaders: Vec<_> = (0..200_000).map(|key| flights.join(key).wait()).collect();
+    let most = BYTES.get() - before;
+    let mut leaders = leaders.into_iter();
+    // Half of them in the order in which they came, half in the other.
+    while leaders.next().is_some() && leaders.next_back().is_some() {}
+    drop(leaders);
+    assert!(flights.is_empty());
+    let left = BYTES.get() - before;
+    assert!(left < most / 20, "{left} of {most} bytes");
 }

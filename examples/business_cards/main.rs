@@ -2,8 +2,8 @@
 //! by many. First the handlers as they were, then the same with stamps and retries.
 //!
 //! ```text
-//! cargo run --release --all-features --example business_cards
-//! cargo run --release --all-features --example business_cards -- --serve
+//! cargo run --release --example business_cards
+//! cargo run --release --example business_cards -- --serve
 //! ```
 
 mod audit;

@@ -31,7 +31,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::control::{Control, Named};
+use crate::control::Control;
 use crate::guard::Guard;
 use crate::report::{Report, Run};
 use crate::service::{App, Server};
@@ -58,7 +58,7 @@ struct Args {
 
     /// What its lock does: off, observe, enforce.
     #[arg(long, default_value = "enforce")]
-    mode: Named,
+    mode: Mode,
 
     /// Port to leave it running on [default: any free one].
     #[arg(long, default_value_t = 0, hide_default_value = true)]
@@ -152,7 +152,7 @@ async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
     show_events();
     let app = Arc::new(App { store: Store::open(&dir.join(GUARDED_FILE)).await? });
     let scrape = control::recorder()?;
-    let guard = Arc::new(Guard::new(ModeSwitch::new(args.mode.0)));
+    let guard = Arc::new(Guard::new(ModeSwitch::new(args.mode)));
     let control = Control::new(&guard, scrape).routes();
     let server = Server::start(app.clone(), Some(guard.clone()), control, args.port).await?;
     let plan = format!("{}/users/ada/plan", server.url);

@@ -19,6 +19,7 @@ mod request_key;
 pub use self::coalesce::{CoalesceLayer, CoalesceService, SharedBody};
 pub use self::lock::{
     HeldBody, HeldKey, KeyedCall, KeyedLockLayer, KeyedLockService, LayerCounts, Mode, ModeSwitch, Outcome,
+    ParseModeError,
 };
 pub use self::precondition::{IfMatch, IfNoneMatch, Tagged};
 pub use self::problem::{Problem, ProblemKind};

@@ -36,7 +36,8 @@ struct Inside<K, V> {
 struct Shard<K, V>(Mutex<Inside<K, V>>);
 
 /// All flights. Under a shard's lock runs nothing of the user's but `Eq` of keys; keys are hashed and made
-/// before it, and dropped after.
+/// before it, and dropped after. A flight is made under it, so that who joins makes none in vain, and who leads
+/// need not look twice.
 pub struct Table<K, V>(Box<[Shard<K, V>]>);
 
 /// How a call came by a flight.
@@ -124,8 +125,6 @@ impl<K, V> Table<K, V> {
 impl<K: Eq + Hash, V> Table<K, V> {
     /// Joins the flight of a key, or begins one.
     pub(super) fn board<Q: IntoKey<K>>(&self, hash: u64, wanted: &mut Form<K, Q>) -> Boarded<V> {
-        // Made before the lock. Who joins made it in vain, and is to wait anyway.
-        let flight = Arc::new(Flight::new());
         loop {
             let mut guard = self.of(hash).lock();
             let Inside { entries, stats } = &mut *guard;
@@ -137,6 +136,7 @@ impl<K: Eq + Hash, V> Table<K, V> {
                 }
                 Slot::Vacant(free) => {
                     if let Some(key) = wanted.take_owned() {
+                        let flight = Arc::new(Flight::new());
                         free.insert(Entry { hash, key, flight: flight.clone() });
                         stats.flights += 1;
                         return Boarded::Led(flight);

@@ -1,10 +1,10 @@
-//! Requests at layers: what [`LayerCounts`] have counted.
+//! Layers: what [`LayerCounts`] have counted of requests, and [`CoalesceLayer`] of the calls that they shared.
 
 use metrics::counter;
 
 use super::names::{LAYER, LAYER_REQUESTS, OUTCOME};
 use super::publisher::Publisher;
-use crate::axum::{LayerCounts, Outcome};
+use crate::axum::{CoalesceLayer, LayerCounts, Outcome};
 
 impl Publisher {
     /// Publishes how a layer treated requests, with the label `layer="name"`. Needs the feature `axum`.
@@ -28,5 +28,26 @@ impl Publisher {
                     .absolute(counts.of(outcome));
             }
         })
+    }
+
+    /// Publishes the flights of a layer that shares answers, as [`flights`](Self::flights) does. Needs the feature
+    /// `axum`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use axum::http::request::Parts;
+    /// use latchwork::{axum::CoalesceLayer, metrics::Publisher};
+    ///
+    /// let layer = CoalesceLayer::new(|parts: &Parts| Some(parts.uri.to_string()));
+    /// Publisher::new().coalesce("menus", &layer).publish();
+    /// ```
+    #[must_use]
+    pub fn coalesce<K: Send + Sync + 'static, F>(
+        self,
+        name: &'static str,
+        layer: &CoalesceLayer<K, F>,
+    ) -> Self {
+        self.flights(name, layer.flights())
     }
 }

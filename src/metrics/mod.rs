@@ -1,6 +1,6 @@
 //! Figures for the [`metrics`](https://docs.rs/metrics) facade. Needs the feature `metrics`.
 //!
-//! What locks, retries and budgets count anyway is read when it is asked for, by a [`Publisher`], so it
+//! What locks, retries, budgets and flights count anyway is read when it is asked for, by a [`Publisher`], so it
 //! costs nothing in between. Only times are pushed: by the observer that [`times`] makes for
 //! [`KeyedBuilder::observe_times`]. All names are in [one table](crate::docs::metrics#names).
 //!

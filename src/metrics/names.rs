@@ -19,6 +19,10 @@ pub(super) const RETRY_ERRORS: &str = "latchwork_retry_errors_total";
 pub(super) const RETRY_CONFLICTS: &str = "latchwork_retry_conflicts_total";
 pub(super) const BUDGET_TOKENS: &str = "latchwork_retry_budget_tokens";
 pub(super) const BUDGET_CAPACITY: &str = "latchwork_retry_budget_capacity";
+pub(super) const FLIGHT_FLIGHTS: &str = "latchwork_flight_flights_total";
+pub(super) const FLIGHT_JOINED: &str = "latchwork_flight_joined_total";
+pub(super) const FLIGHT_ABORTED: &str = "latchwork_flight_aborted_total";
+pub(super) const FLIGHT_UNDER_WAY: &str = "latchwork_flight_under_way";
 #[cfg(feature = "axum")]
 pub(super) const LAYER_REQUESTS: &str = "latchwork_layer_requests_total";
 
@@ -27,6 +31,7 @@ pub(super) const POLICY: &str = "policy";
 pub(super) const OUTCOME: &str = "outcome";
 pub(super) const KIND: &str = "kind";
 pub(super) const BUDGET: &str = "budget";
+pub(super) const FLIGHT: &str = "flight";
 #[cfg(feature = "axum")]
 pub(super) const LAYER: &str = "layer";
 
@@ -55,6 +60,10 @@ pub(super) fn describe_counts() {
     describe_counter!(RETRY_CONFLICTS, Unit::Count, "Attempts that ended in a conflict.");
     describe_gauge!(BUDGET_TOKENS, Unit::Count, "Tokens left.");
     describe_gauge!(BUDGET_CAPACITY, Unit::Count, "Tokens of a full budget.");
+    describe_counter!(FLIGHT_FLIGHTS, Unit::Count, "Flights begun: so often the work was run.");
+    describe_counter!(FLIGHT_JOINED, Unit::Count, "Calls that joined a flight.");
+    describe_counter!(FLIGHT_ABORTED, Unit::Count, "Flights that ended without a value.");
+    describe_gauge!(FLIGHT_UNDER_WAY, Unit::Count, "Flights under way.");
     #[cfg(feature = "axum")]
     describe_counter!(LAYER_REQUESTS, Unit::Count, "Requests at a layer, by how it treated them.");
 }

@@ -5,12 +5,13 @@ use std::fmt;
 #[cfg(feature = "tokio")]
 use std::time::Duration;
 
-use super::names::{BUDGET, LOCK, POLICY, describe_counts};
+use super::names::{BUDGET, FLIGHT, LOCK, POLICY, describe_counts};
 use super::source::{self, Source};
+use crate::flight::SingleFlight;
 use crate::keyed::{KeyedLock, KeyedSemaphore};
 use crate::retry::{Budget, RetryStats, Shared};
 
-/// Writes what locks, retries and budgets have counted to the recorder of the
+/// Writes what locks, retries, budgets and flights have counted to the recorder of the
 /// [`metrics`](https://docs.rs/metrics) facade, whenever it is told to.
 ///
 /// Names become labels. They are `&'static str`, so there are only as many as the program has; keys are
@@ -19,7 +20,7 @@ use crate::retry::{Budget, RetryStats, Shared};
 ///
 /// # Panics
 ///
-/// When two locks or semaphores, two sets of statistics, two budgets or two layers are given the same name.
+/// When two locks or semaphores, two sets of statistics, two budgets, two sets of flights or two layers are given the same name.
 ///
 /// # Examples
 ///
@@ -101,6 +102,32 @@ impl Publisher {
     pub fn budget(self, name: &'static str, budget: impl Into<Shared<Budget>>) -> Self {
         let budget = budget.into();
         self.named(BUDGET, name).source(move || source::budget(name, &budget))
+    }
+
+    /// Publishes what flights have counted, with the label `flight="name"`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use latchwork::{SingleFlight, metrics::Publisher};
+    ///
+    /// let menus: Arc<SingleFlight<u32, String>> = Arc::default();
+    /// Publisher::new().flights("menus", &menus).publish();
+    /// ```
+    #[must_use]
+    pub fn flights<K, V, S>(
+        self,
+        name: &'static str,
+        flights: impl Into<Shared<SingleFlight<K, V, S>>>,
+    ) -> Self
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        S: Send + Sync + 'static,
+    {
+        let flights = flights.into();
+        self.named(FLIGHT, name).source(move || source::flights(name, &flights.stats()))
     }
 
     /// Publishes something else: a closure, or whatever implements [`Source`].

@@ -3,6 +3,7 @@
 use metrics::{counter, gauge};
 
 use super::names::*;
+use crate::flight::FlightStats;
 use crate::keyed::KeyedStats;
 use crate::retry::{Budget, RetryCounts, RetryKind};
 
@@ -74,6 +75,13 @@ pub(super) fn retries(name: &'static str, counts: &RetryCounts) {
 pub(super) fn budget(name: &'static str, budget: &Budget) {
     gauge!(BUDGET_TOKENS, BUDGET => name).set(budget.tokens());
     gauge!(BUDGET_CAPACITY, BUDGET => name).set(budget.capacity());
+}
+
+pub(super) fn flights(name: &'static str, stats: &FlightStats) {
+    counter!(FLIGHT_FLIGHTS, FLIGHT => name).absolute(stats.flights);
+    counter!(FLIGHT_JOINED, FLIGHT => name).absolute(stats.joined);
+    counter!(FLIGHT_ABORTED, FLIGHT => name).absolute(stats.aborted);
+    gauge!(FLIGHT_UNDER_WAY, FLIGHT => name).set(stats.under_way as f64);
 }
 
 const fn word(kind: RetryKind) -> &'static str {

@@ -98,8 +98,8 @@ impl RetryStats {
         let errors = self.errors.each_ref().map(read);
         let [not_retryable, attempts_exhausted, deadline_exceeded, budget_exhausted] =
             self.failed.each_ref().map(read);
-        // Conflicts before the attempts that they are among.
-        let conflicts = read(&self.conflicts);
+        // Before the attempts that they are among: who sees a conflict sees its attempt.
+        let conflicts = self.conflicts.load(Ordering::Acquire);
         let first_try_ok = read(&self.first_try_ok);
         RetryCounts {
             first_try_ok,
@@ -145,7 +145,7 @@ impl RetryStats {
 
     fn tried(&self, attempts: u32, conflicts: u32) {
         add(&self.attempts, attempts);
-        add(&self.conflicts, conflicts);
+        self.conflicts.fetch_add(u64::from(conflicts), Ordering::Release);
     }
 }
 

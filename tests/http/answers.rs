@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use latchwork::axum::{Problem, ProblemKind};
+use latchwork::axum::{Mode, Problem, ProblemKind};
 use latchwork::{
     BadEtag, BadNumber, Budget, Busy, Change, ClaimExhausted, Claims, Conflict, Expect, Fence, FenceGate,
     KeyedLock, ParseFenceError, ParseStampError, RetryError, RetryKind, RetryPolicy, Semaphore, StaleFence,
@@ -441,12 +441,24 @@ fn errors_under(folder: &Path, found: &mut BTreeSet<String>) {
 }
 
 #[test]
+fn what_is_no_mode_is_a_bad_request() {
+    let problem = Problem::from("on".parse::<Mode>().expect_err("it is none"));
+    assert_eq!(problem.to_string(), "400 Bad Request: the modes are off, observe and enforce");
+    for mode in [Mode::Off, Mode::Observe, Mode::Enforce] {
+        assert_eq!(mode.to_string().parse(), Ok(mode));
+    }
+}
+
+#[test]
 fn no_error_of_the_crate_is_without_an_answer() {
     let mut errors = BTreeSet::new();
     errors_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut errors);
     assert!(errors.remove("Problem"), "it is an error itself");
     assert!(errors.len() >= 14 && errors.contains("Taken") && errors.contains("WriteError"), "{errors:?}");
-    let answers = include_str!("../../src/axum/problem/errors.rs");
+    let answers = concat!(
+        include_str!("../../src/axum/problem/errors.rs"),
+        include_str!("../../src/axum/lock/mode.rs")
+    );
     for error in errors {
         let is_answered =
             [format!("From<{error}>"), format!("From<{error}<")].iter().any(|from| answers.contains(from));

@@ -6,12 +6,13 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use latchwork::{
-    Backoff, Budget, Busy, Claim, Claims, Conflict, Expect, Fence, FenceGate, KeyView, KeyedBuilder,
-    KeyedGuard, KeyedLock, KeyedManyGuard, KeyedPermit, KeyedSemaphore, KeyedStats, Mutex, MutexGuard,
-    OwnedClaim, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, OwnedMutexGuard, OwnedPermit,
-    OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, RetryCounts, RetryError, RetryPolicy, RetryStats,
-    RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, Session, Snapshot, StaleFence, Stamp, StampSource,
-    TimedOut, Timing, Versioned, VersionedMap, VirtualClock, WriteError,
+    Backoff, Budget, Busy, Claim, Claims, Conflict, Expect, Fence, FenceGate, FlightStats, Flown, KeyView,
+    KeyedBuilder, KeyedGuard, KeyedLock, KeyedManyGuard, KeyedPermit, KeyedSemaphore, KeyedStats, Leader,
+    Mutex, MutexGuard, OwnedClaim, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, OwnedLeader,
+    OwnedMutexGuard, OwnedPermit, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, Permit, RetryCounts,
+    RetryError, RetryPolicy, RetryStats, Role, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, Session,
+    SingleFlight, Snapshot, StaleFence, Stamp, StampSource, TimedOut, Timing, Versioned, VersionedMap,
+    VirtualClock, WriteError,
 };
 
 // Once is enough: the compiler's words do not depend on features.
@@ -111,6 +112,17 @@ is! {
     Claim<'static, String>: Send, Sync;
     OwnedClaim<String>: Send, Sync;
 
+    SingleFlight<String, Plain>: Send, Sync, Unpin;
+    SingleFlight<String, Plain, Hasher>: Send, Sync;
+    // Stored keys are touched by one thread at a time; values are not.
+    SingleFlight<SentKey, Plain>: Send, Sync;
+    Leader<'static, String, Plain>: Send, Sync, Unpin;
+    Leader<'static, SentKey, Plain>: Send, Sync;
+    OwnedLeader<String, Plain>: Send, Sync, Unpin;
+    Role<Leader<'static, String, Plain>, Plain>: Send, Sync;
+    Flown<Plain>: Send, Sync, Copy;
+    FlightStats: Send, Sync, Copy;
+
     RetryPolicy: Send, Sync, Clone, Unpin;
     RetryPolicy<fn(&Stuck) -> latchwork::Verdict>: Send, Sync;
     Session<'static, latchwork::ByTrait>: Send, Sync;
@@ -175,6 +187,17 @@ is_not! {
     Conflict<Stuck>: Send, Sync;
     Claims<StuckKey>: Send, Sync;
     Claim<'static, String>: Clone;
+
+    SingleFlight<String, Sent>: Send, Sync;
+    SingleFlight<String, Shared>: Send, Sync;
+    SingleFlight<StuckKey, Plain>: Send, Sync;
+    SingleFlight<String, Plain, Sent>: Sync;
+    Leader<'static, String, Sent>: Send, Sync;
+    Leader<'static, String, Shared>: Send, Sync;
+    Leader<'static, StuckKey, Plain>: Send, Sync;
+    Leader<'static, String, Plain, Sent>: Send, Sync;
+    Leader<'static, String, Plain>: Clone;
+    OwnedLeader<String, Stuck>: Send, Sync;
 }
 
 fn is_sendable_future<F: Future + Send>(_: &F) {}
@@ -200,13 +223,18 @@ fn acquisitions_can_be_sent_while_they_wait() {
     let (cell, map) = (Versioned::new(1), VersionedMap::<String, u8>::new());
     is_sendable_future(&cell.changed(Stamp::MIN));
     is_sendable_future(&map.changed("ada", Stamp::MIN));
+    let flights = std::sync::Arc::new(SingleFlight::<String, u8>::new());
+    is_sendable_future(&flights.join("ada"));
+    is_sendable_future(&flights.join_owned("ada"));
+    is_sendable_future(&flights.run("ada", async || 1));
+    is_shareable(&flights.join("ada"));
     is_shareable(&cell.changed(Stamp::MIN));
     is_shareable(&mutex.lock());
     is_shareable(&keys.lock("ada"));
     #[cfg(feature = "tokio")]
     is_sendable_future(&keys.lock("ada").timeout(std::time::Duration::ZERO));
     // None of them was polled.
-    assert!(!mutex.is_locked() && keys.is_empty() && seats.is_empty());
+    assert!(!mutex.is_locked() && keys.is_empty() && seats.is_empty() && flights.is_empty());
 }
 
 /// Says of a type without a name whether it is `Unpin`: the method of the bounded `impl` is preferred.

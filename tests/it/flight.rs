@@ -346,6 +346,7 @@ fn a_flight_ends_with_the_runtime_of_its_leader() {
     });
 }
 
+#[cfg(feature = "tokio")]
 #[test]
 fn who_waited_long_enough_goes_and_leaves_the_leader_alone() {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();

@@ -9,6 +9,7 @@ mod cancel;
 mod claims;
 mod compile;
 mod flight;
+mod flight_hostile;
 mod flight_model;
 mod futurelock;
 mod keyed;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use latchwork::axum::Mode;
 use latchwork::metrics::{Publisher, times};
-use latchwork::{Budget, KeyedLock, RetryKind, RetryPolicy, RetryStats, Timing, Verdict, VirtualClock};
+use latchwork::{
+    Budget, KeyedLock, RetryKind, RetryPolicy, RetryStats, SingleFlight, Timing, Verdict, VirtualClock,
+};
 use serde::Deserialize;
 
 use crate::exposition::Exposition;
@@ -59,6 +61,7 @@ struct Service {
     stats: BTreeMap<&'static str, Arc<RetryStats>>,
     budget: Arc<Budget>,
     slug_failures: Arc<AtomicU64>,
+    reads: Arc<SingleFlight<u32, u32>>,
     plans: Plans,
     publisher: Publisher,
 }
@@ -69,10 +72,12 @@ impl Service {
         let budget = Arc::new(Budget::new(100));
         let slug_failures = Arc::new(AtomicU64::new(0));
         let failures = slug_failures.clone();
+        let reads = Arc::default();
         let plans = Plans::new();
         let mut publisher = Publisher::new()
             .locks("cards", &locks)
             .budget("file", &budget)
+            .flights("cards", &reads)
             .layer("plans", plans.layer.counts())
             .source(move || {
                 let failures = failures.load(Ordering::Relaxed);
@@ -82,7 +87,7 @@ impl Service {
         for (name, stats) in &stats {
             publisher = publisher.retries(name, stats);
         }
-        Self { locks, stats, budget, slug_failures, plans, publisher }
+        Self { locks, stats, budget, slug_failures, reads, plans, publisher }
     }
 
     /// One call whose first attempts fail.
@@ -115,6 +120,7 @@ impl Service {
         }
         assert_eq!(self.plans.ask("/%FF"), 400);
         for key in 0..1000 {
+            assert!(self.reads.run_blocking(key, || key).led);
             let guard = self.locks.lock(key).wait();
             if key % 10 == 0 {
                 assert!(self.locks.try_lock(key).is_err());

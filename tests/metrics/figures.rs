@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use latchwork::axum::{LayerCounts, Outcome};
 use latchwork::metrics::{BUCKETS, Publisher, Source};
-use latchwork::{Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats};
+use latchwork::{Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats, SingleFlight};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::exposition::Exposition;
@@ -48,6 +48,7 @@ fn the_documented_names_are_published_with_their_types_labels_and_texts_and_no_o
         ("lock", BTreeSet::from(["seats", "users"])),
         ("policy", BTreeSet::from(["load card", "save card"])),
         ("budget", BTreeSet::from(["database"])),
+        ("flight", BTreeSet::from(["menus", "pages"])),
         ("layer", BTreeSet::from(["plans"])),
     ]);
     for row in &rows {
@@ -105,6 +106,21 @@ fn values_are_those_that_the_core_has_counted() {
         }
         assert_eq!(scene.users.stats().waiting, 1);
         drop((held, waiting));
+
+        let under_way = scene.menus.join("tuesday").wait();
+        let shown = scraped(&handle, &scene.publisher);
+        for (name, stats) in [("menus", scene.menus.stats()), ("pages", scene.pages.stats())] {
+            let flight =
+                |figure: &str| shown.value(&format!("latchwork_flight_{figure}"), &[("flight", name)]);
+            assert!(stats.flights > 0 && stats.joined > 0, "{stats:?}");
+            assert_eq!(flight("flights_total"), stats.flights as f64);
+            assert_eq!(flight("joined_total"), stats.joined as f64);
+            assert_eq!(flight("aborted_total"), stats.aborted as f64);
+            assert_eq!(flight("under_way"), stats.under_way as f64);
+        }
+        let menus = scene.menus.stats();
+        assert_eq!((menus.flights, menus.joined, menus.aborted, menus.under_way), (4, 3, 1, 1));
+        drop(under_way);
 
         for (name, stats) in [("save card", &scene.saves), ("load card", &scene.loads)] {
             let counts = stats.counts();
@@ -325,6 +341,10 @@ fn two_things_of_a_kind_cant_have_one_name() {
     assert_eq!(panic_of(|| publisher().semaphore("same", &seats)), "lock \"same\" is published already");
     assert_eq!(panic_of(|| publisher().retries("same", &stats)), "policy \"same\" is published already");
     assert_eq!(panic_of(|| publisher().budget("same", &budget)), "budget \"same\" is published already");
+    let flights = Arc::new(SingleFlight::<u32, u32>::new());
+    let flying = || publisher().flights("same", &flights);
+    flying().publish();
+    assert_eq!(panic_of(|| flying().flights("same", &flights)), "flight \"same\" is published already");
     let layer = || publisher().layer("same", LayerCounts::default());
     assert_eq!(
         panic_of(|| layer().layer("same", LayerCounts::default())),

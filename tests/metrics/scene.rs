@@ -1,4 +1,4 @@
-//! Locks, retries, a budget and a layer, used in every way that is counted.
+//! Locks, retries, a budget, flights and layers, used in every way that is counted.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response};
-use latchwork::axum::{KeyedLockLayer, LayerCounts, Mode, ModeSwitch, Problem, RequestKey};
+use latchwork::axum::{CoalesceLayer, KeyedLockLayer, LayerCounts, Mode, ModeSwitch, Problem, RequestKey};
 use latchwork::metrics::{BUCKETS, Publisher, times};
 use latchwork::{
-    Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock,
+    Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats, Role, SingleFlight, Verdict,
+    VirtualClock,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use tower::{Layer, ServiceExt, service_fn};
@@ -31,6 +32,8 @@ pub(crate) struct Scene {
     pub(crate) saves: Arc<RetryStats>,
     pub(crate) loads: Arc<RetryStats>,
     budget: Arc<Budget>,
+    pub(crate) menus: Arc<SingleFlight<String, u32>>,
+    pub(crate) pages: CoalesceLayer<String, ByPath>,
     plans: Plans,
     pub(crate) publisher: Publisher,
 }
@@ -79,6 +82,7 @@ impl Scene {
         let seats = Arc::new(KeyedLock::builder().observe_times(times("seats")).build_semaphore(2));
         let (saves, loads) = <(Arc<RetryStats>, Arc<RetryStats>)>::default();
         let budget = Arc::new(Budget::new(40).earnings(0));
+        let (menus, pages) = (Arc::default(), CoalesceLayer::new(ByPath));
         let plans = Plans::new();
         let publisher = Publisher::new()
             .locks("users", &users)
@@ -86,14 +90,17 @@ impl Scene {
             .retries("save card", &saves)
             .retries("load card", &loads)
             .budget("database", &budget)
+            .flights("menus", &menus)
+            .coalesce("pages", &pages)
             .layer("plans", plans.layer.counts());
-        Self { users, seats, saves, loads, budget, plans, publisher }
+        Self { users, seats, saves, loads, budget, menus, pages, plans, publisher }
     }
 
     pub(crate) fn work(&self) {
         self.lock();
         self.retry();
         self.serve();
+        self.fly();
     }
 
     pub(crate) fn layer_counts(&self) -> LayerCounts {
@@ -112,6 +119,26 @@ impl Scene {
             let paths = ["/grace@example.com", "/ada@example.com", "/", "/%FF"];
             assert_eq!(paths.map(|path| self.plans.ask(path)), statuses, "{mode:?}");
         }
+    }
+
+    /// Work that is done, joined and not done; and two requests of which one joins.
+    fn fly(&self) {
+        assert!(self.menus.run_blocking("monday", || 7).led);
+        let Role::Leader(leader) = self.menus.join("monday").wait() else { panic!("nobody is at it") };
+        let mut joined = [(); 3].map(|()| Hand::queued(self.menus.join("monday")));
+        leader.finish(8);
+        assert!(joined.iter_mut().all(|joined| matches!(joined.poll(), Some(Role::Joined(8)))));
+        assert!(self.menus.try_run_blocking("sunday", || Err("closed")).is_err());
+
+        let ask = || {
+            let service = self.pages.layer(service_fn(async |_: Request<Body>| {
+                tokio::task::yield_now().await;
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            }));
+            service.oneshot(Request::get("/menu").body(Body::empty()).expect("it is a request"))
+        };
+        let (one, two) = futures::executor::block_on(async { futures::join!(ask(), ask()) });
+        assert!(one.is_ok() && two.is_ok());
     }
 
     fn lock(&self) {

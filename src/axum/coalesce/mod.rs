@@ -129,6 +129,13 @@ impl<K, F> CoalesceLayer<K, F> {
     }
 }
 
+#[cfg(feature = "metrics")]
+impl<K, F> CoalesceLayer<K, F> {
+    pub(crate) fn flights(&self) -> &Arc<Flights<K>> {
+        &self.setup.flights
+    }
+}
+
 impl<K, F: RequestKey<K>> Setup<K, F> {
     /// The key under which a request may share an answer. Where a key can't be told it is not shared.
     fn full_key<B: http_body::Body>(&self, parts: &mut request::Parts, body: &B) -> Option<Full<K>> {

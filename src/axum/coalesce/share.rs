@@ -24,7 +24,7 @@ const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, hea
 
 /// What all who share an answer have in common, beside their key.
 #[derive(PartialEq, Eq, Hash, Debug)]
-pub(super) struct Common {
+pub(crate) struct Common {
     /// Where the request's line says it, as in HTTP/2.
     host: Option<Authority>,
     /// In the order of `VARIES`.

@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// An answer as it is shared.
-pub(super) struct Stored {
+pub(crate) struct Stored {
     parts: response::Parts,
     chunks: Vec<Bytes>,
     trailers: Option<HeaderMap>,

@@ -41,5 +41,5 @@ pub use self::call::KeyedCall;
 pub use self::counts::{LayerCounts, Outcome};
 pub use self::hold::HeldKey;
 pub use self::layer::KeyedLockLayer;
-pub use self::mode::{Mode, ModeSwitch};
+pub use self::mode::{Mode, ModeSwitch, ParseModeError};
 pub use self::service::KeyedLockService;

@@ -1,8 +1,14 @@
 //! [`Mode`]: whether a layer locks, only looks, or does nothing; switched while it runs.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use ::axum::http::StatusCode;
+use ::axum::response::{IntoResponse, Response};
+
+use crate::axum::problem::Problem;
 
 /// What a layer does about locks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -20,6 +26,66 @@ pub enum Mode {
 
 impl Mode {
     const ALL: [Self; 3] = [Self::Off, Self::Observe, Self::Enforce];
+
+    /// Its name in configuration and messages.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::axum::Mode;
+    ///
+    /// assert_eq!((Mode::Observe.name(), "observe".parse()), ("observe", Ok(Mode::Observe)));
+    /// ```
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text is not the name of a [`Mode`].
+///
+/// # Examples
+///
+/// ```
+/// let error = "on".parse::<latchwork::axum::Mode>().unwrap_err();
+/// assert_eq!(error.to_string(), "the modes are off, observe and enforce");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the modes are off, observe and enforce")]
+#[non_exhaustive]
+pub struct ParseModeError;
+
+/// Reads what [`Display`](fmt::Display) writes, and nothing else.
+impl FromStr for Mode {
+    type Err = ParseModeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseModeError> {
+        Self::ALL.into_iter().find(|mode| mode.name() == text).ok_or(ParseModeError)
+    }
+}
+
+/// 400, for services whose mode can be set by requests.
+impl From<ParseModeError> for Problem {
+    fn from(error: ParseModeError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST).with_detail(error.to_string())
+    }
+}
+
+/// As a [`Problem`].
+impl IntoResponse for ParseModeError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
 }
 
 /// A [`Mode`] that can be changed while requests are served, for all who have a clone of it.

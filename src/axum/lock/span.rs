@@ -20,6 +20,9 @@ mod traced {
     use super::super::counts::Outcome;
     use crate::fence::Fence;
 
+    /// What filters know it by, whatever this module is called.
+    const TARGET: &str = "latchwork::axum";
+
     #[derive(Clone, Debug)]
     pub(crate) struct Span(tracing::Span);
 
@@ -27,7 +30,9 @@ mod traced {
         /// A span for a request at the layer of this name, with the key if there is a way to show it.
         pub(crate) fn new(layer: &'static str, key: Option<impl fmt::Display>) -> Self {
             let key = key.map(tracing::field::display);
-            Self(tracing::debug_span!("keyed_lock", layer, key, fence = Empty, outcome = Empty))
+            Self(
+                tracing::debug_span!(target: TARGET, "keyed_lock", layer, key, fence = Empty, outcome = Empty),
+            )
         }
 
         pub(crate) fn none() -> Self {
@@ -43,7 +48,7 @@ mod traced {
             let name = outcome.name();
             self.0.record("outcome", name);
             if outcome.is_observed() {
-                self.0.in_scope(|| tracing::warn!(outcome = name, "would have been held up"));
+                self.0.in_scope(|| tracing::warn!(target: TARGET, outcome = name, "would have been held up"));
             }
         }
 
