@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::{Path, State};
 use axum::http::Request;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
+use dashmap::DashMap;
 use latchwork::KeyedLock;
 use latchwork::axum::{CoalesceLayer, KeyedLockLayer, Mode, path_param};
 use tokio::runtime::Runtime;
@@ -48,15 +52,31 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     let bare = Router::new().route("/users/{user}", get(async || ""));
     let locks = Arc::new(KeyedLock::<String>::new());
     let locked = bare.clone().layer(KeyedLockLayer::new(locks, path_param("user")));
+    let hand_made = bare.clone().layer(from_fn_with_state(Arc::default(), by_hand_in_axum));
     let measure = Measure::new("The same in an axum router, by a parameter of the path")
         .extra("allocations", None)
-        .run("latchwork", |ops| over(&bare, &locked, from_path, ops));
+        .run("latchwork", |ops| over(&bare, &locked, from_path, ops))
+        .run("by hand, from_fn", |ops| over(&bare, &hand_made, from_path, ops));
     report.add(measure);
 
     let measure = Measure::new("One call for equal GETs, nobody else asks, over the bare service")
         .extra("allocations", None)
         .run("latchwork", |ops| over(&Bare, &CoalesceLayer::new(user).layer(Bare), from_user, ops));
     report.add(measure);
+}
+
+type Locks = DashMap<String, Arc<tokio::sync::Mutex<()>>>;
+
+/// The middleware that is written where there is no such layer.
+async fn by_hand_in_axum(
+    State(locks): State<Arc<Locks>>,
+    Path(user): Path<String>,
+    request: Request<Body>,
+    next: Next,
+) -> Response {
+    let lock = locks.entry(user).or_default().clone();
+    let _guard = lock.lock_owned().await;
+    next.run(request).await
 }
 
 fn from_user(turn: u64) -> Request<Body> {

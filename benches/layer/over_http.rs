@@ -1,13 +1,14 @@
-//! Requests over HTTP/1.1 on the loopback interface, to a service that answers at once: the worst case for a layer.
+//! Requests over HTTP/1.1 on the loopback interface: to a service that answers at once, which is the worst case for a
+//! layer, and to one that waits for others first, as those of the examples do.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -19,17 +20,35 @@ use tokio::task::JoinSet;
 
 use crate::harness::{Measure, Report, per_op};
 
-/// Connections at the same time, each with a key of its own.
-const CONNECTIONS: u64 = 8;
-
 pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
-    let bare = Router::new().route("/users/{user}", get(async || "a plan"));
+    let at_once = get(async || "a plan");
+    let measure =
+        Measure::new("HTTP over loopback, 8 connections, a request to a service that answers at once");
+    compare(report, runtime, measure, at_once, 8);
+
+    let after_others = get(async || {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        "a plan"
+    });
+    let measure = Measure::new("HTTP over loopback, 64 connections, a request to a service that waits 5 ms");
+    compare(report, runtime, measure, after_others, 64);
+}
+
+/// The service with the layer and without it, each connection with a key of its own.
+fn compare<'a>(
+    report: &mut Report,
+    runtime: &'a Runtime,
+    measure: Measure<'a>,
+    handler: MethodRouter,
+    connections: u64,
+) {
+    let bare = Router::new().route("/users/{user}", handler);
     let locks = Arc::new(KeyedLock::<String>::new());
     let locked = bare.clone().layer(KeyedLockLayer::new(locks, path_param("user")));
     let (locked, bare) = (runtime.block_on(serve(locked)), runtime.block_on(serve(bare)));
-    let measure = Measure::new("HTTP over loopback, 8 connections, a request to a service with the layer")
-        .run("latchwork", |ops| runtime.block_on(ask(locked, ops)))
-        .run("without a layer", |ops| runtime.block_on(ask(bare, ops)))
+    let measure = measure
+        .run("latchwork", move |ops| runtime.block_on(ask(locked, connections, ops)))
+        .run("without a layer", move |ops| runtime.block_on(ask(bare, connections, ops)))
         .goal(1.02);
     report.add(measure);
 }
@@ -41,16 +60,16 @@ async fn serve(app: Router) -> SocketAddr {
     address
 }
 
-async fn ask(address: SocketAddr, ops: u64) -> f64 {
+async fn ask(address: SocketAddr, connections: u64, ops: u64) -> f64 {
     let mut senders = Vec::new();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..connections {
         let stream = TcpStream::connect(address).await.expect("the service listens");
         stream.set_nodelay(true).expect("it is connected");
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("it speaks HTTP");
         tokio::spawn(connection);
         senders.push(sender);
     }
-    let share = ops.div_ceil(CONNECTIONS);
+    let share = ops.div_ceil(connections);
     let mut clients = JoinSet::new();
     let start = Instant::now();
     for (nth, mut sender) in senders.into_iter().enumerate() {
@@ -65,5 +84,5 @@ async fn ask(address: SocketAddr, ops: u64) -> f64 {
         });
     }
     clients.join_all().await;
-    per_op(start, share * CONNECTIONS)
+    per_op(start, share * connections)
 }
