@@ -12,7 +12,7 @@ use latchwork::axum::{Mode, Outcome};
 use tokio::runtime::Builder;
 use tower::service_fn;
 
-use crate::service::{Answer, Gate, Probe, around, call, layer, locks, post};
+use crate::service::{Answer, Gate, Probe, around, call, gated, layer, locks, post};
 use crate::support::{Hand, no_hang};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -85,16 +85,7 @@ async fn a_detached_response_holds_its_key_until_the_body_ends_if_told_so() {
 async fn a_detached_handler_that_is_through_needs_nobody_to_release_its_key() {
     let locks = locks();
     let gate = Gate::new();
-    let inner = {
-        let gate = gate.clone();
-        service_fn(move |_: Request<Body>| {
-            let gate = gate.clone();
-            async move {
-                gate.pass().await;
-                Ok::<_, Infallible>(Response::new(Body::empty()))
-            }
-        })
-    };
+    let inner = gated(&gate);
     let mut service = around(&layer(&locks).detached(true), inner);
     let mut busy_elsewhere = Hand::queued(call(&mut service, post("/ada")));
     gate.open();
@@ -122,16 +113,7 @@ async fn a_wait_is_given_up_before_anything_is_detached() {
 async fn after_a_wait_a_handler_is_detached_as_well() {
     let locks = locks();
     let gate = Gate::new();
-    let inner = {
-        let gate = gate.clone();
-        service_fn(move |_: Request<Body>| {
-            let gate = gate.clone();
-            async move {
-                gate.pass().await;
-                Ok::<_, Infallible>(Response::new(Body::empty()))
-            }
-        })
-    };
+    let inner = gated(&gate);
     let mut service = around(&layer(&locks).wait(SECOND).detached(true), inner);
     let held = locks.try_lock("ada").unwrap();
     let mut waits = Hand::queued(call(&mut service, post("/ada")));

@@ -11,7 +11,7 @@ use latchwork::Fence;
 use latchwork::axum::{HeldKey, Outcome};
 use tower::service_fn;
 
-use crate::service::{Answer, Gate, Probe, around, call, get, layer, locks, post};
+use crate::service::{Answer, Gate, Probe, around, call, gated, get, layer, locks, post};
 use crate::support::{Hand, panic_of};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -208,16 +208,7 @@ fn a_handler_that_drops_its_request_early_does_not_free_the_key() {
 fn reads_share_a_key_only_if_asked_for() {
     let locks = locks();
     let gate = Gate::new();
-    let inner = {
-        let gate = gate.clone();
-        service_fn(move |_: Request<Body>| {
-            let gate = gate.clone();
-            async move {
-                gate.pass().await;
-                Ok::<_, Infallible>(Response::new(Body::empty()))
-            }
-        })
-    };
+    let inner = gated(&gate);
     let mut alone = around(&layer(&locks), inner.clone());
     let first = Hand::queued(call(&mut alone, get("/ada")));
     assert!(Hand::new(call(&mut alone, get("/ada"))).poll().is_some(), "refused");

@@ -11,12 +11,8 @@ use latchwork::axum::{KeyedLockLayer, Mode, Outcome, extension, header, path_par
 use latchwork::{Fence, KeyedLock};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::service::{around, call, layer, locks};
+use crate::service::{around, call, layer, locks, ok};
 use crate::support::Hand;
-
-async fn ok(_: Request<Body>) -> Result<Response<Body>, Infallible> {
-    Ok(Response::new(Body::empty()))
-}
 
 async fn never(_: Request<Body>) -> Result<Response<Body>, Infallible> {
     panic!("the service must not be called without the key")

@@ -12,7 +12,7 @@ use latchwork::axum::Outcome;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, service_fn};
 
-use crate::service::{Fussy, Gate, around, call, get, layer, locks};
+use crate::service::{Fussy, Gate, around, call, gated, get, layer, locks};
 use crate::support::Hand;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -57,16 +57,7 @@ async fn the_service_that_was_ready_is_called_after_a_wait_and_its_clone_is_aske
 fn a_service_that_is_not_ready_makes_the_layer_not_ready() {
     let locks = locks();
     let gate = Gate::new();
-    let inner = {
-        let gate = gate.clone();
-        service_fn(move |_: Request<Body>| {
-            let gate = gate.clone();
-            async move {
-                gate.pass().await;
-                Ok::<_, Infallible>(Response::new(Body::empty()))
-            }
-        })
-    };
+    let inner = gated(&gate);
     let mut service = around(&layer(&locks), ConcurrencyLimitLayer::new(1).layer(inner));
     let mut first = Hand::queued(call(&mut service, get("/ada")));
     let mut task = Context::from_waker(Waker::noop());

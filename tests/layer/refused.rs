@@ -1,22 +1,17 @@
 //! Who is refused, and how it is told.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use latchwork::axum::{Outcome, Problem};
 use tower::service_fn;
 
-use crate::service::{around, call, layer, locks, post};
+use crate::service::{around, call, layer, locks, ok, post};
 use crate::support::Hand;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-async fn ok(_: Request<Body>) -> Result<Response<Body>, Infallible> {
-    Ok(Response::new(Body::empty()))
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_that_takes_too_long_is_refused_with_503() {

@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{Request, Response};
 use latchwork::KeyedLock;
 use latchwork::axum::KeyedLockLayer;
-use tower::{Layer, Service};
+use tower::{Layer, Service, service_fn};
 
 pub(crate) type Locks = Arc<KeyedLock<String>>;
 pub(crate) type ByPath = fn(&Parts) -> Option<String>;
@@ -73,6 +73,28 @@ impl Gate {
     pub(crate) async fn pass(&self) {
         self.0.acquire().await.expect("it is never closed").forget();
     }
+}
+
+/// A service that answers at once.
+pub(crate) async fn ok(_: Request<Body>) -> Answer {
+    Ok(Response::new(Body::empty()))
+}
+
+/// A service that answers when its gate lets it.
+pub(crate) fn gated(
+    gate: &Gate,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
++ Clone
++ Send
++ 'static {
+    let gate = gate.clone();
+    service_fn(move |_: Request<Body>| {
+        let gate = gate.clone();
+        async move {
+            gate.pass().await;
+            Ok(Response::new(Body::empty()))
+        }
+    })
 }
 
 /// A service that has to be polled ready before each call, and whose clones are not ready, whatever it was.
