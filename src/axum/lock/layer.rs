@@ -105,6 +105,26 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
     }
 
     /// Refuses requests whose key is busy at once, with 409. This is the default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use axum::{Router, body::Body, http::{Request, request::Parts}, routing::any};
+    /// # use latchwork::{KeyedLock, axum::{KeyedLockLayer, Mode, Outcome}};
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use tower::ServiceExt;
+    /// # let (locks, key) = (Arc::new(KeyedLock::<u64>::new()), |_: &Parts| Some(7));
+    /// # let app = |layer| Router::new().route("/", any(async || "a plan")).layer::<KeyedLockLayer<_, fn(&Parts) -> _>>(layer);
+    /// # let get = || Request::get("/").body(Body::empty()).expect("it is a request");
+    /// # let key: fn(&Parts) -> _ = key;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// let app = app(KeyedLockLayer::new(locks.clone(), key).no_wait());
+    /// let held = locks.try_lock(7).expect("nobody has it");
+    /// assert_eq!(app.oneshot(get()).await.expect("it can't fail").status(), 409);
+    /// # drop(held);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn no_wait(mut self) -> Self {
         self.setup.wait = None;
@@ -120,12 +140,22 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
     /// # Examples
     ///
     /// ```
-    /// # use axum::http::request::Parts;
-    /// # use latchwork::{KeyedLock, axum::KeyedLockLayer};
+    /// # use axum::{Router, body::Body, http::{Request, request::Parts}, routing::any};
+    /// # use latchwork::{KeyedLock, axum::{KeyedLockLayer, Mode, Outcome}};
     /// # use std::{sync::Arc, time::Duration};
+    /// # use tower::ServiceExt;
     /// # let (locks, key) = (Arc::new(KeyedLock::<u64>::new()), |_: &Parts| Some(7));
-    /// let layer = KeyedLockLayer::new(locks, key).wait(Duration::from_secs(2)).max_waiters(8);
-    /// assert_eq!(layer.counts().requests(), 0);
+    /// # let app = |layer| Router::new().route("/", any(async || "a plan")).layer::<KeyedLockLayer<_, fn(&Parts) -> _>>(layer);
+    /// # let get = || Request::get("/").body(Body::empty()).expect("it is a request");
+    /// # let key: fn(&Parts) -> _ = key;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// let app = app(KeyedLockLayer::new(locks.clone(), key).wait(Duration::from_secs(2)));
+    /// let held = locks.try_lock(7).expect("nobody has it");
+    /// assert_eq!(app.clone().oneshot(get()).await.expect("it can't fail").status(), 503); // two seconds later
+    /// let (answer, ()) = tokio::join!(app.oneshot(get()), async { drop(held) });
+    /// assert_eq!(answer.expect("it can't fail").status(), 200);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]
     pub fn wait(mut self, timeout: Duration) -> Self {
@@ -135,6 +165,30 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
 
     /// Refuses requests with 503 at once if so many wait for their key already. There is no limit by default; without
     /// [`wait`](Self::wait) it does nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use axum::{Router, body::Body, http::{Request, request::Parts}, routing::any};
+    /// # use latchwork::{KeyedLock, axum::{KeyedLockLayer, Mode, Outcome}};
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use tower::ServiceExt;
+    /// # let (locks, key) = (Arc::new(KeyedLock::<u64>::new()), |_: &Parts| Some(7));
+    /// # let app = |layer| Router::new().route("/", any(async || "a plan")).layer::<KeyedLockLayer<_, fn(&Parts) -> _>>(layer);
+    /// # let get = || Request::get("/").body(Body::empty()).expect("it is a request");
+    /// # let key: fn(&Parts) -> _ = key;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// let layer = KeyedLockLayer::new(locks.clone(), key).wait(Duration::from_secs(2)).max_waiters(1);
+    /// let (app, held) = (app(layer), locks.try_lock(7).expect("nobody has it"));
+    /// let (first, second) = tokio::join!(app.clone().oneshot(get()), async {
+    ///     let second = app.clone().oneshot(get()).await; // does not wait
+    ///     drop(held);
+    ///     second
+    /// });
+    /// assert_eq!([first, second].map(|answer| answer.expect("it can't fail").status().as_u16()), [200, 503]);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn max_waiters(mut self, waiters: usize) -> Self {
         self.setup.max_waiters = waiters;
@@ -142,6 +196,28 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
     }
 
     /// Lets requests with safe methods (GET, HEAD, OPTIONS, TRACE) share a key among themselves. Off by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use axum::{Router, body::Body, http::{Request, request::Parts}, routing::any};
+    /// # use latchwork::{KeyedLock, axum::{KeyedLockLayer, Mode, Outcome}};
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use tower::ServiceExt;
+    /// # let (locks, key) = (Arc::new(KeyedLock::<u64>::new()), |_: &Parts| Some(7));
+    /// # let app = |layer| Router::new().route("/", any(async || "a plan")).layer::<KeyedLockLayer<_, fn(&Parts) -> _>>(layer);
+    /// # let get = || Request::get("/").body(Body::empty()).expect("it is a request");
+    /// # let key: fn(&Parts) -> _ = key;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// let app = app(KeyedLockLayer::new(locks.clone(), key).share_reads(true));
+    /// let reader = locks.try_lock_shared(7).expect("nobody has it");
+    /// assert_eq!(app.clone().oneshot(get()).await.expect("it can't fail").status(), 200);
+    /// let post = Request::post("/").body(Body::empty()).expect("it is a request");
+    /// assert_eq!(app.oneshot(post).await.expect("it can't fail").status(), 409);
+    /// # drop(reader);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn share_reads(mut self, share: bool) -> Self {
         self.setup.shares_reads = share;
@@ -150,6 +226,27 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
 
     /// Keeps the key until the response's body has been sent or dropped, and not only until its head is there: for
     /// bodies that are still being made. It costs one allocation. Off by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use axum::{Router, body::Body, http::{Request, request::Parts}, routing::any};
+    /// # use latchwork::{KeyedLock, axum::{KeyedLockLayer, Mode, Outcome}};
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use tower::ServiceExt;
+    /// # let (locks, key) = (Arc::new(KeyedLock::<u64>::new()), |_: &Parts| Some(7));
+    /// # let app = |layer| Router::new().route("/", any(async || "a plan")).layer::<KeyedLockLayer<_, fn(&Parts) -> _>>(layer);
+    /// # let get = || Request::get("/").body(Body::empty()).expect("it is a request");
+    /// # let key: fn(&Parts) -> _ = key;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// let app = app(KeyedLockLayer::new(locks.clone(), key).hold_until_body_end(true));
+    /// let answer = app.oneshot(get()).await.expect("it can't fail");
+    /// assert!(locks.is_locked(7)); // its body has not been read
+    /// drop(answer);
+    /// assert!(locks.is_empty());
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn hold_until_body_end(mut self, hold: bool) -> Self {
         self.setup.until_body_end = hold;
@@ -168,12 +265,23 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
     /// # Examples
     ///
     /// ```
-    /// # use axum::http::request::Parts;
-    /// # use latchwork::{KeyedLock, axum::KeyedLockLayer};
-    /// # use std::sync::Arc;
+    /// # use axum::{Router, body::Body, http::{Request, request::Parts}, routing::any};
+    /// # use latchwork::{KeyedLock, axum::{KeyedLockLayer, Mode, Outcome}};
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use tower::ServiceExt;
     /// # let (locks, key) = (Arc::new(KeyedLock::<u64>::new()), |_: &Parts| Some(7));
-    /// let pay = KeyedLockLayer::new(locks, key).detached(true); // a payment is not left half done
-    /// assert_eq!(pay.counts().requests(), 0);
+    /// # let app = |layer| Router::new().route("/", any(async || "a plan")).layer::<KeyedLockLayer<_, fn(&Parts) -> _>>(layer);
+    /// # let get = || Request::get("/").body(Body::empty()).expect("it is a request");
+    /// # let key: fn(&Parts) -> _ = key;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// let pay = app(KeyedLockLayer::new(locks.clone(), key).detached(true)); // a payment is not left half done
+    /// let mut call = Box::pin(pay.oneshot(get()));
+    /// assert!(futures::poll!(call.as_mut()).is_pending());
+    /// drop(call); // the client hangs up
+    /// assert!(locks.is_locked(7));
+    /// locks.drained().await; // the handler is through
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]
     pub fn detached(mut self, detached: bool) -> Self {
@@ -181,8 +289,8 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
         self
     }
 
-    /// Puts the guard into the request's extensions as well, as a [`HeldKey`](super::HeldKey): for handlers that want
-    /// to know the key, or to keep it longer. It costs two allocations. Off by default.
+    /// Puts the guard into the request's extensions as well, as a [`HeldKey`](super::HeldKey), which shows how: for
+    /// handlers that want to know the key, or to keep it longer. It costs two allocations. Off by default.
     #[must_use]
     pub fn share_guard(mut self, share: bool) -> Self {
         self.setup.shares_guard = share;
@@ -247,6 +355,28 @@ impl<K, F, S> KeyedLockLayer<K, F, S> {
     }
 
     /// Its counters.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use axum::{Router, body::Body, http::{Request, request::Parts}, routing::any};
+    /// # use latchwork::{KeyedLock, axum::{KeyedLockLayer, Mode, Outcome}};
+    /// # use std::{sync::Arc, time::Duration};
+    /// # use tower::ServiceExt;
+    /// # let (locks, key) = (Arc::new(KeyedLock::<u64>::new()), |_: &Parts| Some(7));
+    /// # let app = |layer| Router::new().route("/", any(async || "a plan")).layer::<KeyedLockLayer<_, fn(&Parts) -> _>>(layer);
+    /// # let get = || Request::get("/").body(Body::empty()).expect("it is a request");
+    /// # let key: fn(&Parts) -> _ = key;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// let layer = KeyedLockLayer::new(locks.clone(), key).mode(Mode::Observe);
+    /// let (counts, app) = (layer.counts(), app(layer));
+    /// let held = locks.try_lock(7).expect("nobody has it");
+    /// assert_eq!(app.oneshot(get()).await.expect("it can't fail").status(), 200);
+    /// assert_eq!((counts.of(Outcome::WouldBeBusy), counts.requests()), (1, 1));
+    /// # drop(held);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn counts(&self) -> LayerCounts {
         self.setup.counts.clone()
