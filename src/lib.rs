@@ -1,5 +1,5 @@
 //! Concurrency control for services: a lock for each key, locks that threads and async tasks share, version
-//! stamps against lost updates, and retries that do not stampede.
+//! stamps against lost updates, retries that do not stampede, and layers that put them around handlers.
 //!
 //! ```
 //! use latchwork::KeyedLock;
@@ -31,6 +31,10 @@
 //! | to try again, with growing and spread waits | [`RetryPolicy`] |
 //! | to resolve a conflict by reading again | [`RetryPolicy::retry_on_conflict`] |
 //! | to keep retries from adding to an outage | [`Budget`] |
+//! | a lock in front of a handler that stays as it is | [`KeyedLockLayer`](axum::KeyedLockLayer) |
+//! | one call of a handler for equal GETs | [`CoalesceLayer`](axum::CoalesceLayer) |
+//! | `If-Match`, `ETag`, and errors as answers | [`IfMatch`](axum::IfMatch), [`Tagged`](axum::Tagged), [`Problem`](axum::Problem) |
+//! | figures for Prometheus and the like | [`Publisher`](metrics::Publisher) |
 //!
 //! # One way to wait
 //!
