@@ -139,4 +139,4 @@ pub use versioned::{
     Change, Changes, Conflict, Expect, Snapshot, Upserted, Versioned, VersionedMap, VersionedMapBuilder,
     WriteError,
 };
-pub use wait::{Acquire, Request};
+pub use wait::{Acquire, Request, helper};

@@ -149,7 +149,7 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[inline]
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, Busy> {
-        if self.core.barge(1) { Ok(ExclusiveGuard::new(self)) } else { Err(self.busy()) }
+        if self.core.try_take(1, true) { Ok(ExclusiveGuard::new(self)) } else { Err(self.busy()) }
     }
 
     /// As [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
@@ -171,7 +171,7 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[inline]
     pub fn try_lock_owned(self: &Arc<Self>) -> Result<OwnedMutexGuard<T>, Busy> {
-        if self.core.barge(1) { Ok(ExclusiveGuard::new(self.clone())) } else { Err(self.busy()) }
+        if self.core.try_take(1, true) { Ok(ExclusiveGuard::new(self.clone())) } else { Err(self.busy()) }
     }
 
     /// Whether somebody holds it now; by the time this returns it may no longer be so.

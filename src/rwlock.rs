@@ -176,7 +176,7 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[inline]
     pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, Busy> {
-        if self.core.barge(1) { Ok(SharedGuard::new(self)) } else { Err(self.busy()) }
+        if self.core.try_take(1, false) { Ok(SharedGuard::new(self)) } else { Err(self.busy()) }
     }
 
     /// Acquires the lock to write if nobody holds it, past those who wait.
@@ -197,7 +197,7 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[inline]
     pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, Busy> {
-        if self.core.barge(MAX_PERMITS) { Ok(ExclusiveGuard::new(self)) } else { Err(self.busy()) }
+        if self.core.try_take(MAX_PERMITS, true) { Ok(ExclusiveGuard::new(self)) } else { Err(self.busy()) }
     }
 
     /// As [`try_read`](Self::try_read), with a guard that keeps the lock alive.
@@ -216,7 +216,7 @@ impl<T: ?Sized> RwLock<T> {
     /// # Ok::<(), latchwork::Busy>(())
     /// ```
     pub fn try_read_owned(self: &Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, Busy> {
-        if self.core.barge(1) { Ok(SharedGuard::new(self.clone())) } else { Err(self.busy()) }
+        if self.core.try_take(1, false) { Ok(SharedGuard::new(self.clone())) } else { Err(self.busy()) }
     }
 
     /// As [`try_write`](Self::try_write), with a guard that keeps the lock alive.
@@ -236,7 +236,11 @@ impl<T: ?Sized> RwLock<T> {
     /// # Ok::<(), latchwork::Busy>(())
     /// ```
     pub fn try_write_owned(self: &Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, Busy> {
-        if self.core.barge(MAX_PERMITS) { Ok(ExclusiveGuard::new(self.clone())) } else { Err(self.busy()) }
+        if self.core.try_take(MAX_PERMITS, true) {
+            Ok(ExclusiveGuard::new(self.clone()))
+        } else {
+            Err(self.busy())
+        }
     }
 
     /// The value, without locking: `&mut self` says that nobody else is there.

@@ -5,7 +5,6 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::error::Busy;
-use crate::sync::{AtomicUsize, Ordering};
 use crate::wait::{Acquire, AsCore, Core, MAX_PERMITS, OnCore, Request};
 
 /// A counting semaphore: bounds how many threads and tasks do something at the same time.
@@ -26,8 +25,6 @@ use crate::wait::{Acquire, AsCore, Core, MAX_PERMITS, OnCore, Request};
 /// ```
 pub struct Semaphore {
     core: Core,
-    /// Permits that exist, held or not. Never more than `MAX_PERMITS`, so that no sum overflows.
-    total: AtomicUsize,
 }
 
 /// Permits of a [`Semaphore`], given back on drop. `H` is how it holds on to its semaphore.
@@ -62,14 +59,14 @@ impl Semaphore {
     #[cfg(not(latchwork_loom))]
     #[must_use]
     pub const fn new(permits: usize) -> Self {
-        Self { core: Core::new(permits), total: AtomicUsize::new(permits) }
+        Self { core: Core::new(permits) }
     }
 
     /// A semaphore with `permits` to take; in models it can't be made in a `const`.
     #[cfg(latchwork_loom)]
     #[must_use]
     pub fn new(permits: usize) -> Self {
-        Self { core: Core::new(permits), total: AtomicUsize::new(permits) }
+        Self { core: Core::new(permits) }
     }
 
     /// Acquires one permit: `.await` it in a task, `.wait()` for it on a thread.
@@ -162,7 +159,11 @@ impl Semaphore {
     /// ```
     #[inline]
     pub fn try_acquire(&self, count: usize) -> Result<Permit<'_>, Busy> {
-        if self.core.barge(count) { Ok(Permits { semaphore: self, count }) } else { Err(self.busy()) }
+        if self.core.try_take(count, false) {
+            Ok(Permits { semaphore: self, count })
+        } else {
+            Err(self.busy())
+        }
     }
 
     /// As [`try_acquire`](Self::try_acquire), with permits that keep the semaphore alive.
@@ -184,7 +185,11 @@ impl Semaphore {
     /// ```
     #[inline]
     pub fn try_acquire_owned(self: &Arc<Self>, count: usize) -> Result<OwnedPermit, Busy> {
-        if self.core.barge(count) { Ok(Permits { semaphore: self.clone(), count }) } else { Err(self.busy()) }
+        if self.core.try_take(count, false) {
+            Ok(Permits { semaphore: self.clone(), count })
+        } else {
+            Err(self.busy())
+        }
     }
 
     /// How many permits can be taken now.
@@ -212,7 +217,7 @@ impl Semaphore {
     /// ```
     #[must_use]
     pub fn total(&self) -> usize {
-        self.total.load(Ordering::Relaxed)
+        self.core.total()
     }
 
     /// Adds `count` permits.
@@ -230,10 +235,7 @@ impl Semaphore {
     /// assert_eq!((semaphore.available(), semaphore.total()), (1, 1));
     /// ```
     pub fn add_permits(&self, count: usize) {
-        let add = |total: usize| total.checked_add(count).filter(|sum| *sum <= MAX_PERMITS);
-        let added = self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        assert!(added.is_ok(), "more than Semaphore::MAX_PERMITS permits");
-        self.core.release(count);
+        assert!(self.core.grow(count, MAX_PERMITS), "more than Semaphore::MAX_PERMITS permits");
     }
 
     #[cold]
@@ -266,8 +268,9 @@ impl<H: Deref<Target = Semaphore>> Permits<H> {
     /// assert_eq!((semaphore.available(), semaphore.total()), (1, 1));
     /// ```
     pub fn forget(mut self) {
-        self.semaphore.total.fetch_sub(self.count, Ordering::Relaxed);
-        self.count = 0;
+        // Whatever a waker does, they are gone once.
+        let count = std::mem::take(&mut self.count);
+        self.semaphore.core.shrink(count);
     }
 
     /// Splits `count` permits off, to be given back on their own; `None` if there are fewer.

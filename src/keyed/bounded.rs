@@ -13,7 +13,7 @@ use super::request::OneKey;
 use super::table::{AsTable, Claim, Grant};
 use crate::error::Busy;
 use crate::key::IntoKey;
-use crate::wait::{Acquire, End, MAX_PERMITS, Node, Request, Waiting};
+use crate::wait::{Acquire, End, MAX_PERMITS, Node, Request};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;
 
@@ -44,7 +44,7 @@ where
         self.0.take().map(Ok)
     }
 
-    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Result<Self::Grant, Waiting> {
+    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<Self::Grant> {
         self.0.advance(node, task)
     }
 

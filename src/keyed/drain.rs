@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::Waker;
 
 use super::table::{AsTable, Table};
-use crate::wait::{Acquire, End, List, Node, Request, Waiting, Wakes};
+use crate::wait::{Acquire, End, List, Node, Place, Request, Stand, Wakes};
 
 /// A request for an empty table: waits at one shard after the other until each was empty once, then
 /// makes sure that all are at the same time.
@@ -22,17 +22,17 @@ impl<'a, T: AsTable> Drained<'a, T> {
     }
 
     /// Waits at shard `self.at`, unless it is empty.
-    fn wait_here(&self, mut node: Pin<&mut Node>, task: &Waker) -> Result<(), Waiting> {
+    fn wait_here(&self, mut node: Pin<&mut Node>, task: &Waker) -> Option<()> {
         let mut wakes = Wakes::default();
         // Cloned, woken and dropped outside the lock: wakers are user code.
         let waker = task.clone();
         let mut shard = self.owner.table().shard(self.at);
         leave(shard.drains(), node.as_mut(), &mut wakes);
         let outcome = if shard.is_empty() {
-            Ok(())
+            Some(())
         } else {
-            shard.drains().push_back(node, 0, 0, waker);
-            Err(Waiting::Queued)
+            shard.drains().push_back(node, Place::Queued, Stand::ANY, waker);
+            None
         };
         drop(shard);
         wakes.wake();
@@ -57,7 +57,7 @@ impl<T: AsTable> Request for Drained<'_, T> {
         self.is_over.then_some(())
     }
 
-    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Result<(), Waiting> {
+    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Option<()> {
         loop {
             while (self.at as usize) < self.owner.table().shards().len() {
                 self.wait_here(node.as_mut(), task)?;
@@ -65,7 +65,7 @@ impl<T: AsTable> Request for Drained<'_, T> {
             }
             self.at = 0;
             if self.take().is_some() {
-                return Ok(());
+                return Some(());
             }
         }
     }

@@ -13,9 +13,11 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::panic::Location;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::wait::{Line, Word};
+use crate::sync::Mutex;
+use crate::wait::{Line, Pool, Wakes, Word};
 
 /// What the shard's lock guards of an entry.
 pub(super) struct State {
@@ -24,10 +26,56 @@ pub(super) struct State {
     pub(super) fence: u64,
     /// The part of the hash by which the shard finds the entry; zero in an empty slot.
     pub(super) hash: u32,
-    /// Views and unfinished wake-ups that keep the entry although nobody holds or waits.
+    /// Waiters, views, grants of no permits and unfinished wake-ups: each keeps the entry although nobody holds it.
     pub(super) pins: u32,
-    pub(super) line: Line,
+    /// Made when somebody has to wait for the first time, and kept for the next key that has this entry. The helper
+    /// may look at it when nobody waits any more.
+    pub(super) line: Option<Arc<Mutex<Line>>>,
     pub(super) holder: Option<Box<Holder>>,
+}
+
+impl State {
+    /// Does something with the line. Everything in `wakes` is for after the shard's lock.
+    pub(super) fn with_line<R>(
+        &mut self,
+        total: usize,
+        wakes: &mut Wakes,
+        act: impl FnOnce(&mut Line, &Permits<'_>, &mut Wakes) -> R,
+    ) -> R {
+        let shared = self.line.get_or_insert_with(|| Arc::new(Mutex::new(Line::new())));
+        let mut line = shared.lock();
+        let outcome = act(&mut line, &Permits { word: &self.word, total }, wakes);
+        if line.begin_watch() {
+            wakes.call_helper(shared.clone());
+        }
+        outcome
+    }
+
+    /// How many wait.
+    pub(super) fn waiters(&self) -> usize {
+        self.line.as_ref().map_or(0, |line| line.lock().len())
+    }
+}
+
+/// The permits of one key, whose shard's lock is held.
+pub(super) struct Permits<'a> {
+    word: &'a Cell<Word>,
+    total: usize,
+}
+
+impl Pool for Permits<'_> {
+    fn word(&self) -> Word {
+        self.word.get()
+    }
+
+    fn swap(&self, _: Word, next: Word) -> bool {
+        self.word.set(next);
+        true
+    }
+
+    fn total(&self) -> usize {
+        self.total
+    }
 }
 
 /// Of the latest grant, where the table tracks it.
@@ -54,7 +102,7 @@ impl<K> Entry<K> {
                 fence: 0,
                 hash: 0,
                 pins: 0,
-                line: Line::new(),
+                line: None,
                 holder: None,
             }),
             key: UnsafeCell::new(MaybeUninit::uninit()),

@@ -12,7 +12,7 @@ use super::request::OneKey;
 use super::table::{AsTable, Claim, Grant};
 use crate::error::Busy;
 use crate::key::IntoKey;
-use crate::wait::{Acquire, End, Node, Request, Waiting};
+use crate::wait::{Acquire, End, Node, Request};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;
 
@@ -130,14 +130,14 @@ where
         Some(KeyedManyHold { holds: std::mem::take(&mut self.holds) })
     }
 
-    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Result<KeyedManyHold<H>, Waiting> {
+    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Option<KeyedManyHold<H>> {
         loop {
             if let Some(current) = &mut self.current {
                 let grant = current.step(node.as_mut(), task)?;
                 self.keep(grant);
             }
             if let Some(holds) = self.take() {
-                return Ok(holds);
+                return Some(holds);
             }
         }
     }

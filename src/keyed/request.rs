@@ -12,7 +12,7 @@ use super::guard::KeyedHold;
 use super::table::{AsTable, Claim, Grant, Manner, Wanted};
 use crate::error::Busy;
 use crate::key::IntoKey;
-use crate::wait::{Acquire, End, Node, Request, Waiting};
+use crate::wait::{Acquire, End, Node, Request};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;
 
@@ -47,7 +47,7 @@ where
         let table = handle.table();
         let claim = Claim { now: table.options().now(), ..claim };
         let (mut wanted, mut busy) = (Wanted::new(key), Busy::new(0, None));
-        let grant = table.take(&mut wanted, &claim, Manner::Barging(&mut busy));
+        let grant = table.take(&mut wanted, &claim, Manner::Trying(&mut busy));
         let index = table.spot(&mut wanted).index;
         match grant {
             Some(grant) => {
@@ -74,12 +74,12 @@ where
         &mut self,
         node: Pin<&mut Node>,
         task: &Waker,
-    ) -> Result<Result<Grant<Key<H>>, Busy>, Waiting> {
+    ) -> Option<Result<Grant<Key<H>>, Busy>> {
         let Self { handle, wanted, claim, entry } = self;
         let table = handle.as_ref().expect("an Acquire is not polled again after it was ready").table();
         claim.now = table.options().now();
         let outcome = table.step(wanted, entry, node, claim, task);
-        if outcome.is_err() {
+        if outcome.is_none() {
             claim.queued_at = claim.queued_at.or(claim.now);
         }
         outcome
@@ -108,9 +108,9 @@ where
         table.take(wanted, claim, Manner::Polite)
     }
 
-    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Result<Grant<Key<H>>, Waiting> {
+    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<Grant<Key<H>>> {
         let granted = self.advance(node, task)?;
-        Ok(granted.expect("a line without a bound has room"))
+        Some(granted.expect("a line without a bound has room"))
     }
 
     #[inline(always)]
@@ -126,7 +126,7 @@ where
         if let (Some(handle), Some(entry)) = (&self.handle, self.entry) {
             let table = handle.table();
             let index = table.spot(&mut self.wanted).index;
-            table.leave(index, entry, node, self.claim.permits, end);
+            table.leave(index, entry, node, end);
         }
     }
 }

@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use super::counters::Counters;
 use super::entry::{Entry, EntryPtr, State};
 use crate::sync::{Mutex, MutexGuard};
-use crate::wait::{List, Wakes, Word};
+use crate::wait::{List, Place, Wakes, Word};
 
 /// How many free boxes a shard keeps.
 const SPARES: usize = 8;
@@ -149,13 +149,13 @@ impl<K> Locked<'_, K> {
         !self.inside.drains.is_empty()
     }
 
-    /// Tells all those who wait for an empty shard, if it is one.
-    pub(super) fn tell_drained(&mut self, wakes: &mut Wakes) {
+    /// Notifies all those who wait for an empty shard, if it is one.
+    pub(super) fn notify_drained(&mut self, wakes: &mut Wakes) {
         if !self.is_empty() {
             return;
         }
-        while let Some(waker) = self.inside.drains.tell_front() {
-            wakes.push_more(waker);
+        while !self.inside.drains.is_empty() {
+            wakes.push(self.inside.drains.send_away(Place::Queued));
         }
     }
 

@@ -19,7 +19,7 @@ use super::timing::Timing;
 use crate::error::Busy;
 use crate::fence::Fence;
 use crate::key::{Form, IntoKey};
-use crate::wait::{End, Node, Step, Waiting, Wakes, Word};
+use crate::wait::{End, Node, Refusal, Step, Wakes, Word};
 
 /// Shards, and what is the same for all of them.
 pub struct Table<K, S> {
@@ -79,8 +79,8 @@ pub(super) struct Grant<K> {
 
 /// How an attempt treats those who wait.
 pub(super) enum Manner<'a> {
-    /// As a `try_` call: it never waits, so it does not stand back. It wants to know what it met.
-    Barging(&'a mut Busy),
+    /// As a `try_` call, which does not wait. It wants to know what it met.
+    Trying(&'a mut Busy),
     /// As a newcomer that is ready to wait.
     Polite,
 }
@@ -141,6 +141,11 @@ impl<K, S> Table<K, S> {
         self.full
     }
 
+    /// How many permits a key has.
+    fn total(&self) -> usize {
+        self.full.permits()
+    }
+
     pub(super) fn shards(&self) -> &[Shard<K>] {
         &self.shards
     }
@@ -177,39 +182,39 @@ impl<K, S> Table<K, S> {
         let word = state.word.get().give(permits);
         state.word.set(word);
         state.pins -= u32::from(permits == 0);
-        if word == self.full && state.pins == 0 && !shard.is_watched() {
+        let is_idle = word == self.full && state.pins == 0;
+        if is_idle && !shard.is_watched() {
             let key = shard.remove(entry);
             // Dropped after the lock is released: it is user code.
             drop(shard);
             drop(key);
-        } else if word.is_queued() || word == self.full {
-            self.tell(shard, index, entry, permits);
+        } else if word.must_look() {
+            self.settle(shard, index, entry);
+        } else if is_idle {
+            let mut wakes = Wakes::default();
+            self.finish(shard, index, entry, &mut wakes);
+            wakes.finish();
         }
     }
 
+    /// Notifies those who can use what was given back.
     #[cold]
-    fn tell<'a>(&'a self, mut shard: Locked<'a, K>, index: u32, entry: EntryPtr<K>, permits: usize) {
+    fn settle<'a>(&'a self, mut shard: Locked<'a, K>, index: u32, entry: EntryPtr<K>) {
         let mut wakes = Wakes::default();
         let (state, _) = shard.open(entry);
-        state.line.tell(&state.word, permits, &mut wakes);
+        state.with_line(self.total(), &mut wakes, |line, permits, wakes| line.settle(permits, wakes));
         self.finish(shard, index, entry, &mut wakes);
         wakes.finish();
     }
 
     /// The owner of `node`, enlisted with `entry`, gives up.
     #[cold]
-    pub(super) fn leave(
-        &self,
-        index: u32,
-        entry: EntryPtr<K>,
-        node: Pin<&mut Node>,
-        permits: usize,
-        end: End,
-    ) {
+    pub(super) fn leave(&self, index: u32, entry: EntryPtr<K>, node: Pin<&mut Node>, end: End) {
         let mut wakes = Wakes::default();
         let mut shard = self.shard(index);
         let (state, counters) = shard.open(entry);
-        state.line.leave(&state.word, node, permits, &mut wakes);
+        state.with_line(self.total(), &mut wakes, |line, permits, wakes| line.leave(permits, node, wakes));
+        state.pins -= 1;
         counters.left(end);
         self.finish(shard, index, entry, &mut wakes);
         wakes.finish();
@@ -224,8 +229,8 @@ impl<K, S> Table<K, S> {
         wakes.finish();
     }
 
-    /// Ends a change to `entry`: removes it if it is idle, then releases the lock, then wakes whoever
-    /// was told and drops the key. A batch that ran full is continued under a pin.
+    /// Ends a change to `entry`: removes it if it is idle, then releases the lock, then wakes those who were
+    /// notified and drops the key. A batch that ran full is continued under a pin.
     fn finish<'a>(&'a self, mut shard: Locked<'a, K>, index: u32, entry: EntryPtr<K>, wakes: &mut Wakes) {
         loop {
             let more = wakes.is_unfinished();
@@ -234,16 +239,18 @@ impl<K, S> Table<K, S> {
             let idle = state.word.get() == self.full && state.pins == 0;
             let key = idle.then(|| shard.remove(entry));
             if idle {
-                shard.tell_drained(wakes);
+                shard.notify_drained(wakes);
             }
             drop(shard);
-            let rest = wakes.wake();
+            wakes.wake();
             drop(key);
-            let Some(rest) = rest else { return };
+            if !more {
+                return;
+            }
             shard = self.shard(index);
             let (state, _) = shard.open(entry);
             state.pins -= 1;
-            state.line.tell(&state.word, rest, wakes);
+            state.with_line(self.total(), wakes, |line, permits, wakes| line.settle(permits, wakes));
         }
     }
 }
@@ -254,8 +261,10 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
     pub(super) fn spot<Q: IntoKey<K>>(&self, wanted: &mut Wanted<K, Q>) -> Spot {
         *wanted.spot.get_or_insert_with(|| {
             let hash = wanted.form.hash(&self.hasher);
-            // The low bits choose the shard (their number is a power of two), the high ones the entry.
-            Spot { index: hash as u32 & (self.shards.len() as u32 - 1), hash: ((hash >> 32) as u32).max(1) }
+            // The low bits choose the shard (their number is a power of two). All bits are brought into the part that
+            // entries keep: the hash of a trusted number may be the number itself.
+            let entry = (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
+            Spot { index: hash as u32 & (self.shards.len() as u32 - 1), hash: entry.max(1) }
         })
     }
 
@@ -282,24 +291,23 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
             let mut shard = self.shard(index);
             if let Some(entry) = shard.find(hash, |key| wanted.form.is_key(key)) {
                 let (state, counters) = shard.open(entry);
-                let taken = match &mut manner {
-                    Manner::Polite => state.line.take(&state.word, claim.permits),
-                    Manner::Barging(busy) => match state.word.get().barge(claim.permits) {
-                        Some(next) => {
-                            state.word.set(next);
-                            true
-                        }
-                        None => {
-                            counters.busy += 1;
-                            **busy = Busy::new(state.line.len(), Fence::new(state.fence));
-                            false
-                        }
-                    },
+                let refusal = match state.word.get().take(claim.permits) {
+                    Ok(next) => {
+                        state.word.set(next);
+                        return Some(self.grant(&mut shard, entry, claim));
+                    }
+                    Err(refusal) => refusal,
                 };
-                return taken.then(|| self.grant(&mut shard, entry, claim));
+                let Manner::Trying(busy) = &mut manner else { return None };
+                if refusal == Refusal::Reserved {
+                    return self.take_reserved(shard, index, entry, claim, busy);
+                }
+                counters.busy += 1;
+                **busy = Busy::new(state.waiters(), Fence::new(state.fence));
+                return None;
             }
-            let Some(word) = self.full.barge(claim.permits) else {
-                shard.counters().busy += u64::from(matches!(manner, Manner::Barging(_)));
+            let Ok(word) = self.full.take(claim.permits) else {
+                shard.counters().busy += u64::from(matches!(manner, Manner::Trying(_)));
                 return None;
             };
             if let Some(key) = wanted.form.take_owned() {
@@ -312,6 +320,35 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         }
     }
 
+    /// A `try_` call found permits that are reserved for others: they may not be, under the line's lock.
+    #[cold]
+    fn take_reserved<'a>(
+        &'a self,
+        mut shard: Locked<'a, K>,
+        index: u32,
+        entry: EntryPtr<K>,
+        claim: &Claim,
+        busy: &mut Busy,
+    ) -> Option<Grant<K>> {
+        let mut wakes = Wakes::default();
+        let (state, counters) = shard.open(entry);
+        let taken = state.with_line(self.total(), &mut wakes, |line, permits, wakes| {
+            line.try_take(permits, claim.permits, wakes)
+        });
+        if !taken {
+            counters.busy += 1;
+            *busy = Busy::new(state.waiters(), Fence::new(state.fence));
+        }
+        let grant = taken.then(|| self.grant(&mut shard, entry, claim));
+        self.finish(shard, index, entry, &mut wakes);
+        wakes.finish_or(|| {
+            if let Some(grant) = &grant {
+                self.release(index, grant.entry, claim.permits, claim.now);
+            }
+        });
+        grant
+    }
+
     /// One attempt of the waiter that owns `node`; `entry` is where it is enlisted. A newcomer for whom the line
     /// has no room is told what it met instead of enlisted.
     #[cold]
@@ -322,7 +359,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         mut node: Pin<&mut Node>,
         claim: &Claim,
         task: &Waker,
-    ) -> Result<Result<Grant<K>, Busy>, Waiting> {
+    ) -> Option<Result<Grant<K>, Busy>> {
         let Spot { index, hash } = self.spot(wanted);
         let newcomer = entry.is_none();
         let mut wakes = Wakes::default();
@@ -341,35 +378,46 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
                 continue;
             };
             let (state, counters) = shard.open(found);
-            if newcomer && state.line.len() >= claim.room {
-                let outcome = if state.line.take(&state.word, claim.permits) {
+            if newcomer && claim.room < usize::MAX && state.waiters() >= claim.room {
+                let taken = state.with_line(self.total(), &mut wakes, |line, permits, wakes| {
+                    line.try_take(permits, claim.permits, wakes)
+                });
+                let outcome = if taken {
                     Ok(self.grant(&mut shard, found, claim))
                 } else {
                     counters.busy += 1;
-                    Err(Busy::new(state.line.len(), Fence::new(state.fence)))
+                    Err(Busy::new(state.waiters(), Fence::new(state.fence)))
                 };
                 self.finish(shard, index, found, &mut wakes);
-                break Ok(outcome);
+                break Some(outcome);
             }
-            match state.line.step(&state.word, node.as_mut(), claim.permits, task, &mut spare, &mut wakes) {
+            let (step, waiters) = state.with_line(self.total(), &mut wakes, |line, permits, wakes| {
+                let step = line.step(permits, node.as_mut(), claim.permits, task, &mut spare, wakes);
+                (step, line.len())
+            });
+            match step {
                 Step::NeedsWaker => {
                     drop(shard);
                     spare = Some(task.clone());
                 }
                 Step::Taken => {
                     *entry = None;
-                    counters.waiting -= usize::from(!newcomer);
+                    if !newcomer {
+                        state.pins -= 1;
+                        counters.waiting -= 1;
+                    }
                     let grant = self.grant(&mut shard, found, claim);
                     self.finish(shard, index, found, &mut wakes);
-                    break Ok(Ok(grant));
+                    break Some(Ok(grant));
                 }
-                Step::Refused(waiting) => {
+                Step::Refused => {
                     if newcomer {
                         *entry = Some(found);
-                        counters.queued(state.line.len());
+                        state.pins += 1;
+                        counters.queued(waiters);
                     }
                     self.finish(shard, index, found, &mut wakes);
-                    break Err(waiting);
+                    break None;
                 }
             }
         };
@@ -378,7 +426,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         }
         // No guard comes of a step that panics.
         wakes.finish_or(|| {
-            if let Ok(Ok(grant)) = &outcome {
+            if let Some(Ok(grant)) = &outcome {
                 self.release(index, grant.entry, claim.permits, claim.now);
             }
         });

@@ -136,7 +136,7 @@ impl<K, S> Table<K, S> {
                     entry,
                     fence: Fence::new(state.fence),
                     held,
-                    waiters: state.line.len(),
+                    waiters: state.waiters(),
                     held_for: holder.and_then(|holder| holder.since).map(|since| since.elapsed()),
                     caller: holder.and_then(|holder| holder.caller),
                 });

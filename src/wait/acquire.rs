@@ -8,12 +8,10 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
-use super::line::Waiting;
 use super::list::Node;
 use super::park;
-use super::patience::PATIENCE;
 use crate::error::TimedOut;
-use crate::sync::{park, park_timeout, spin_loop, yield_now};
+use crate::sync::{spin_loop, yield_now};
 
 /// What an [`Acquire`] asks for; [`Guard`](Request::Guard) is what it comes to.
 ///
@@ -30,9 +28,9 @@ pub trait Request {
     #[doc(hidden)]
     fn take(&mut self) -> Option<Self::Grant>;
 
-    /// An attempt that enlists `node` when it is refused.
+    /// An attempt that enlists `node` with `task` when it is refused: then that is woken when it is worth another one.
     #[doc(hidden)]
-    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Result<Self::Grant, Waiting>;
+    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<Self::Grant>;
 
     /// The guard of what was granted just now. (A step of its own, so that the guard is written once,
     /// where the caller wants it: copying it costs as much as locking.)
@@ -274,24 +272,23 @@ impl<R: Request> Acquire<R> {
             }
         }
         let mut this = pin!(self);
-        let waker = park::waker();
+        this.as_mut().project().node.be_thread();
+        let alarm = park::alarm();
         park::blocking(|| {
             loop {
                 let parts = this.as_mut().project();
-                let waiting = match parts.request.step(parts.node, &waker) {
-                    Ok(grant) => return Some(parts.request.guard(grant)),
-                    Err(waiting) => waiting,
-                };
+                if let Some(grant) = parts.request.step(parts.node, alarm.waker()) {
+                    return Some(parts.request.guard(grant));
+                }
                 let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
                 if left == Some(Duration::ZERO) {
                     this.as_mut().give_up(End::TimedOut);
                     return None;
                 }
-                match (waiting, left) {
-                    (Waiting::Queued, None) => park(),
-                    (Waiting::Queued, Some(left)) => park_timeout(left),
-                    (Waiting::StandIn, left) => park_timeout(left.unwrap_or(PATIENCE).min(PATIENCE)),
+                if !yields().any(|()| alarm.has_rung()) {
+                    alarm.sleep(left);
                 }
+                // To take the line's lock before the permits are there is to come in vain.
                 for turn in spins() {
                     if this.request.looks_free() {
                         break;
@@ -315,12 +312,8 @@ impl<R: Request> Future for Acquire<R> {
             return Poll::Ready(this.request.guard(grant));
         }
         match this.request.step(this.node, cx.waker()) {
-            Ok(grant) => Poll::Ready(this.request.guard(grant)),
-            Err(Waiting::Queued) => Poll::Pending,
-            Err(Waiting::StandIn) => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
+            Some(grant) => Poll::Ready(this.request.guard(grant)),
+            None => Poll::Pending,
         }
     }
 }
@@ -331,19 +324,21 @@ impl<R: Request> fmt::Debug for Acquire<R> {
     }
 }
 
-/// The turns in which a thread looks again before it queues or parks. Queueing costs microseconds, so a
-/// lock that is held for less is worth the wait. A model does not spin: it looks at every order anyway.
+/// The turns in which a thread looks again before it queues. Queueing costs microseconds, so a lock that is
+/// held for less is worth the wait. A model does not spin: it looks at every order anyway.
 fn spins() -> impl Iterator<Item = u32> {
     (0..10).take_while(|_| !cfg!(latchwork_loom))
 }
 
-/// Waits longer from turn to turn, then gives the rest of the time slice up.
+/// Waits for a moment, longer from turn to turn. It never gives the time slice away: on busy cores that is gone for
+/// milliseconds, and a thread that does not stand in line yet is passed without bound.
 fn pause(turn: u32) {
-    if turn < 3 {
-        for _ in 0..2 << turn {
-            spin_loop();
-        }
-    } else {
-        yield_now();
+    for _ in 0..(2 << turn).min(32) {
+        spin_loop();
     }
+}
+
+/// Lets others run, a few times, before a thread parks.
+fn yields() -> impl Iterator<Item = ()> {
+    (0..3).take_while(|_| !cfg!(latchwork_loom)).map(|_| yield_now())
 }

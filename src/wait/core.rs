@@ -2,152 +2,225 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
-use super::line::{Line, Step, Waiting, WordCell};
+use super::line::{Line, Pool, Step};
 use super::list::Node;
-use super::policy::{OVERTAKE_LIMIT, Refusal, Word};
+use super::policy::{Refusal, Word};
 use super::wakes::Wakes;
 use crate::sync::{AtomicUsize, Mutex, Ordering};
 
 /// An atomic state word, and the line of those who wait for its permits.
 pub struct Core {
+    permits: Permits,
+    /// Made when somebody has to wait for the first time. The helper may look at it when this lock has moved.
+    line: OnceLock<Arc<Mutex<Line>>>,
+}
+
+struct Permits {
     word: AtomicUsize,
-    line: Mutex<Line>,
+    /// How many there are in all; written under the line's lock.
+    total: AtomicUsize,
+}
+
+impl Pool for Permits {
+    fn word(&self) -> Word {
+        Word(self.word.load(Ordering::Relaxed))
+    }
+
+    fn swap(&self, seen: Word, next: Word) -> bool {
+        self.word.compare_exchange(seen.0, next.0, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    fn total(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
 }
 
 impl Core {
     #[cfg(not(latchwork_loom))]
     pub(crate) const fn new(permits: usize) -> Self {
-        Self { word: AtomicUsize::new(Word::free(permits).0), line: Mutex::new(Line::new()) }
+        let word = AtomicUsize::new(Word::free(permits).0);
+        Self { permits: Permits { word, total: AtomicUsize::new(permits) }, line: OnceLock::new() }
     }
 
     #[cfg(latchwork_loom)]
     pub(crate) fn new(permits: usize) -> Self {
-        Self { word: AtomicUsize::new(Word::free(permits).0), line: Mutex::new(Line::new()) }
+        let word = AtomicUsize::new(Word::free(permits).0);
+        Self { permits: Permits { word, total: AtomicUsize::new(permits) }, line: OnceLock::new() }
     }
 
     /// A newcomer's attempt, which stands back behind waiters as the policy says.
     ///
-    /// Who takes the `whole` expects to find it free and swaps at once: to look first would fetch the
+    /// One that takes the `whole` expects to find it free and swaps at once: to look first would fetch the
     /// word's cache line twice when another core has it, a quarter of the time of a contended lock.
     #[inline]
     pub(crate) fn take(&self, need: usize, whole: bool) -> bool {
-        let mut seen = if whole { Word::free(need) } else { Word(self.word.load(Ordering::Relaxed)) };
+        let seen = if whole { Word::free(need) } else { self.permits.word() };
+        self.take_from(seen, need).is_ok()
+    }
+
+    /// A `try_` call's attempt: a newcomer's that does not wait.
+    #[inline]
+    pub(crate) fn try_take(&self, need: usize, whole: bool) -> bool {
+        let seen = if whole { Word::free(need) } else { self.permits.word() };
+        match self.take_from(seen, need) {
+            Ok(()) => true,
+            Err(Refusal::Short) => false,
+            Err(Refusal::Reserved) => self.try_take_slow(need),
+        }
+    }
+
+    #[inline]
+    fn take_from(&self, mut seen: Word, need: usize) -> Result<(), Refusal> {
         loop {
-            // The clock is not read here: where the policy asks for it, the slow path decides.
-            match seen.take(need, false, || true) {
-                Ok(next) => match self.exchange(seen, next) {
-                    Ok(()) => return true,
-                    Err(now) => seen = now,
-                },
-                Err(Refusal::Short) => return false,
-                Err(Refusal::Reserved) => return seen.overtaken() < OVERTAKE_LIMIT && self.take_slow(need),
+            let next = seen.take(need)?;
+            let swapped =
+                self.permits.word.compare_exchange_weak(seen.0, next.0, Ordering::Acquire, Ordering::Relaxed);
+            match swapped {
+                Ok(_) => return Ok(()),
+                Err(now) => seen = Word(now),
             }
         }
     }
 
-    /// A `try_` call's attempt: it never waits, so it does not stand back either.
-    #[inline]
-    pub(crate) fn barge(&self, need: usize) -> bool {
-        let mut seen = Word(self.word.load(Ordering::Relaxed));
-        while let Some(next) = seen.barge(need) {
-            match self.exchange(seen, next) {
-                Ok(()) => return true,
-                Err(now) => seen = now,
-            }
-        }
-        false
+    #[cold]
+    fn try_take_slow(&self, need: usize) -> bool {
+        let mut wakes = Wakes::default();
+        let taken = self.with_line(&mut wakes, |line, wakes| line.try_take(&self.permits, need, wakes));
+        self.flush(&mut wakes);
+        self.finish(&mut wakes, taken, need);
+        taken
     }
 
     /// One attempt of the waiter that owns `node`; see [`Line::step`].
     #[cold]
-    pub(crate) fn step(&self, mut node: Pin<&mut Node>, need: usize, task: &Waker) -> Result<(), Waiting> {
+    pub(crate) fn step(&self, mut node: Pin<&mut Node>, need: usize, task: &Waker) -> bool {
         let mut wakes = Wakes::default();
         // Wakers are cloned, woken and dropped outside the internal lock: they are user code.
         let mut spare = if node.is_enlisted() { None } else { Some(task.clone()) };
-        let outcome = loop {
-            match self.line.lock().step(&self.word, node.as_mut(), need, task, &mut spare, &mut wakes) {
-                Step::Taken => break Ok(()),
-                Step::Refused(waiting) => break Err(waiting),
-                Step::NeedsWaker => {}
+        let taken = loop {
+            let step = self.with_line(&mut wakes, |line, wakes| {
+                line.step(&self.permits, node.as_mut(), need, task, &mut spare, wakes)
+            });
+            match step {
+                Step::Taken => break true,
+                Step::Refused => break false,
+                Step::NeedsWaker => spare = Some(task.clone()),
             }
-            spare = Some(task.clone());
         };
         if let Some(spare) = spare {
             wakes.discard(spare);
         }
         self.flush(&mut wakes);
-        // No guard comes of a step that panics.
-        wakes.finish_or(|| {
-            if outcome.is_ok() {
-                self.release(need);
-            }
-        });
-        outcome
+        self.finish(&mut wakes, taken, need);
+        taken
     }
 
     /// The owner of `node` gives up.
     #[cold]
-    pub(crate) fn leave(&self, node: Pin<&mut Node>, need: usize) {
+    pub(crate) fn leave(&self, node: Pin<&mut Node>) {
         let mut wakes = Wakes::default();
-        self.line.lock().leave(&self.word, node, need, &mut wakes);
+        self.with_line(&mut wakes, |line, wakes| line.leave(&self.permits, node, wakes));
         self.flush(&mut wakes);
         wakes.finish();
     }
 
-    /// Gives `permits` back, and tells whoever waits for them. No ownership is handed over: the
-    /// permits are in the word, and whoever comes first takes them.
+    /// Gives `permits` back, and notifies those who wait for them. No ownership is handed over: the
+    /// permits are in the word, and those take them who come first, or for whom they are reserved.
     #[inline]
     pub(crate) fn release(&self, permits: usize) {
-        let before = Word(self.word.fetch_add(Word::delta(permits), Ordering::Release));
-        if before.is_queued() {
-            self.tell(permits);
+        let before = Word(self.permits.word.fetch_add(Word::delta(permits), Ordering::Release));
+        // Only the marks matter of the word before; the permits are added up for those who want all.
+        if before.is_queued() && before.give(permits).must_look() {
+            self.settle();
         }
     }
 
     /// Permits that can be taken now.
     pub(crate) fn available(&self) -> usize {
-        self.word.get().permits()
+        self.permits.word().permits()
+    }
+
+    /// How many permits there are in all.
+    pub(crate) fn total(&self) -> usize {
+        self.permits.total()
     }
 
     /// How many wait.
     pub(crate) fn waiters(&self) -> usize {
-        if self.word.get().is_waited_for() { self.line.lock().len() } else { 0 }
+        self.line.get().map_or(0, |line| line.lock().len())
     }
 
-    #[inline]
-    fn exchange(&self, seen: Word, next: Word) -> Result<(), Word> {
-        self.word
-            .compare_exchange_weak(seen.0, next.0, Ordering::Acquire, Ordering::Relaxed)
-            .map(drop)
-            .map_err(Word)
-    }
-
-    #[cold]
-    fn take_slow(&self, need: usize) -> bool {
-        self.line.lock().take(&self.word, need)
-    }
-
-    #[cold]
-    fn tell(&self, permits: usize) {
+    /// Adds `permits` to those that there are. Returns `false`, and adds none, if they would be more than `most`.
+    pub(crate) fn grow(&self, permits: usize, most: usize) -> bool {
         let mut wakes = Wakes::default();
-        self.line.lock().tell(&self.word, permits, &mut wakes);
+        let grown = self.with_line(&mut wakes, |line, wakes| {
+            let total = self.total().checked_add(permits).filter(|total| *total <= most);
+            if let Some(total) = total {
+                self.permits.total.store(total, Ordering::Relaxed);
+                self.permits.word.fetch_add(Word::delta(permits), Ordering::Release);
+                line.grown(&self.permits, wakes);
+            }
+            total.is_some()
+        });
+        self.flush(&mut wakes);
+        wakes.finish();
+        grown
+    }
+
+    /// Takes `permits` that somebody holds out of those that there are.
+    pub(crate) fn shrink(&self, permits: usize) {
+        let mut wakes = Wakes::default();
+        self.with_line(&mut wakes, |line, wakes| {
+            self.permits.total.store(self.total() - permits, Ordering::Relaxed);
+            // Those who want more than there is now no longer stand in front of others.
+            line.settle(&self.permits, wakes);
+        });
         self.flush(&mut wakes);
         wakes.finish();
     }
 
+    #[cold]
+    fn settle(&self) {
+        let mut wakes = Wakes::default();
+        self.with_line(&mut wakes, |line, wakes| line.settle(&self.permits, wakes));
+        self.flush(&mut wakes);
+        wakes.finish();
+    }
+
+    /// Does something under the line's lock. Everything in `wakes` is for after it.
+    fn with_line<R>(&self, wakes: &mut Wakes, act: impl FnOnce(&mut Line, &mut Wakes) -> R) -> R {
+        let shared = self.line.get_or_init(|| Arc::new(Mutex::new(Line::new())));
+        let mut line = shared.lock();
+        let outcome = act(&mut line, wakes);
+        if line.begin_watch() {
+            wakes.call_helper(shared.clone());
+        }
+        outcome
+    }
+
     /// Wakes batch after batch, each outside the internal lock.
     fn flush(&self, wakes: &mut Wakes) {
-        while let Some(rest) = wakes.wake() {
-            self.line.lock().tell(&self.word, rest, wakes);
+        while wakes.wake() {
+            self.with_line(wakes, |line, wakes| line.settle(&self.permits, wakes));
         }
+    }
+
+    /// Passes on a waker's panic. No guard comes of an attempt that panics, so what it took goes back.
+    fn finish(&self, wakes: &mut Wakes, taken: bool, need: usize) {
+        wakes.finish_or(|| {
+            if taken {
+                self.release(need);
+            }
+        });
     }
 }
 
 impl fmt::Debug for Core {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.word.get();
+        let word = self.permits.word();
         f.debug_struct("Core")
             .field("available", &word.permits())
             .field("waited_for", &word.is_waited_for())

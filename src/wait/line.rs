@@ -3,279 +3,534 @@
 //! The same code serves the locks whose word is atomic ([`core`](super::core)) and the keys of a
 //! table, whose word is plain because their shard's lock guards it.
 
-use std::cell::Cell;
 use std::pin::Pin;
 use std::task::Waker;
 
-use super::list::{List, Node, Place};
-use super::patience::Since;
-use super::policy::{Refusal, Word};
+use super::helper;
+use super::list::{List, Node, Place, Stand, is_older};
+use super::policy::{MAX_PERMITS, Marks, Refusal, Word, allowance};
+use super::round::Round;
 use super::wakes::Wakes;
-use crate::sync::{AtomicUsize, Ordering};
 
-/// A state word. Whoever holds the line's lock is the only one to change its line bits.
-pub(crate) trait WordCell {
-    fn get(&self) -> Word;
-    /// Puts `next` in the place of `seen`, or says that it is no longer there.
+/// A waiter that comes in vain after so few have passed it since it was notified meets long holds.
+const FEW: u32 = if cfg!(latchwork_loom) { 1 } else { 8 };
+/// One that comes in vain so often ...
+const OFTEN: u8 = 3;
+/// ... or after so many rounds has waited long enough.
+const LONG: u16 = 2;
+/// Rounds in which a notified task is expected to come.
+const PATIENCE: u16 = 2;
+/// The same for a parked thread, which waits for nothing else, so it comes when it gets a processor.
+const PATIENCE_WITH_THREADS: u16 = 256;
+/// The longest patience that is learned from tasks that came late ...
+const PATIENCE_MOST: u16 = 64;
+/// ... and the rounds without late ones after which it is unlearned.
+const UNLEARN: u16 = 256;
+/// Rounds after which a blocked front is asked whether it is still there, doubled each time it is.
+const PROBE_AFTER: u16 = 8;
+const PROBE_AFTER_MOST: u16 = 1024;
+/// How many are given up, and notified in their place, in one look: a bound on the time for which it is locked.
+const LOOK_MOST: u16 = 1024;
+
+/// The permits of one lock. The marks in its word are changed under the line's lock only, and so is the total.
+pub(crate) trait Pool {
+    fn word(&self) -> Word;
+    /// Puts `next` in the place of `seen`. Returns `false` if the word is another one.
     fn swap(&self, seen: Word, next: Word) -> bool;
+    /// How many permits there are in all.
+    fn total(&self) -> usize;
 }
 
-impl WordCell for AtomicUsize {
-    fn get(&self) -> Word {
-        Word(self.load(Ordering::Relaxed))
-    }
-
-    fn swap(&self, seen: Word, next: Word) -> bool {
-        self.compare_exchange(seen.0, next.0, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
-}
-
-impl WordCell for Cell<Word> {
-    fn get(&self) -> Word {
-        Cell::get(self)
-    }
-
-    fn swap(&self, _: Word, next: Word) -> bool {
-        self.set(next);
-        true
-    }
-}
-
-/// What came of one attempt.
+/// The outcome of one attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Step {
     /// The permits are the caller's.
     Taken,
-    /// The node is enlisted.
-    Refused(Waiting),
+    /// The node is enlisted and will be notified.
+    Refused,
     /// Nothing has changed: a clone of the waker is needed first.
     NeedsWaker,
 }
 
-/// How an enlisted waiter is to wait.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Waiting {
-    /// Until its waker is woken.
-    Queued,
-    /// For a moment. The permits are there, but are left for a while to those who were told to come:
-    /// look again soon, no wake-up is promised.
-    StandIn,
-}
-
-/// Those who wait for one lock: the queue, and how many of them were told and are on their way.
+/// Those who wait for one lock.
+///
+/// *Live* waiters are queued or notified: somebody counts on them. The *eldest* is the live one with the oldest
+/// ticket. When the line's lock is released,
+///
+/// 1. the word is marked as waited for if somebody is live;
+/// 2. a release looks at the line if somebody is queued who may be notified: the eldest, or another while not all
+///    permits are claimed;
+/// 3. if the eldest is queued, the permits do not suffice for it;
+/// 4. what is left to newcomers is left of the present eldest's allowance;
+/// 5. the helper looks at the line if two or more are live.
+///
+/// The helper changes places, but never a word. So after it 1, 2 and 4 may be untrue until somebody settles: then the
+/// word says too often that somebody waits, and whoever of the notified ones comes, or the next newcomer that is
+/// refused, sets it right.
 #[derive(Debug)]
 pub(crate) struct Line {
-    queue: List,
-    told: u32,
+    list: List,
+    /// How many are enlisted, wherever they stand.
     len: u32,
-    /// Counts those who queued, wrapping.
-    tickets: u32,
-    /// When the first of the overtakings was that the word counts.
-    overtaken_since: Since,
+    queued: u32,
+    notified: u32,
+    /// What the notified ones want, in all.
+    claimed: usize,
+    /// The ticket of the next waiter, wrapping.
+    next_ticket: u32,
+    /// The ticket of the eldest, as of the last settling.
+    eldest: Option<u32>,
+    /// How many newcomers had passed the line when the word's count was set last, wrapping, ...
+    passed: u32,
+    /// ... and what it was set to.
+    allowed: u32,
+    /// How many rounds a notified task is expected for.
+    patience: u16,
+    /// When somebody was late last.
+    learned_at: Round,
+    /// How many are notified at the next look in the place of those who did not come.
+    burst: u16,
+    /// The smallest need of those who want more than there is.
+    least_oversized: usize,
+    /// The helper looks at this line.
+    is_watched: bool,
+    /// A `try_` call was refused for the sake of the eldest.
+    is_tried: bool,
+    /// The helper changed places since the last settling.
+    is_stale: bool,
 }
 
 impl Line {
     pub(crate) const fn new() -> Self {
-        Self { queue: List::new(), told: 0, len: 0, tickets: 0, overtaken_since: Since::START }
+        Self {
+            list: List::new(),
+            len: 0,
+            queued: 0,
+            notified: 0,
+            claimed: 0,
+            next_ticket: 0,
+            eldest: None,
+            passed: 0,
+            allowed: 0,
+            patience: PATIENCE,
+            learned_at: Round::START,
+            burst: 1,
+            least_oversized: usize::MAX,
+            is_watched: false,
+            is_tried: false,
+            is_stale: false,
+        }
     }
 
-    /// How many wait, told or not.
+    /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.len as usize
     }
 
-    /// A newcomer's attempt that does not enlist.
-    pub(crate) fn take(&mut self, word: &impl WordCell, need: usize) -> bool {
+    /// Returns `true` once when the helper must begin to look at this line.
+    pub(crate) fn begin_watch(&mut self) -> bool {
+        let begins = !self.is_watched && self.is_crowded();
+        self.is_watched |= begins;
+        begins
+    }
+
+    /// Whether somebody depends on others who may not come.
+    fn is_crowded(&self) -> bool {
+        self.queued + self.notified > u32::from(!self.is_tried)
+    }
+
+    /// A newcomer's attempt that does not wait. What is reserved for others may not be: they may have been given up
+    /// in the meantime, or there is enough for all.
+    pub(crate) fn try_take(&mut self, pool: &impl Pool, need: usize, wakes: &mut Wakes) -> bool {
         loop {
-            let seen = word.get();
-            match seen.take(need, false, || self.is_late(seen)) {
-                Ok(next) if word.swap(seen, next) => return true,
+            let seen = pool.word();
+            match self.newcomer(seen, need) {
+                Ok(next) if pool.swap(seen, next) => return true,
                 Ok(_) => {}
-                Err(_) => return false,
+                Err(Refusal::Reserved) if self.is_stale => self.settle(pool, wakes),
+                Err(Refusal::Reserved) => {
+                    self.is_tried = true;
+                    return false;
+                }
+                Err(Refusal::Short) => return false,
             }
         }
     }
 
-    /// One attempt of a waiter: takes the permits, or sees to it that the waiter will be told.
+    /// One attempt of a waiter: takes the permits, or sees to it that the waiter will be notified.
     ///
     /// `spare` is a clone of `task` made outside the lock, if there is one; what it holds afterwards
-    /// is to be dropped outside the lock.
+    /// must be dropped outside the lock.
     pub(crate) fn step(
         &mut self,
-        word: &impl WordCell,
+        pool: &impl Pool,
         mut node: Pin<&mut Node>,
         need: usize,
         task: &Waker,
         spare: &mut Option<Waker>,
         wakes: &mut Wakes,
     ) -> Step {
-        let place = self.queue.place(node.as_mut());
-        loop {
-            let seen = word.get();
-            let first = self.is_first(node.as_mut(), place);
-            let refusal = match seen.take(need, first, || self.is_late(seen)) {
-                Ok(next) => {
-                    let next = match place {
-                        Some(place) => self.without(next, place),
-                        None => next,
-                    };
-                    if !word.swap(seen, next) {
-                        continue;
-                    }
-                    if place.is_some() {
-                        wakes.keep(self.forget(node));
-                        self.chain(word, wakes);
+        let place = self.list.place(node.as_mut());
+        let seen = loop {
+            let seen = pool.word();
+            let next = match place {
+                None => self.newcomer(seen, need),
+                Some(place) => self.turn(node.as_mut(), place, seen),
+            };
+            match next {
+                Ok(next) if pool.swap(seen, next) => {
+                    if let Some(place) = place {
+                        self.served(node, place, wakes);
+                        self.settle(pool, wakes);
                     }
                     return Step::Taken;
                 }
-                Err(refusal) => refusal,
-            };
-            let keeps_waker = place == Some(Place::Queued) && self.queue.wakes(node.as_mut(), task);
-            if !keeps_waker && spare.is_none() {
-                return Step::NeedsWaker;
+                Ok(_) => {}
+                Err(Refusal::Reserved) if place.is_none() && self.is_stale => self.settle(pool, wakes),
+                Err(_) => break seen,
             }
-            // In the same step as the look at the permits: a release after it sees QUEUED.
-            let told = self.told - u32::from(place == Some(Place::Told));
-            if !word.swap(seen, seen.with_line(true, told > 0)) {
-                continue;
-            }
-            if !keeps_waker && let Some(waker) = spare.take() {
-                match place {
-                    None => {
-                        self.queue.push_back(node.as_mut(), need, self.tickets, waker);
-                        self.tickets = self.tickets.wrapping_add(1);
-                        self.len += 1;
-                    }
-                    Some(Place::Told) => {
-                        self.queue.push_front(node.as_mut(), waker);
-                        self.told = told;
-                    }
-                    Some(Place::Queued) => *spare = self.queue.replace_waker(node.as_mut(), waker),
+        };
+        let in_ring = matches!(place, Some(Place::Queued | Place::Oversized));
+        if in_ring && self.list.wakes(node.as_mut(), task) {
+            return Step::Refused;
+        }
+        let Some(waker) = spare.take() else { return Step::NeedsWaker };
+        match place {
+            None => {
+                // Behind others whom a release looks at anyway nothing changes for the word.
+                let is_settled = seen.is_queued() && self.queued > 0 && !self.is_stale;
+                self.enlist(pool, node, need, seen, waker);
+                if is_settled {
+                    return Step::Refused;
                 }
             }
-            return Step::Refused(match refusal {
-                Refusal::Short => {
-                    node.stand_in(None);
-                    Waiting::Queued
+            Some(place @ (Place::Notified | Place::Away)) => {
+                self.came_in_vain(pool, node, place, seen, waker);
+            }
+            Some(Place::Queued | Place::Oversized) => {
+                *spare = self.list.replace_waker(node, waker);
+                return Step::Refused;
+            }
+        }
+        // A release may have come since the look at the permits. Now it is seen, or sees the mark.
+        self.settle(pool, wakes);
+        Step::Refused
+    }
+
+    /// Takes a waiter that gives up off the line, and passes on what it was notified of.
+    pub(crate) fn leave(&mut self, pool: &impl Pool, mut node: Pin<&mut Node>, wakes: &mut Wakes) {
+        if let Some(place) = self.list.place(node.as_mut()) {
+            self.forget(node, place, wakes);
+            self.settle(pool, wakes);
+        }
+    }
+
+    /// The total has grown: those who wanted more than there was may be served now.
+    pub(crate) fn grown(&mut self, pool: &impl Pool, wakes: &mut Wakes) {
+        if self.least_oversized <= pool.total() {
+            self.least_oversized = usize::MAX;
+            self.list.move_some(Place::Oversized, Place::Queued, |stand| {
+                let fits = stand.need <= pool.total();
+                if fits {
+                    self.queued += 1;
+                } else {
+                    self.least_oversized = self.least_oversized.min(stand.need);
                 }
-                Refusal::Reserved => self.stand_by(word, node, wakes),
+                fits
             });
         }
+        self.settle(pool, wakes);
     }
 
-    /// Tells those at the front who can use the permits that are there; `given` of them are new.
+    /// Dismisses everybody: what they wait for is over, and nobody counts on them any more. Returns `false` if
+    /// the batch ran full before.
+    pub(crate) fn dismiss(&mut self, wakes: &mut Wakes) -> bool {
+        while !self.list.is_empty() && !wakes.is_full() {
+            wakes.push(self.list.send_away(Place::Queued));
+            self.queued -= 1;
+        }
+        // Their wakers are spent already.
+        while self.notified > 0 {
+            self.list.send_away(Place::Notified);
+            self.notified -= 1;
+        }
+        self.claimed = 0;
+        self.list.is_empty()
+    }
+
+    /// What nobody else may notice: gives up those who were notified and have not come in time, and notifies others
+    /// in their place, twice as many each time. Asks the front, if it has been blocked for long, whether it is still
+    /// there. Returns whether to look again in the next round.
     ///
-    /// Permits that nobody was told about yet go as far as they reach. And whoever was told before
-    /// and is silent does not keep the next one from hearing of new permits.
-    pub(crate) fn tell(&mut self, word: &impl WordCell, given: usize, wakes: &mut Wakes) {
-        let there = word.get().permits();
-        let mut left = if self.told == 0 { there } else { given.min(there) };
-        let mut reach = if given > 0 { there } else { left };
-        let before = self.told;
-        while let Some(need) = self.queue.front_need()
-            && need <= reach
+    /// It has no look at the permits: those it notifies may come in vain, and then settle.
+    pub(crate) fn look(&mut self, now: Round, wakes: &mut Wakes) -> bool {
+        let (patience, notified) = (self.patience, self.notified);
+        self.list.give_up(LOOK_MOST.into(), |stand| {
+            let patience = if stand.is_thread { PATIENCE_WITH_THREADS } else { patience };
+            let is_late = stand.since.until(now) > patience;
+            if is_late {
+                self.notified -= 1;
+                self.claimed -= stand.need;
+            }
+            is_late
+        });
+        if self.notified < notified {
+            self.is_stale = true;
+            for _ in 0..self.burst {
+                self.probe(now, wakes);
+            }
+            self.burst = self.burst.saturating_mul(2).min(LOOK_MOST);
+        } else if self.notified == 0
+            && self.is_crowded()
+            && let Some(front) = self.list.front(Place::Queued)
+            && front.since.until(now) > front.probe_after
         {
-            if wakes.is_full() {
-                wakes.rest(left);
-                break;
-            }
-            left = left.saturating_sub(need);
-            reach = left;
-            self.told += 1;
-            wakes.push(self.queue.tell_front());
+            self.probe(now, wakes);
         }
-        if self.told != before {
-            self.settle(word);
-        }
+        self.is_watched = self.is_crowded();
+        self.is_watched
     }
 
-    /// Takes a waiter that gives up off the line, and passes on what it was told.
-    pub(crate) fn leave(
-        &mut self,
-        word: &impl WordCell,
-        mut node: Pin<&mut Node>,
-        need: usize,
-        wakes: &mut Wakes,
-    ) {
-        let Some(place) = self.queue.place(node.as_mut()) else { return };
-        let kept_others_back = place == Place::Told || self.queue.is_front(node.as_mut());
-        wakes.keep(self.forget(node));
-        self.settle(word);
-        if kept_others_back {
-            self.tell(word, need, wakes);
-        }
-    }
-
-    /// A waiter refused although the permits are there tells the next one in its turn, and stands in for
-    /// those who were told and have not come: at each look one more, until it is at the front itself.
-    /// Behind one who needs more than there is it just waits.
-    fn stand_by(&mut self, word: &impl WordCell, mut node: Pin<&mut Node>, wakes: &mut Wakes) -> Waiting {
-        if !self.queue.is_front(node.as_mut()) {
-            self.tell(word, 1, wakes);
-        }
-        let is_told = self.queue.place(node.as_mut()) == Some(Place::Told);
-        let reach = word.get().permits();
-        if is_told || self.queue.front_need().is_some_and(|need| need > reach) {
-            node.stand_in(None);
-            return Waiting::Queued;
-        }
-        if node.as_mut().stands_in_since().is_none() {
-            node.stand_in(Some(Since::now()));
-        }
-        Waiting::StandIn
-    }
-
-    /// Whether it is this waiter's turn: it was told; or nobody was and it is at the front; or those
-    /// who were told have been waited for long enough.
-    fn is_first(&mut self, mut node: Pin<&mut Node>, place: Option<Place>) -> bool {
-        match place {
-            None => false,
-            Some(Place::Told) => true,
-            Some(Place::Queued) => {
-                self.queue.is_front(node.as_mut())
-                    && (self.told == 0 || node.stands_in_since().is_some_and(Since::is_over))
-            }
-        }
-    }
-
-    fn is_late(&mut self, seen: Word) -> bool {
-        if seen.overtaken() == 0 {
-            self.overtaken_since = Since::now();
-            return false;
-        }
-        self.overtaken_since.is_over()
-    }
-
-    /// The waiters' departure leaves permits that others may use: nobody else will tell them.
-    fn chain(&mut self, word: &impl WordCell, wakes: &mut Wakes) {
-        if self.told == 0 {
-            self.tell(word, 0, wakes);
-        }
-    }
-
-    /// The word as it will be without a waiter at `place`.
-    fn without(&self, word: Word, place: Place) -> Word {
-        let told = self.told - u32::from(place == Place::Told);
-        let queued = self.len - self.told - u32::from(place == Place::Queued);
-        word.with_line(queued > 0, told > 0)
-    }
-
-    /// Takes an enlisted node off the books. Returns its waker, to be dropped outside the lock.
-    fn forget(&mut self, mut node: Pin<&mut Node>) -> Option<Waker> {
-        if self.queue.place(node.as_mut()) == Some(Place::Told) {
-            self.told -= 1;
-        }
-        self.len -= 1;
-        self.queue.remove(node)
-    }
-
-    /// Writes the line's bits anew.
-    fn settle(&self, word: &impl WordCell) {
+    /// Ends each change: notifies those for whom the permits suffice, in their order, and marks the word.
+    pub(crate) fn settle(&mut self, pool: &impl Pool, wakes: &mut Wakes) {
         loop {
-            let seen = word.get();
-            if word.swap(seen, seen.with_line(!self.queue.is_empty(), self.told > 0)) {
+            let seen = pool.word();
+            self.notify_fitting(pool, seen, wakes);
+            let eldest = self.eldest();
+            let passed = self.passed_at(seen);
+            let left = match eldest {
+                None => 0,
+                Some((eldest, _)) if eldest.is_starving => 0,
+                Some((eldest, _)) if self.eldest != Some(eldest.ticket) => {
+                    let passed_it = passed.wrapping_sub(eldest.entered);
+                    allowance(passed_it as usize, (self.queued + self.notified) as usize)
+                }
+                Some(_) => seen.left(),
+            };
+            let next = seen.marked(Marks {
+                queued: self.queued > 0
+                    && (self.claimed < pool.total() || matches!(eldest, Some((_, Place::Queued)))),
+                whole: self.notified == 0
+                    && pool.total() == MAX_PERMITS
+                    && matches!(eldest, Some((Stand { need: MAX_PERMITS, .. }, _))),
+                waiting: eldest.is_some(),
+                left,
+            });
+            if next == seen || pool.swap(seen, next) {
+                let eldest = eldest.map(|(eldest, _)| eldest.ticket);
+                // It was for the sake of another one.
+                self.is_tried &= self.eldest == eldest;
+                self.eldest = eldest;
+                self.passed = passed;
+                self.allowed = left as u32;
+                self.is_stale = false;
                 return;
             }
         }
+    }
+
+    /// Notifies the front of the queue as long as what it wants is there, and nobody before it claims it.
+    fn notify_fitting(&mut self, pool: &impl Pool, seen: Word, wakes: &mut Wakes) {
+        while let Some(front) = self.list.front(Place::Queued) {
+            if front.need > pool.total() {
+                self.set_aside(front.need);
+                continue;
+            }
+            let goes_first =
+                self.list.front(Place::Notified).is_none_or(|other| is_older(front.ticket, other.ticket));
+            let unclaimed = if goes_first { 0 } else { self.claimed };
+            if front.need > seen.permits().saturating_sub(unclaimed) {
+                if goes_first && seen.permits() > 0 {
+                    // It needs more than there is: newcomers must not take what comes back one by one.
+                    self.list.change_front(Place::Queued, |front| front.is_starving = true);
+                }
+                return;
+            }
+            if wakes.is_full() {
+                return wakes.come_back();
+            }
+            let notified_at = self.passed_at(seen);
+            self.notify(Stand { notified_at, since: helper::now(), ..front }, wakes);
+        }
+    }
+
+    /// Notifies the front, of which `stand` will be known.
+    fn notify(&mut self, stand: Stand, wakes: &mut Wakes) {
+        self.claimed += stand.need;
+        self.queued -= 1;
+        self.notified += 1;
+        wakes.push(self.list.notify_front(stand));
+    }
+
+    /// Notifies the front without a look at the permits.
+    fn probe(&mut self, now: Round, wakes: &mut Wakes) {
+        let many_are_coming = self.claimed > usize::MAX / 4;
+        if let Some(front) = self.list.front(Place::Queued)
+            && !many_are_coming
+        {
+            self.notify(Stand { is_probed: true, since: now, ..front }, wakes);
+        }
+    }
+
+    /// Puts the front aside, which wants more permits than there are.
+    fn set_aside(&mut self, need: usize) {
+        self.list.move_front(Place::Queued, Place::Oversized);
+        self.queued -= 1;
+        self.least_oversized = self.least_oversized.min(need);
+    }
+
+    /// The eldest live waiter, and where it stands.
+    fn eldest(&mut self) -> Option<(Stand, Place)> {
+        let queued = self.list.front(Place::Queued).map(|front| (front, Place::Queued));
+        let notified = self.list.front(Place::Notified).map(|front| (front, Place::Notified));
+        match (queued, notified) {
+            (Some(queued), Some(notified)) if is_older(queued.0.ticket, notified.0.ticket) => Some(queued),
+            (queued, notified) => notified.or(queued),
+        }
+    }
+
+    /// How many newcomers had passed the line at a word, wrapping.
+    fn passed_at(&self, seen: Word) -> u32 {
+        self.passed.wrapping_add(self.allowed.saturating_sub(seen.left() as u32))
+    }
+
+    /// The word after a newcomer took `need` permits.
+    fn newcomer(&self, seen: Word, need: usize) -> Result<Word, Refusal> {
+        match seen.take(need) {
+            // Everybody who is before it was notified, and there is enough for all of them and for it.
+            Err(Refusal::Reserved)
+                if self.queued == 0 && need <= seen.permits().saturating_sub(self.claimed) =>
+            {
+                Ok(seen.take_turn(need))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The word after an enlisted waiter took its permits, if it is its turn: it is the eldest, or everybody who is
+    /// older was notified and there is enough for all of them.
+    fn turn(&mut self, node: Pin<&mut Node>, place: Place, seen: Word) -> Result<Word, Refusal> {
+        let this = self.list.stand(node);
+        let before = |front: Option<Stand>| front.is_some_and(|front| is_older(front.ticket, this.ticket));
+        let unclaimed = if !before(self.list.front(Place::Notified)) {
+            seen.permits()
+        } else if place == Place::Notified {
+            seen.permits().saturating_sub(self.claimed - this.need)
+        } else {
+            seen.permits().saturating_sub(self.claimed)
+        };
+        if this.need > seen.permits() {
+            Err(Refusal::Short)
+        } else if before(self.list.front(Place::Queued)) || this.need > unclaimed {
+            Err(Refusal::Reserved)
+        } else {
+            Ok(seen.take_turn(this.need))
+        }
+    }
+
+    /// Enlists a newcomer at the back.
+    fn enlist(&mut self, pool: &impl Pool, node: Pin<&mut Node>, need: usize, seen: Word, waker: Waker) {
+        let now = helper::now();
+        let stand = Stand {
+            ticket: self.next_ticket,
+            need,
+            entered: self.passed_at(seen),
+            notified_at: 0,
+            born: now,
+            since: now,
+            probe_after: PROBE_AFTER,
+            in_vain: 0,
+            is_starving: false,
+            is_probed: false,
+            is_thread: node.is_thread(),
+        };
+        self.next_ticket = self.next_ticket.wrapping_add(1);
+        self.len += 1;
+        let ring = self.ring_for(need, pool);
+        self.list.push_back(node, ring, stand, waker);
+    }
+
+    /// Where somebody stands that waits for `need` permits.
+    fn ring_for(&mut self, need: usize, pool: &impl Pool) -> Place {
+        if need > pool.total() {
+            self.least_oversized = self.least_oversized.min(need);
+            return Place::Oversized;
+        }
+        self.queued += 1;
+        Place::Queued
+    }
+
+    /// Puts a waiter that came in vain back where it stood. It is starving, that is, it will not come in vain again
+    /// when it is the eldest, if it met long holds, or has waited long: so long holds pass a waiter about once, and
+    /// short ones as often as they are allowed to.
+    fn came_in_vain(
+        &mut self,
+        pool: &impl Pool,
+        mut node: Pin<&mut Node>,
+        place: Place,
+        seen: Word,
+        waker: Waker,
+    ) {
+        let now = helper::now();
+        let mut stand = self.list.stand(node.as_mut());
+        self.arrived(&stand, place, now);
+        if stand.is_probed {
+            stand.probe_after = stand.probe_after.saturating_mul(2).min(PROBE_AFTER_MOST);
+        } else {
+            let passed_it = self.passed_at(seen).wrapping_sub(stand.notified_at);
+            stand.in_vain = stand.in_vain.saturating_add(1);
+            stand.is_starving |= passed_it <= FEW || stand.in_vain >= OFTEN;
+        }
+        let has_waited_long = !cfg!(latchwork_loom) && stand.born.until(now) >= LONG;
+        stand.is_starving |= place == Place::Away || has_waited_long;
+        stand.is_probed = false;
+        stand.since = now;
+        let ring = self.ring_for(stand.need, pool);
+        self.list.put_back(node, ring, stand, waker);
+    }
+
+    /// Takes a waiter that has its permits off the line.
+    fn served(&mut self, mut node: Pin<&mut Node>, place: Place, wakes: &mut Wakes) {
+        if place == Place::Away || self.patience > PATIENCE {
+            let stand = self.list.stand(node.as_mut());
+            self.learn(&stand, place, helper::now());
+        }
+        self.burst = 1;
+        self.forget(node, place, wakes);
+    }
+
+    /// Somebody has come, so it is not expected any more.
+    fn arrived(&mut self, stand: &Stand, place: Place, now: Round) {
+        self.learn(stand, place, now);
+        self.burst = 1;
+        if place == Place::Notified {
+            self.notified -= 1;
+            self.claimed -= stand.need;
+        }
+    }
+
+    /// Learns how late they come here, and unlearns it where nobody was late for long.
+    fn learn(&mut self, stand: &Stand, place: Place, now: Round) {
+        let late = stand.since.until(now).saturating_mul(2);
+        if place == Place::Away && late <= PATIENCE_MOST {
+            self.patience = self.patience.max(late);
+            self.learned_at = now;
+        } else if self.learned_at.until(now) > UNLEARN {
+            self.patience = PATIENCE;
+        }
+    }
+
+    /// Takes an enlisted waiter off the books.
+    fn forget(&mut self, mut node: Pin<&mut Node>, place: Place, wakes: &mut Wakes) {
+        self.len -= 1;
+        match place {
+            Place::Queued => self.queued -= 1,
+            Place::Notified => {
+                self.notified -= 1;
+                self.claimed -= self.list.stand(node.as_mut()).need;
+            }
+            Place::Oversized | Place::Away => {}
+        }
+        wakes.keep(self.list.remove(node));
     }
 }

@@ -92,22 +92,23 @@
 
 mod acquire;
 mod core;
+pub mod helper;
 mod line;
 mod list;
 mod on_core;
 mod park;
-mod patience;
 mod policy;
+mod round;
 mod wakes;
 mod watch;
 
 pub(crate) use self::acquire::End;
 pub use self::acquire::{Acquire, Request};
 pub(crate) use self::core::{AsCore, Core};
-pub(crate) use self::line::{Line, Step, Waiting};
-pub(crate) use self::list::{List, Node};
+pub(crate) use self::line::{Line, Pool, Step};
+pub(crate) use self::list::{List, Node, Place, Stand};
 pub(crate) use self::on_core::OnCore;
 pub(crate) use self::park::blocking;
-pub(crate) use self::policy::{MAX_PERMITS, Word};
+pub(crate) use self::policy::{MAX_PERMITS, Refusal, Word};
 pub(crate) use self::wakes::Wakes;
 pub(crate) use self::watch::{Look, Watch, Watched, Watching};

@@ -7,7 +7,6 @@ use std::task::Waker;
 
 use super::acquire::{Acquire, End, Request};
 use super::core::{AsCore, Core};
-use super::line::Waiting;
 use super::list::Node;
 
 /// `need` permits of the lock behind `handle`, to become `finish(handle)`.
@@ -60,8 +59,8 @@ where
         self.core().take(self.need, self.whole).then_some(())
     }
 
-    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Result<(), Waiting> {
-        self.core().step(node, self.need, task)
+    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<()> {
+        self.core().step(node, self.need, task).then_some(())
     }
 
     #[inline]
@@ -71,7 +70,7 @@ where
     }
 
     fn leave(&mut self, node: Pin<&mut Node>, _: End) {
-        self.core().leave(node, self.need);
+        self.core().leave(node);
     }
 
     fn looks_free(&self) -> bool {

@@ -1,39 +1,81 @@
 //! Blocking a thread: its waker, and the guard rail that keeps a runtime's workers from stalling.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
-use crate::sync::{Thread, current};
+use super::helper;
+use crate::sync::{Thread, current, park, park_timeout};
 
-struct Unpark(Thread);
+/// Wakes one thread.
+#[derive(Clone)]
+pub(crate) struct Alarm {
+    bell: Arc<Bell>,
+    waker: Waker,
+}
 
-impl Wake for Unpark {
+struct Bell {
+    thread: Thread,
+    has_rung: AtomicBool,
+}
+
+impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
+        self.has_rung.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 
-fn new_waker() -> Waker {
-    Waker::from(Arc::new(Unpark(current())))
+impl Alarm {
+    fn new() -> Self {
+        let bell = Arc::new(Bell { thread: current(), has_rung: AtomicBool::new(false) });
+        Self { waker: Waker::from(bell.clone()), bell }
+    }
+
+    /// Wakes this thread, or sees to it that it does not fall asleep.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Whether it has rung since this was asked last.
+    pub(crate) fn has_rung(&self) -> bool {
+        self.bell.has_rung.swap(false, Ordering::Acquire)
+    }
+
+    /// Parks this thread until it is woken, for `left` at most.
+    pub(crate) fn sleep(&self, left: Option<Duration>) {
+        match (left, helper::nap()) {
+            (None, None) => park(),
+            (Some(left), None) => park_timeout(left),
+            // There is no helper thread, so this one helps when it has slept for a while.
+            (left, Some(nap)) => {
+                park_timeout(left.map_or(nap, |left| left.min(nap)));
+                if !self.bell.has_rung.load(Ordering::Acquire) {
+                    helper::round();
+                }
+            }
+        }
+    }
 }
 
-/// The waker that unparks this thread, made once a thread.
+/// The alarm of this thread, made once a thread.
 #[cfg(not(latchwork_loom))]
-pub(crate) fn waker() -> Waker {
+pub(crate) fn alarm() -> Alarm {
     thread_local! {
-        static WAKER: Waker = new_waker();
+        static ALARM: Alarm = Alarm::new();
     }
     // A lock may be waited for in another thread-local's destructor.
-    WAKER.try_with(Waker::clone).unwrap_or_else(|_| new_waker())
+    ALARM.try_with(Alarm::clone).unwrap_or_else(|_| Alarm::new())
 }
 
 #[cfg(latchwork_loom)]
-pub(crate) fn waker() -> Waker {
-    new_waker()
+pub(crate) fn alarm() -> Alarm {
+    Alarm::new()
 }
 
 /// Runs `f`, which may park this thread. A multi-thread tokio worker hands its tasks over first; in a

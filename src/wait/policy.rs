@@ -1,42 +1,67 @@
-//! Who may take permits now: pure arithmetic on the state word, without threads, lists or clocks.
+//! The policy of newcomers: pure arithmetic on the state word, without threads, lists or clocks.
 //!
 //! ```text
-//! word = [ permits | overtaken : 10 | WAITING | QUEUED ]
+//! word = [ permits | left : 10 | WHOLE | WAITING | QUEUED ]
 //! ```
 //!
-//! Everything that decides is here, so that it can be tested exhaustively; everything that can race
-//! is in [`line`](super::line) and [`core`](super::core).
+//! It is here, so that it can be tested exhaustively. What can race is in [`line`](super::line) and
+//! [`core`](super::core).
 
-/// Waiters stand in the queue that have not been told to come: a release must look at it.
+/// A release must look at the line.
 const QUEUED: usize = 1;
-/// Somebody waits, in the queue or told and on the way: newcomers are counted.
+/// Somebody waits and is expected to come: newcomers are counted.
 const WAITING: usize = 1 << 1;
-const OVERTAKEN_SHIFT: u32 = 2;
-const OVERTAKEN_MASK: usize = 0x3ff << OVERTAKEN_SHIFT;
-const PERMIT_SHIFT: u32 = 12;
+/// The front of the queue wants all permits: a release looks only when all of them are back.
+const WHOLE: usize = 1 << 2;
+const FLAGS: usize = QUEUED | WAITING | WHOLE;
+const LEFT_SHIFT: u32 = 3;
+const LEFT_MASK: usize = 0x3ff << LEFT_SHIFT;
+const PERMIT_SHIFT: u32 = 13;
 
 /// The largest number of permits a word can count, with one bit to spare against overflow.
 pub(crate) const MAX_PERMITS: usize = usize::MAX >> (PERMIT_SHIFT + 1);
 
-/// How many newcomers may overtake the waiters before the line must move.
+/// How many newcomers may pass one waiter before the permits are reserved for it.
 ///
-/// Each time it is reached somebody is parked and woken, which costs as much as hundreds of short
-/// critical sections. From 512 on two threads that do nothing but lock and unlock feel no difference
-/// (4032 measured the same), and 64 tasks still share evenly. Long critical sections never get this
-/// far: see [`Word::take`].
+/// At each hand-over somebody is woken, which costs as much as hundreds of short critical sections.
+/// From 512 on two threads that do nothing but lock and unlock feel no difference (4032 measured the
+/// same). A line of several waiters shares this number: see [`allowance`].
 pub(crate) const OVERTAKE_LIMIT: usize = if cfg!(latchwork_loom) { 2 } else { 512 };
+
+/// How many newcomers may pass a waiter while it is the eldest of `live` ones, after `passed` have.
+///
+/// Each waiter is passed while it is the eldest, and while those before it were. So a line of n lets
+/// an n-th of the limit pass at each turn: a waiter that comes last has spent most of the limit when it
+/// is the eldest, and still has its own part. Without that, a line that was passed for long would be
+/// served one after the other, while one lucky newcomer passes all of the next line.
+pub(crate) fn allowance(passed: usize, live: usize) -> usize {
+    (OVERTAKE_LIMIT / live.max(1)).max(1).min(OVERTAKE_LIMIT.saturating_sub(passed))
+}
 
 /// The state word by value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Word(pub(super) usize);
 
-/// Why permits are not to be had now.
+/// Why a newcomer can't take permits now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
     /// There are too few of them.
     Short,
-    /// They are there, but those who wait have been overtaken often or long enough.
+    /// They are there, but reserved for those who wait.
     Reserved,
+}
+
+/// What the word says about the line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Marks {
+    /// A release must look at the line ...
+    pub(crate) queued: bool,
+    /// ... but only when all permits are back.
+    pub(crate) whole: bool,
+    /// Somebody waits and is expected to come.
+    pub(crate) waiting: bool,
+    /// How many more newcomers may take permits.
+    pub(crate) left: usize,
 }
 
 impl Word {
@@ -67,20 +92,16 @@ impl Word {
         self.0 & WAITING != 0
     }
 
+    /// How many more newcomers may take permits while somebody waits.
     #[inline]
-    pub(crate) const fn overtaken(self) -> usize {
-        (self.0 & OVERTAKEN_MASK) >> OVERTAKEN_SHIFT
+    pub(crate) const fn left(self) -> usize {
+        (self.0 & LEFT_MASK) >> LEFT_SHIFT
     }
 
-    /// The word after `need` permits are taken, or why they can't be.
-    ///
-    /// `first` is said by a waiter whose turn it is: it takes whatever fits, and the count of
-    /// overtakings starts again. Anybody else is free to take while nobody waits, and then up to
-    /// [`OVERTAKE_LIMIT`] times. `late` is asked at the overtakings 1, 2, 4, 8 and every 16th only, since its
-    /// answer needs a clock: has the line been overtaken for longer than it should bear? So short
-    /// critical sections share by count, and long ones are passed on nearly in order.
+    /// The word after a newcomer took `need` permits, or why it can't. A newcomer is free to take them
+    /// while nobody waits, and after that for as long as the word has something left.
     #[inline]
-    pub(crate) fn take(self, need: usize, first: bool, late: impl FnOnce() -> bool) -> Result<Self, Refusal> {
+    pub(crate) fn take(self, need: usize) -> Result<Self, Refusal> {
         if need == 0 {
             return Ok(self);
         }
@@ -88,23 +109,20 @@ impl Word {
             return Err(Refusal::Short);
         }
         let taken = Self(self.0 - (need << PERMIT_SHIFT));
-        if first {
-            return Ok(Self(taken.0 & !OVERTAKEN_MASK));
-        }
         if !self.is_waited_for() {
             return Ok(taken);
         }
-        let overtaken = self.overtaken() + 1;
-        if overtaken > OVERTAKE_LIMIT || (asks_clock(overtaken) && late()) {
+        if self.left() == 0 {
             return Err(Refusal::Reserved);
         }
-        Ok(Self(taken.0 + (1 << OVERTAKEN_SHIFT)))
+        Ok(Self(taken.0 - (1 << LEFT_SHIFT)))
     }
 
-    /// The word after a `try_` call took `need` permits: it never waits, so it never stands back.
+    /// The word after `need` permits were taken by somebody whose turn it is. There must be as many.
     #[inline]
-    pub(crate) fn barge(self, need: usize) -> Option<Self> {
-        (self.permits() >= need).then(|| Self(self.0 - (need << PERMIT_SHIFT)))
+    pub(crate) fn take_turn(self, need: usize) -> Self {
+        debug_assert!(self.permits() >= need);
+        Self(self.0 - (need << PERMIT_SHIFT))
     }
 
     /// The word after `permits` were given back.
@@ -113,107 +131,127 @@ impl Word {
         Self(self.0 + Self::delta(permits))
     }
 
-    /// The word with the two bits that describe the line; with nobody waiting nobody is overtaken.
+    /// Whether a release must look at the line, after which the word is `self`.
     #[inline]
-    pub(crate) fn with_line(self, queued: bool, told: bool) -> Self {
-        let word = self.0 & !(QUEUED | WAITING);
-        match (queued, told) {
-            (true, _) => Self(word | QUEUED | WAITING),
-            (false, true) => Self(word | WAITING),
-            (false, false) => Self(word & !OVERTAKEN_MASK),
-        }
+    pub(crate) const fn must_look(self) -> bool {
+        self.is_queued() && (self.0 & WHOLE == 0 || self.permits() >= MAX_PERMITS)
     }
-}
 
-#[inline]
-const fn asks_clock(overtaken: usize) -> bool {
-    overtaken < 16 && overtaken.is_power_of_two() || overtaken.is_multiple_of(16)
+    /// The word with other marks.
+    #[inline]
+    pub(crate) fn marked(self, marks: Marks) -> Self {
+        debug_assert!(marks.left <= OVERTAKE_LIMIT);
+        let flag = |is_set: bool, flag: usize| if is_set { flag } else { 0 };
+        Self(
+            self.0 & !(FLAGS | LEFT_MASK)
+                | flag(marks.queued, QUEUED)
+                | flag(marks.whole, WHOLE)
+                | flag(marks.waiting, WAITING)
+                | marks.left << LEFT_SHIFT,
+        )
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every word with up to three permits, every count and every line.
-    fn words() -> impl Iterator<Item = Word> {
-        (0..=3).flat_map(|permits| {
-            (0..=OVERTAKE_LIMIT).flat_map(move |overtaken| {
-                [(false, false), (false, true), (true, false), (true, true)].into_iter().map(
-                    move |(queued, told)| {
-                        Word(Word::free(permits).0 | (overtaken << OVERTAKEN_SHIFT)).with_line(queued, told)
-                    },
-                )
+    fn marks(queued: bool, whole: bool, waiting: bool, left: usize) -> Marks {
+        Marks { queued, whole, waiting, left }
+    }
+
+    /// Every word with up to three permits and every mark.
+    fn words() -> impl Iterator<Item = (usize, Marks, Word)> {
+        let flags = (0..8).map(|bits| (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0));
+        flags.flat_map(|(queued, whole, waiting)| {
+            (0..=OVERTAKE_LIMIT).flat_map(move |left| {
+                let marks = marks(queued, whole, waiting, left);
+                (0..=3).map(move |permits| (permits, marks, Word::free(permits).marked(marks)))
             })
         })
     }
 
     #[test]
-    fn taking_moves_exactly_the_permits_and_never_the_line() {
-        for word in words() {
-            for need in 0..=4 {
-                for (first, late) in [(false, false), (false, true), (true, false), (true, true)] {
-                    match word.take(need, first, || late) {
-                        Ok(next) => {
-                            assert_eq!(next.permits() + need, word.permits());
-                            assert_eq!(next.is_queued(), word.is_queued());
-                            assert_eq!(next.is_waited_for(), word.is_waited_for());
-                            if need == 0 {
-                                assert_eq!(next, word);
-                                continue;
-                            }
-                            let count = match (first, word.is_waited_for()) {
-                                (true, _) => 0,
-                                (false, true) => word.overtaken() + 1,
-                                (false, false) => word.overtaken(),
-                            };
-                            assert_eq!(next.overtaken(), count);
-                            assert!(next.overtaken() <= OVERTAKE_LIMIT);
-                            assert_eq!(next.give(need).permits(), word.permits());
-                        }
-                        Err(Refusal::Short) => assert!(word.permits() < need),
-                        Err(Refusal::Reserved) => {
-                            assert!(word.permits() >= need && !first && word.is_waited_for());
-                            assert!(late || word.overtaken() == OVERTAKE_LIMIT);
-                        }
+    fn a_word_is_what_it_was_made_of() {
+        for (permits, marks, word) in words() {
+            assert_eq!(word.permits(), permits);
+            assert_eq!((word.is_queued(), word.is_waited_for()), (marks.queued, marks.waiting));
+            assert_eq!(word.left(), marks.left);
+            assert_eq!(word.marked(Marks::default()), Word::free(permits));
+            assert_eq!(word.must_look(), marks.queued && !marks.whole);
+        }
+    }
+
+    #[test]
+    fn taking_moves_exactly_the_permits_and_counts_newcomers_that_pass() {
+        for (permits, marks, word) in words() {
+            assert_eq!(word.take(0), Ok(word));
+            for need in 1..=4 {
+                match word.take(need) {
+                    Ok(next) => {
+                        let left = marks.left - usize::from(marks.waiting);
+                        assert_eq!(next, Word::free(permits - need).marked(Marks { left, ..marks }));
+                        assert_eq!(next.give(need).permits(), permits);
                     }
+                    Err(Refusal::Short) => assert!(permits < need),
+                    Err(Refusal::Reserved) => assert!(permits >= need && marks.waiting && marks.left == 0),
+                }
+                if permits >= need {
+                    assert_eq!(word.take_turn(need), Word::free(permits - need).marked(marks));
                 }
             }
         }
     }
 
     #[test]
-    fn a_newcomer_overtakes_at_most_the_limit_between_two_turns() {
-        let mut word = Word::free(1).with_line(true, false);
-        for _ in 0..OVERTAKE_LIMIT {
-            word = word.take(1, false, || false).expect("below the limit").give(1);
+    fn newcomers_pass_as_often_as_is_left_and_no_more() {
+        for left in 0..=OVERTAKE_LIMIT {
+            let mut word = Word::free(1).marked(marks(true, false, true, left));
+            for _ in 0..left {
+                word = word.take(1).expect("something is left").give(1);
+            }
+            assert_eq!(word.take(1), Err(Refusal::Reserved));
         }
-        assert_eq!(word.take(1, false, || false), Err(Refusal::Reserved));
-        let word = word.take(1, true, || true).expect("the first waiter may always take").give(1);
-        assert_eq!(word.overtaken(), 0);
     }
 
     #[test]
-    fn a_late_line_is_not_overtaken_where_the_clock_is_asked() {
-        let mut asked = Vec::new();
-        let mut word = Word::free(1).with_line(true, false);
-        for turn in 1..=OVERTAKE_LIMIT {
-            let next = word.take(1, false, || {
-                asked.push(turn);
-                false
-            });
-            word = next.expect("below the limit").give(1);
-        }
-        assert_eq!(asked[..6], [1, 2, 4, 8, 16, 32]);
-        assert_eq!((asked.len(), asked.last()), (4 + OVERTAKE_LIMIT / 16, Some(&OVERTAKE_LIMIT)));
-        assert_eq!(Word::free(1).with_line(true, false).take(1, false, || true), Err(Refusal::Reserved));
+    fn a_release_looks_for_a_front_that_wants_all_only_when_all_are_back() {
+        let word = Word::free(MAX_PERMITS - 1).marked(marks(true, true, true, 0));
+        assert!(!word.must_look());
+        assert!(word.give(1).must_look());
+        assert!(!Word::free(MAX_PERMITS).must_look());
     }
 
     #[test]
-    fn no_sum_of_permits_reaches_the_flags_or_overflows() {
-        let full = Word::free(MAX_PERMITS);
+    fn every_waiter_of_a_line_is_passed_at_most_the_limit_and_has_its_part_of_it() {
+        for len in 1..=100 {
+            // A line that stays as long as it is: who had its turn comes again, behind all others.
+            let mut passed = vec![0; len];
+            for _ in 0..10 * len {
+                let turn = allowance(passed[0], len);
+                for passed in &mut passed {
+                    *passed += turn;
+                }
+                assert!(passed.iter().all(|passed| *passed <= OVERTAKE_LIMIT), "in a line of {len}");
+                assert!(turn > 0, "a line of {len} is served one after the other");
+                passed.rotate_left(1);
+                passed[len - 1] = 0;
+            }
+        }
+        assert_eq!((allowance(0, 1), allowance(0, 2)), (OVERTAKE_LIMIT, OVERTAKE_LIMIT / 2));
+        assert_eq!(allowance(OVERTAKE_LIMIT - 1, 1), 1);
+        assert_eq!(allowance(OVERTAKE_LIMIT, 7), 0);
+        assert_eq!(allowance(usize::MAX, 0), 0);
+        assert_eq!(allowance(0, usize::MAX), 1);
+    }
+
+    #[test]
+    fn no_sum_of_permits_reaches_the_marks_or_overflows() {
+        let full = Word::free(MAX_PERMITS).marked(marks(true, true, true, OVERTAKE_LIMIT));
         assert_eq!(full.give(MAX_PERMITS).permits(), 2 * MAX_PERMITS);
-        assert_eq!(full.barge(MAX_PERMITS), Some(Word::free(0)));
-        assert_eq!(full.barge(MAX_PERMITS + 1), None);
-        assert_eq!(full.take(usize::MAX, true, || false), Err(Refusal::Short));
+        assert_eq!(full.give(MAX_PERMITS).left(), OVERTAKE_LIMIT);
+        assert_eq!(full.take(usize::MAX), Err(Refusal::Short));
+        assert_eq!(full.take(MAX_PERMITS + 1), Err(Refusal::Short));
+        assert_eq!(Word::free(MAX_PERMITS).take(MAX_PERMITS), Ok(Word::free(0)));
     }
 }

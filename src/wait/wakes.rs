@@ -3,19 +3,26 @@
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::task::Waker;
 
-/// How many waiters are told under one hold of an internal lock.
-const BATCH: usize = 8;
+use super::helper;
+use super::line::Line;
+use crate::sync::Mutex;
+
+/// How many waiters are notified under one hold of an internal lock.
+const BATCH: usize = 16;
 
 /// A batch of wakers, and the first panic that one of them raised: the others are woken all the same.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
     batch: [Option<Waker>; BATCH],
     len: usize,
-    rest: Option<usize>,
     /// Wakers beyond a batch, where there is no coming back for the rest.
     more: Vec<Waker>,
+    is_unfinished: bool,
+    /// A line that has become crowded.
+    crowded: Option<Arc<Mutex<Line>>>,
     /// A waker that is no longer needed, to be dropped with the batch.
     old: Option<Waker>,
     panic: Option<Box<dyn Any + Send>>,
@@ -26,15 +33,14 @@ impl Wakes {
         self.len == BATCH
     }
 
-    /// Adds a told waiter's waker. There must be room.
+    /// Adds a notified waiter's waker.
     pub(crate) fn push(&mut self, waker: Option<Waker>) {
-        self.batch[self.len] = waker;
-        self.len += 1;
-    }
-
-    /// Adds a waker, whether there is room or not.
-    pub(crate) fn push_more(&mut self, waker: Waker) {
-        self.more.push(waker);
+        if self.is_full() {
+            self.more.extend(waker);
+        } else {
+            self.batch[self.len] = waker;
+            self.len += 1;
+        }
     }
 
     /// Keeps a waker that is not needed any more, to be dropped with the batch.
@@ -43,18 +49,23 @@ impl Wakes {
         self.old = waker;
     }
 
-    /// Notes that the batch ran full with so many permits still to be offered.
-    pub(crate) fn rest(&mut self, permits: usize) {
-        self.rest = Some(permits);
+    /// Calls the helper to a line that has become crowded, when the batch is woken.
+    pub(crate) fn call_helper(&mut self, line: Arc<Mutex<Line>>) {
+        self.crowded = Some(line);
+    }
+
+    /// Notes that the batch ran full: others are to be notified when it is woken.
+    pub(crate) fn come_back(&mut self) {
+        self.is_unfinished = true;
     }
 
     /// Whether the batch ran full.
     pub(crate) fn is_unfinished(&self) -> bool {
-        self.rest.is_some()
+        self.is_unfinished
     }
 
-    /// Wakes the batch, outside every internal lock. Says how many permits are to be offered to the next one.
-    pub(crate) fn wake(&mut self) -> Option<usize> {
+    /// Wakes the batch, outside every internal lock. Returns whether it ran full.
+    pub(crate) fn wake(&mut self) -> bool {
         for at in 0..self.len {
             if let Some(waker) = self.batch[at].take() {
                 self.run(|| waker.wake());
@@ -67,7 +78,10 @@ impl Wakes {
         if let Some(old) = self.old.take() {
             self.discard(old);
         }
-        self.rest.take()
+        if let Some(line) = self.crowded.take() {
+            helper::watch(line);
+        }
+        std::mem::take(&mut self.is_unfinished)
     }
 
     /// Drops a waker that was not needed.
@@ -89,6 +103,13 @@ impl Wakes {
     /// Passes on a waker's panic, unless this thread is unwinding already.
     pub(crate) fn finish(&mut self) {
         self.finish_or(|| ());
+    }
+
+    /// Forgets a waker's panic: there is nobody to pass it on to, and to drop it might panic again.
+    pub(crate) fn forget_panic(&mut self) {
+        if let Some(panic) = self.panic.take() {
+            let _ = ManuallyDrop::new(panic);
+        }
     }
 
     /// Runs user code, keeps the first panic, and lets further ones be: to drop them might panic again.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::acquire::{Acquire, End, Request};
-use super::line::Waiting;
-use super::list::{List, Node};
+use super::list::{List, Node, Place, Stand};
 use super::wakes::Wakes;
 use crate::sync::Mutex;
 
@@ -36,7 +35,7 @@ impl<T> Watch<T> {
                 inside.over = word.take();
             }
             while !wakes.is_full() && !inside.waiters.is_empty() {
-                wakes.push(inside.waiters.tell_front());
+                wakes.push(inside.waiters.send_away(Place::Queued));
             }
             let is_done = inside.waiters.is_empty();
             drop(inside);
@@ -62,7 +61,7 @@ impl<T> Watch<T> {
             return false;
         }
         let waker = waker.take().expect("a waiter enlists once a step");
-        inside.waiters.push_back(node, 0, 0, waker);
+        inside.waiters.push_back(node, Place::Queued, Stand::ANY, waker);
         true
     }
 
@@ -151,7 +150,7 @@ impl<W: Watched> Request for Watching<W> {
         self.watched().next()
     }
 
-    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Result<W::Next, Waiting> {
+    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Option<W::Next> {
         let mut wakes = Wakes::default();
         // Who was told needs no waker any more.
         let told = if self.watch.is_some() { self.watched().next() } else { None };
@@ -162,13 +161,13 @@ impl<W: Watched> Request for Watching<W> {
         }
         let mut spare = None;
         let outcome = match told {
-            Some(next) => Ok(next),
+            Some(next) => Some(next),
             None => loop {
                 match self.watched().look(&mut spare) {
-                    Look::Over(next) => break Ok(next),
+                    Look::Over(next) => break Some(next),
                     Look::Wait(watch) if watch.enlist(node.as_mut(), &mut waker) => {
                         self.watch = Some(watch);
-                        break Err(Waiting::Queued);
+                        break None;
                     }
                     Look::Wait(_) => {}
                     Look::NeedsWatch => spare = Some(Arc::new(Watch::new())),

@@ -1,0 +1,263 @@
+//! The helper thread: gives up waiters that were notified and do not come.
+//!
+//! A future that was notified may never be polled again: its task keeps it in a `select!` whose other branch runs, or in
+//! a collection that it does not poll. Whoever is behind it in the line must not wait for it. Nobody who uses the lock
+//! can notice this, so one thread of the process does: once a round of a millisecond it looks at the lines that are
+//! *crowded*, that is, where two or more wait. It wakes other waiters in the place of those who did not come, and takes
+//! no lock but the one that guards the line for a moment.
+//!
+//! # When it runs
+//!
+//! It is started when a line is crowded for the first time, and sleeps while no line is. Its stack is small, its name is
+//! `latchwork`. It is never joined, and keeps nothing alive but the lines it looks at.
+//!
+//! # Without it
+//!
+//! [`without_thread`] keeps it from running, for processes that must not have a thread of ours. The same happens where no
+//! thread can be started (on `wasm`), and in a child made by `fork` without `exec`. Then a waiter behind one that does
+//! not come is found by
+//!
+//! - [`round`], called from time to time by the process itself, as from a timer: nothing is lost;
+//! - otherwise by threads that are parked in `wait()`, which look every few milliseconds.
+//!
+//! What is lost without either: tasks behind a future that is never polled again wait until it is dropped. Locks
+//! without such futures lose nothing.
+//!
+//! # Examples
+//!
+//! ```
+//! latchwork::helper::without_thread();
+//! // In a timer of the process:
+//! latchwork::helper::round();
+//! assert!(!latchwork::helper::is_running());
+//! ```
+
+use std::sync::Arc;
+
+use super::line::Line;
+use super::round::Round;
+use super::wakes::Wakes;
+use crate::sync::Mutex;
+
+pub(crate) use self::imp::now;
+#[cfg(not(latchwork_loom))]
+pub use self::imp::{is_running, without_thread};
+pub(crate) use self::imp::{nap, watch};
+
+/// Plays one round: gives up the waiters that did not come in time, and wakes others in their place.
+///
+/// The helper thread does this once a millisecond while a line is crowded. Without it a round is played when this is
+/// called: a notified task is given up after two rounds, a thread after 256.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::Future;
+/// use std::pin::pin;
+/// use std::task::{Context, Poll, Waker};
+///
+/// latchwork::helper::without_thread();
+/// let lock = latchwork::Mutex::new(());
+/// let (mut silent, mut behind) = (pin!(lock.lock()), pin!(lock.lock()));
+/// let mut cx = Context::from_waker(Waker::noop());
+/// let guard = lock.try_lock()?;
+/// assert!(silent.as_mut().poll(&mut cx).is_pending());
+/// assert!(behind.as_mut().poll(&mut cx).is_pending());
+/// drop(guard); // notifies `silent`, which is never polled again
+/// for _ in 0..3 {
+///     latchwork::helper::round();
+/// }
+/// assert!(behind.as_mut().poll(&mut cx).is_ready());
+/// # Ok::<(), latchwork::Busy>(())
+/// ```
+pub fn round() {
+    let now = imp::next_round();
+    let mut lines = imp::take_lines();
+    lines.retain(|line| {
+        let mut wakes = Wakes::default();
+        let again = line.lock().look(now, &mut wakes);
+        // Outside the lock: wakers are user code, and their panics are nobody's here.
+        wakes.wake();
+        wakes.forget_panic();
+        again
+    });
+    imp::return_lines(lines);
+}
+
+#[cfg(not(latchwork_loom))]
+mod imp {
+    use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+    use std::thread;
+    use std::time::Duration;
+
+    use parking_lot::Condvar;
+
+    use super::*;
+
+    /// How long a round takes.
+    const ROUND: Duration = Duration::from_millis(1);
+    /// How many rounds it looks at nothing before it sleeps: to be woken costs more.
+    const LINGER: u32 = 50;
+
+    struct Helper {
+        lines: Vec<Arc<Mutex<Line>>>,
+        state: State,
+    }
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum State {
+        /// It was not needed yet, or no thread could be started.
+        Idle,
+        Running,
+        /// It waits for a line.
+        Asleep,
+        /// The process does without.
+        Off,
+    }
+
+    static HELPER: Mutex<Helper> = Mutex::new(Helper { lines: Vec::new(), state: State::Idle });
+    static WORK: Condvar = Condvar::new();
+    static NOW: AtomicU16 = AtomicU16::new(1);
+    /// Parked threads have to look by themselves.
+    static IS_ABSENT: AtomicBool = AtomicBool::new(false);
+
+    #[inline]
+    pub(crate) fn now() -> Round {
+        Round::from_number(NOW.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn next_round() -> Round {
+        Round::from_number(NOW.fetch_add(1, Ordering::Relaxed)).next()
+    }
+
+    pub(super) fn take_lines() -> Vec<Arc<Mutex<Line>>> {
+        std::mem::take(&mut HELPER.lock().lines)
+    }
+
+    pub(super) fn return_lines(mut lines: Vec<Arc<Mutex<Line>>>) {
+        let mut helper = HELPER.lock();
+        // Those that became crowded in the meantime are few.
+        std::mem::swap(&mut helper.lines, &mut lines);
+        helper.lines.append(&mut lines);
+    }
+
+    /// Looks at a line from the next round on, for as long as it is crowded.
+    pub(crate) fn watch(line: Arc<Mutex<Line>>) {
+        let mut helper = HELPER.lock();
+        helper.lines.push(line);
+        match helper.state {
+            State::Running | State::Off => {}
+            State::Asleep => {
+                helper.state = State::Running;
+                drop(helper);
+                WORK.notify_one();
+            }
+            State::Idle => {
+                helper.state = State::Running;
+                drop(helper);
+                let thread = thread::Builder::new().name("latchwork".to_owned()).stack_size(1 << 16);
+                let started = thread.spawn(run).is_ok();
+                IS_ABSENT.store(!started, Ordering::Relaxed);
+                if !started {
+                    HELPER.lock().state = State::Idle;
+                }
+            }
+        }
+    }
+
+    /// How long a thread may be parked before it plays a round itself, where nobody else does.
+    pub(crate) fn nap() -> Option<Duration> {
+        IS_ABSENT.load(Ordering::Relaxed).then_some(2 * ROUND)
+    }
+
+    fn run() {
+        let mut idle = 0;
+        loop {
+            {
+                let mut helper = HELPER.lock();
+                idle = if helper.lines.is_empty() { idle + 1 } else { 0 };
+                if idle > LINGER && helper.state == State::Running {
+                    helper.state = State::Asleep;
+                }
+                while helper.state == State::Asleep {
+                    WORK.wait(&mut helper);
+                }
+                if helper.state != State::Running {
+                    return;
+                }
+            }
+            thread::sleep(ROUND);
+            round();
+        }
+    }
+
+    /// Does without the helper thread from now on. If it runs already it ends.
+    ///
+    /// See the [module](self) for what is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// latchwork::helper::without_thread();
+    /// assert!(!latchwork::helper::is_running());
+    /// ```
+    pub fn without_thread() {
+        IS_ABSENT.store(true, Ordering::Relaxed);
+        HELPER.lock().state = State::Off;
+        WORK.notify_one();
+    }
+
+    /// Returns `true` if the helper thread was started, whether it looks at a line now or sleeps.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let lock = latchwork::Mutex::new(1);
+    /// assert_eq!(*lock.lock().wait(), 1); // nobody else waits
+    /// assert!(!latchwork::helper::is_running());
+    /// ```
+    #[must_use]
+    pub fn is_running() -> bool {
+        matches!(HELPER.lock().state, State::Running | State::Asleep)
+    }
+}
+
+/// A model has no time and no helper thread: it plays rounds by hand.
+#[cfg(latchwork_loom)]
+mod imp {
+    use std::time::Duration;
+
+    use super::*;
+
+    loom::lazy_static! {
+        static ref LINES: std::sync::Mutex<Vec<Arc<Mutex<Line>>>> = std::sync::Mutex::new(Vec::new());
+    }
+
+    fn lines() -> std::sync::MutexGuard<'static, Vec<Arc<Mutex<Line>>>> {
+        LINES.get().lock().expect("nothing panics while it is locked")
+    }
+
+    pub(crate) fn now() -> Round {
+        Round::START
+    }
+
+    pub(super) fn next_round() -> Round {
+        Round::START
+    }
+
+    pub(super) fn take_lines() -> Vec<Arc<Mutex<Line>>> {
+        std::mem::take(&mut lines())
+    }
+
+    pub(super) fn return_lines(mut those: Vec<Arc<Mutex<Line>>>) {
+        lines().append(&mut those);
+    }
+
+    pub(crate) fn watch(line: Arc<Mutex<Line>>) {
+        lines().push(line);
+    }
+
+    pub(crate) fn nap() -> Option<Duration> {
+        None
+    }
+}

@@ -1,0 +1,30 @@
+//! [`Round`]: the time of the waiting core, counted in rounds of the [helper](super::helper).
+//!
+//! No lock path reads a clock. A round stands still while no line is crowded, and is late when the machine is
+//! busy, which is right both times: what it measures is how long somebody had to come.
+
+/// A moment, in rounds that wrap: small enough for each waiter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Round(u16);
+
+impl Round {
+    pub(crate) const START: Self = Self(0);
+
+    /// The round after this one.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+
+    pub(crate) fn number(self) -> u16 {
+        self.0
+    }
+
+    pub(crate) fn from_number(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// How many rounds lie between `self` and `now`. A model has no time: as many as there can be.
+    pub(crate) fn until(self, now: Self) -> u16 {
+        if cfg!(latchwork_loom) { u16::MAX } else { now.0.wrapping_sub(self.0) }
+    }
+}
