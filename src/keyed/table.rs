@@ -189,7 +189,7 @@ impl<K, S> Table<K, S> {
             drop(shard);
             drop(key);
         } else if word.must_look() {
-            self.settle(shard, index, entry);
+            self.released(shard, index, entry);
         } else if is_idle {
             let mut wakes = Wakes::default();
             self.finish(shard, index, entry, &mut wakes);
@@ -199,10 +199,10 @@ impl<K, S> Table<K, S> {
 
     /// Notifies those who can use what was given back.
     #[cold]
-    fn settle<'a>(&'a self, mut shard: Locked<'a, K>, index: u32, entry: EntryPtr<K>) {
+    fn released<'a>(&'a self, mut shard: Locked<'a, K>, index: u32, entry: EntryPtr<K>) {
         let mut wakes = Wakes::default();
         let (state, _) = shard.open(entry);
-        state.with_line(self.total(), &mut wakes, |line, permits, wakes| line.settle(permits, wakes));
+        state.with_line(self.total(), &mut wakes, |line, permits, wakes| line.released(permits, wakes));
         self.finish(shard, index, entry, &mut wakes);
         wakes.finish();
     }

@@ -134,7 +134,7 @@ impl Core {
         let before = Word(self.permits.word.fetch_add(Word::delta(permits), Ordering::Release));
         // Only the marks matter of the word before; the permits are added up for those who want all.
         if before.is_queued() && before.give(permits).must_look() {
-            self.settle();
+            self.released();
         }
     }
 
@@ -183,9 +183,9 @@ impl Core {
     }
 
     #[cold]
-    fn settle(&self) {
+    fn released(&self) {
         let mut wakes = Wakes::default();
-        self.with_line(&mut wakes, |line, wakes| line.settle(&self.permits, wakes));
+        self.with_line(&mut wakes, |line, wakes| line.released(&self.permits, wakes));
         self.flush(&mut wakes);
         wakes.finish();
     }

@@ -13,15 +13,11 @@
 //!
 //! # Without it
 //!
-//! [`without_thread`] keeps it from running, for processes that must not have a thread of ours. The same happens where no
-//! thread can be started (on `wasm`), and in a child made by `fork` without `exec`. Then a waiter behind one that does
-//! not come is found by
+//! [`without_thread`] keeps it from running, for processes that must not have a thread of ours. Then the process calls
+//! [`round`] from time to time, as from a timer, and nothing is lost. If it does not, a waiter behind a future that is
+//! never polled again waits until that is dropped. Locks without such futures lose nothing.
 //!
-//! - [`round`], called from time to time by the process itself, as from a timer: nothing is lost;
-//! - otherwise by threads that are parked in `wait()`, which look every few milliseconds.
-//!
-//! What is lost without either: tasks behind a future that is never polled again wait until it is dropped. Locks
-//! without such futures lose nothing.
+//! Where no thread can be started, threads that are parked in `wait()` look every few milliseconds themselves. A child made by `fork` without `exec` has no helper thread.
 //!
 //! # Examples
 //!
@@ -118,7 +114,7 @@ mod imp {
     static HELPER: Mutex<Helper> = Mutex::new(Helper { lines: Vec::new(), state: State::Idle });
     static WORK: Condvar = Condvar::new();
     static NOW: AtomicU16 = AtomicU16::new(1);
-    /// Parked threads have to look by themselves.
+    /// No thread could be started: those that are parked have to look by themselves.
     static IS_ABSENT: AtomicBool = AtomicBool::new(false);
 
     #[inline]
@@ -202,7 +198,6 @@ mod imp {
     /// assert!(!latchwork::helper::is_running());
     /// ```
     pub fn without_thread() {
-        IS_ABSENT.store(true, Ordering::Relaxed);
         HELPER.lock().state = State::Off;
         WORK.notify_one();
     }

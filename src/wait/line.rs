@@ -291,6 +291,25 @@ impl Line {
         self.is_watched
     }
 
+    /// Permits were given back.
+    ///
+    /// If newcomers have taken them again already, the front is notified all the same: it comes in vain, and by that
+    /// shows whether few have passed it in the meantime. So long holds pass it once or twice, however quickly one
+    /// newcomer follows another.
+    pub(crate) fn released(&mut self, pool: &impl Pool, wakes: &mut Wakes) {
+        self.settle(pool, wakes);
+        let seen = pool.word();
+        let passed = self.passed_at(seen);
+        if self.notified == 0
+            && let Some(front) = self.list.front(Place::Queued)
+            && front.notified_at != passed
+            && !front.is_starving
+        {
+            self.notify(Stand { notified_at: passed, since: helper::now(), ..front }, wakes);
+            self.settle(pool, wakes);
+        }
+    }
+
     /// Ends each change: notifies those for whom the permits suffice, in their order, and marks the word.
     pub(crate) fn settle(&mut self, pool: &impl Pool, wakes: &mut Wakes) {
         loop {
@@ -430,12 +449,12 @@ impl Line {
 
     /// Enlists a newcomer at the back.
     fn enlist(&mut self, pool: &impl Pool, node: Pin<&mut Node>, need: usize, seen: Word, waker: Waker) {
-        let now = helper::now();
+        let (now, passed) = (helper::now(), self.passed_at(seen));
         let stand = Stand {
             ticket: self.next_ticket,
             need,
-            entered: self.passed_at(seen),
-            notified_at: 0,
+            entered: passed,
+            notified_at: passed,
             born: now,
             since: now,
             probe_after: PROBE_AFTER,

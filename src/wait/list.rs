@@ -51,7 +51,7 @@ pub(crate) struct Stand {
     pub(crate) need: usize,
     /// How many newcomers had passed the line when it came.
     pub(crate) entered: u32,
-    /// The same when it was notified.
+    /// The same when it was notified last, or came.
     pub(crate) notified_at: u32,
     /// When it came.
     pub(crate) born: Round,

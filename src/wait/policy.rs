@@ -21,21 +21,25 @@ const PERMIT_SHIFT: u32 = 13;
 /// The largest number of permits a word can count, with one bit to spare against overflow.
 pub(crate) const MAX_PERMITS: usize = usize::MAX >> (PERMIT_SHIFT + 1);
 
-/// How many newcomers may pass one waiter before the permits are reserved for it.
+/// How many newcomers may pass the eldest waiter before the permits are reserved for it.
 ///
 /// At each hand-over somebody is woken, which costs as much as hundreds of short critical sections.
 /// From 512 on two threads that do nothing but lock and unlock feel no difference (4032 measured the
-/// same). A line of several waiters shares this number: see [`allowance`].
-pub(crate) const OVERTAKE_LIMIT: usize = if cfg!(latchwork_loom) { 2 } else { 512 };
+/// same).
+pub(crate) const TURN_LIMIT: usize = if cfg!(latchwork_loom) { 2 } else { 512 };
+
+/// How many newcomers may pass one waiter in all, also while it stands behind others.
+pub(crate) const WAIT_LIMIT: usize = 8 * TURN_LIMIT;
 
 /// How many newcomers may pass a waiter while it is the eldest of `live` ones, after `passed` have.
 ///
 /// Each waiter is passed while it is the eldest, and while those before it were. So a line of n lets
-/// an n-th of the limit pass at each turn: a waiter that comes last has spent most of the limit when it
+/// an n-th of the limit pass at each turn: a waiter that came last has spent most of its limit when it
 /// is the eldest, and still has its own part. Without that, a line that was passed for long would be
 /// served one after the other, while one lucky newcomer passes all of the next line.
 pub(crate) fn allowance(passed: usize, live: usize) -> usize {
-    (OVERTAKE_LIMIT / live.max(1)).max(1).min(OVERTAKE_LIMIT.saturating_sub(passed))
+    let part = (WAIT_LIMIT / live.max(1)).clamp(1, TURN_LIMIT);
+    part.min(WAIT_LIMIT.saturating_sub(passed))
 }
 
 /// The state word by value.
@@ -140,7 +144,7 @@ impl Word {
     /// The word with other marks.
     #[inline]
     pub(crate) fn marked(self, marks: Marks) -> Self {
-        debug_assert!(marks.left <= OVERTAKE_LIMIT);
+        debug_assert!(marks.left <= TURN_LIMIT);
         let flag = |is_set: bool, flag: usize| if is_set { flag } else { 0 };
         Self(
             self.0 & !(FLAGS | LEFT_MASK)
@@ -164,7 +168,7 @@ mod tests {
     fn words() -> impl Iterator<Item = (usize, Marks, Word)> {
         let flags = (0..8).map(|bits| (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0));
         flags.flat_map(|(queued, whole, waiting)| {
-            (0..=OVERTAKE_LIMIT).flat_map(move |left| {
+            (0..=TURN_LIMIT).flat_map(move |left| {
                 let marks = marks(queued, whole, waiting, left);
                 (0..=3).map(move |permits| (permits, marks, Word::free(permits).marked(marks)))
             })
@@ -205,7 +209,7 @@ mod tests {
 
     #[test]
     fn newcomers_pass_as_often_as_is_left_and_no_more() {
-        for left in 0..=OVERTAKE_LIMIT {
+        for left in 0..=TURN_LIMIT {
             let mut word = Word::free(1).marked(marks(true, false, true, left));
             for _ in 0..left {
                 word = word.take(1).expect("something is left").give(1);
@@ -232,24 +236,24 @@ mod tests {
                 for passed in &mut passed {
                     *passed += turn;
                 }
-                assert!(passed.iter().all(|passed| *passed <= OVERTAKE_LIMIT), "in a line of {len}");
+                assert!(passed.iter().all(|passed| *passed <= WAIT_LIMIT), "in a line of {len}");
                 assert!(turn > 0, "a line of {len} is served one after the other");
                 passed.rotate_left(1);
                 passed[len - 1] = 0;
             }
         }
-        assert_eq!((allowance(0, 1), allowance(0, 2)), (OVERTAKE_LIMIT, OVERTAKE_LIMIT / 2));
-        assert_eq!(allowance(OVERTAKE_LIMIT - 1, 1), 1);
-        assert_eq!(allowance(OVERTAKE_LIMIT, 7), 0);
+        assert_eq!((allowance(0, 1), allowance(0, 8), allowance(0, 16)), (512, 512, 256));
+        assert_eq!(allowance(WAIT_LIMIT - 1, 1), 1);
+        assert_eq!(allowance(WAIT_LIMIT, 7), 0);
         assert_eq!(allowance(usize::MAX, 0), 0);
         assert_eq!(allowance(0, usize::MAX), 1);
     }
 
     #[test]
     fn no_sum_of_permits_reaches_the_marks_or_overflows() {
-        let full = Word::free(MAX_PERMITS).marked(marks(true, true, true, OVERTAKE_LIMIT));
+        let full = Word::free(MAX_PERMITS).marked(marks(true, true, true, TURN_LIMIT));
         assert_eq!(full.give(MAX_PERMITS).permits(), 2 * MAX_PERMITS);
-        assert_eq!(full.give(MAX_PERMITS).left(), OVERTAKE_LIMIT);
+        assert_eq!(full.give(MAX_PERMITS).left(), TURN_LIMIT);
         assert_eq!(full.take(usize::MAX), Err(Refusal::Short));
         assert_eq!(full.take(MAX_PERMITS + 1), Err(Refusal::Short));
         assert_eq!(Word::free(MAX_PERMITS).take(MAX_PERMITS), Ok(Word::free(0)));

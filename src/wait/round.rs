@@ -15,10 +15,6 @@ impl Round {
         Self(self.0.wrapping_add(1))
     }
 
-    pub(crate) fn number(self) -> u16 {
-        self.0
-    }
-
     pub(crate) fn from_number(number: u16) -> Self {
         Self(number)
     }

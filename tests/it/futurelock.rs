@@ -1,23 +1,23 @@
-//! Waiters that were told and are not polled: they hold nothing, and the others go on.
+//! Waiters that were notified and are not polled: they hold nothing, and the others go on.
 //!
 //! The "futurelock" of Oxide RFD 609 is a future that was granted a lock while its task awaits
 //! something else that needs the same lock.
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use latchwork::{Mutex, RwLock, Semaphore};
+use latchwork::{KeyedLock, Mutex, RwLock, Semaphore, helper};
+use tokio::runtime::{Builder, Runtime};
 
-use crate::support::{Hand, no_hang};
+use crate::support::{Hand, alone, alone_with_helper, no_hang, rounds_of_patience, until};
 use crate::ways::{Acquiring, Way, every_way, ways};
 
 /// More than newcomers may overtake.
 const OFTEN: usize = 2000;
 
-/// A future that was told to come, and is not polled by the tests.
+/// A future that was notified, and is not polled by the tests.
 fn silent(way: &Arc<dyn Way>) -> Hand<Acquiring> {
     let held = way.attempt().expect("it is free");
     let waiter = Hand::queued(way.acquire());
@@ -37,116 +37,210 @@ async fn acquires_past_a_silent_future_of_its_own() {
     }
 }
 
-#[tokio::test]
-async fn a_task_acquires_past_its_own_silent_future_on_a_current_thread_runtime() {
-    acquires_past_a_silent_future_of_its_own().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_acquires_past_its_own_silent_future_on_a_multi_thread_runtime() {
-    tokio::spawn(acquires_past_a_silent_future_of_its_own()).await.expect("the task does not panic");
+#[test]
+fn a_task_acquires_past_its_own_silent_future_on_a_current_thread_runtime() {
+    alone_with_helper(
+        "futurelock::a_task_acquires_past_its_own_silent_future_on_a_current_thread_runtime",
+        || runtime(0).block_on(acquires_past_a_silent_future_of_its_own()),
+    );
 }
 
 #[test]
-fn a_thread_acquires_past_a_silent_future() {
-    every_way(|way| {
-        let silent = silent(&way);
-        no_hang({
-            let way = way.clone();
-            move || (0..OFTEN).for_each(|_| drop(way.wait()))
-        });
-        drop(silent);
-    });
+fn a_task_acquires_past_its_own_silent_future_on_a_multi_thread_runtime() {
+    alone_with_helper(
+        "futurelock::a_task_acquires_past_its_own_silent_future_on_a_multi_thread_runtime",
+        || {
+            let runtime = runtime(2);
+            let task = runtime.spawn(acquires_past_a_silent_future_of_its_own());
+            runtime.block_on(task).expect("the task does not panic");
+        },
+    );
+}
+
+fn runtime(workers: usize) -> Runtime {
+    let runtime = match workers {
+        0 => Builder::new_current_thread().enable_all().build(),
+        _ => Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
+    };
+    runtime.expect("a runtime starts")
 }
 
 #[test]
 fn threads_and_tasks_take_turns_past_a_silent_future() {
-    every_way(|way| {
-        let silent = silent(&way);
-        no_hang({
-            let way = way.clone();
-            move || {
-                thread::scope(|s| {
-                    for _ in 0..2 {
-                        s.spawn(|| (0..OFTEN).for_each(|_| drop(way.wait())));
-                    }
-                    s.spawn(|| {
-                        let runtime = tokio::runtime::Builder::new_current_thread().build();
-                        runtime.expect("a runtime starts").block_on(async {
-                            for _ in 0..OFTEN {
-                                drop(way.acquire().await);
-                            }
+    alone_with_helper("futurelock::threads_and_tasks_take_turns_past_a_silent_future", || {
+        every_way(|way| {
+            let silent = silent(&way);
+            no_hang({
+                let way = way.clone();
+                move || {
+                    thread::scope(|s| {
+                        for _ in 0..2 {
+                            s.spawn(|| (0..OFTEN).for_each(|_| drop(way.wait())));
+                        }
+                        s.spawn(|| {
+                            runtime(0).block_on(async {
+                                for _ in 0..OFTEN {
+                                    drop(way.acquire().await);
+                                }
+                            });
                         });
                     });
-                });
-            }
+                }
+            });
+            drop(silent);
+            assert!(way.is_free());
         });
-        drop(silent);
-        assert!(way.is_free());
     });
 }
 
 #[test]
-fn two_rivals_behind_a_silent_head_hear_of_the_next_releases() {
-    every_way(|way| {
-        let held = way.attempt().expect("it is free");
-        let head = Hand::queued(way.acquire());
-        let mut rivals = [Hand::queued(way.acquire()), Hand::queued(way.acquire())];
-        drop(held);
-        assert!(head.is_woken() && !rivals.iter().any(Hand::is_woken));
-        drop(Hand::new(way.acquire()).poll().expect("nobody holds it"));
-        assert!(rivals[0].is_woken() && !rivals[1].is_woken(), "a release goes past the silent head");
-        drop(rivals[0].poll().expect("nobody holds it"));
-        assert!(rivals[1].is_woken());
-        drop(rivals[1].poll().expect("nobody holds it"));
-        drop(head);
-        assert!(way.is_free());
+fn a_thread_parked_behind_many_silent_futures_has_its_turn() {
+    alone_with_helper("futurelock::a_thread_parked_behind_many_silent_futures_has_its_turn", || {
+        every_way(|way| {
+            let held = way.attempt().expect("it is free");
+            let silent: Vec<_> = (0..600).map(|_| Hand::queued(way.acquire())).collect();
+            no_hang({
+                let way = way.clone();
+                move || {
+                    thread::scope(|s| {
+                        s.spawn(|| drop(way.wait()));
+                        until(|| way.waiters() == 601);
+                        drop(held);
+                    });
+                }
+            });
+            drop(silent);
+        });
     });
 }
 
 #[test]
-fn a_stand_in_makes_room_for_the_one_that_was_told() {
-    every_way(|way| {
-        let mut told = silent(&way);
-        let mut stand_in = loop {
-            let mut newcomer = Hand::new(way.acquire());
-            match newcomer.poll() {
-                Some(held) => drop(held),
-                None => break newcomer,
-            }
-        };
-        assert!(stand_in.is_woken(), "it looks again by itself, nobody else might wake it");
-        let held = told.poll().expect("the told one comes first whenever it comes");
-        assert!(stand_in.poll().is_none() && !stand_in.is_woken(), "now a release will wake it");
-        drop(held);
-        assert!(stand_in.poll_while_woken().is_some());
+fn one_behind_a_silent_waiter_is_woken_when_that_does_not_come() {
+    alone("futurelock::one_behind_a_silent_waiter_is_woken_when_that_does_not_come", || {
+        every_way(|way| {
+            let held = way.attempt().expect("it is free");
+            let mut head = Hand::queued(way.acquire());
+            let mut rivals = [Hand::queued(way.acquire()), Hand::queued(way.acquire())];
+            drop(held);
+            assert!(head.is_woken() && !rivals.iter().any(Hand::is_woken));
+            rounds_of_patience();
+            assert!(rivals[0].is_woken() && !rivals[1].is_woken());
+            drop(rivals[0].poll().expect("nobody holds it"));
+            assert!(rivals[1].is_woken(), "nobody counts on the silent one any more");
+            let held = rivals[1].poll().expect("nobody holds it");
+            assert!(head.poll().is_none());
+            drop(held);
+            assert!(head.poll_while_woken().is_some(), "it may come late");
+        });
     });
 }
 
 #[test]
-fn a_stand_in_goes_first_when_the_one_that_was_told_stays_away() {
-    every_way(|way| {
-        let silent = silent(&way);
-        let mut newcomers = 0;
-        let mut stand_in = loop {
-            let mut newcomer = Hand::new(way.acquire());
-            match newcomer.poll() {
-                Some(held) => drop(held),
-                None => break newcomer,
+fn a_newcomer_gets_past_any_number_of_silent_waiters() {
+    alone("futurelock::a_newcomer_gets_past_any_number_of_silent_waiters", || {
+        every_way(|way| {
+            let held = way.attempt().expect("it is free");
+            let silent: Vec<_> = (0..10_000).map(|_| Hand::queued(way.acquire())).collect();
+            drop(held);
+            let mut newcomer = loop {
+                let mut newcomer = Hand::new(way.acquire());
+                match newcomer.poll() {
+                    Some(held) => drop(held),
+                    None => break newcomer,
+                }
+            };
+            let rounds = (1..).find(|_| {
+                helper::round();
+                newcomer.is_woken()
+            });
+            assert!(rounds.is_some_and(|rounds| rounds < 100), "{rounds:?} rounds");
+            drop(newcomer.poll().expect("nobody holds it"));
+            // When nobody counts on them any more, they cost nothing.
+            for _ in 0..100 {
+                helper::round();
             }
-            newcomers += 1;
-        };
-        assert!(newcomers <= 512);
-        let held = loop {
-            assert!(stand_in.is_woken(), "no other wake-up is to be expected");
-            if let Some(held) = stand_in.poll() {
-                break held;
+            for _ in 0..OFTEN {
+                drop(Hand::new(way.acquire()).poll().expect("nobody holds it"));
             }
-        };
-        drop(held);
-        drop(Hand::new(way.acquire()).poll().expect("the count of overtakings starts again"));
-        drop(silent);
+            drop(silent);
+        });
     });
+}
+
+#[test]
+fn a_lock_that_is_only_tried_is_not_reserved_for_a_silent_waiter() {
+    alone("futurelock::a_lock_that_is_only_tried_is_not_reserved_for_a_silent_waiter", || {
+        every_way(|way| {
+            let silent = silent(&way);
+            while way.attempt().is_ok() {}
+            assert!(way.attempt().is_err(), "it was passed as often as it may be");
+            rounds_of_patience();
+            for _ in 0..OFTEN {
+                drop(way.attempt().expect("nobody holds it"));
+            }
+            drop(silent);
+        });
+    });
+}
+
+/// Readers hold it, so the writer that is first in line can't be notified by any release.
+#[test]
+fn a_reader_gets_past_a_silent_writer() {
+    alone("futurelock::a_reader_gets_past_a_silent_writer", || {
+        let lock = RwLock::new(());
+        let keys = KeyedLock::<u32>::new();
+        let held = (lock.try_read().expect("it is free"), keys.try_lock_shared(1).expect("it is free"));
+        let silent = (Hand::queued(lock.write()), Hand::queued(keys.lock(1)));
+        let mut readers = (Hand::queued(lock.read()), Hand::queued(keys.lock_shared(1)));
+        rounds_that_ask();
+        assert!(silent.0.is_woken() && silent.1.is_woken(), "they are asked whether they are there");
+        rounds_of_patience();
+        assert!(readers.0.poll_while_woken().is_some() && readers.1.poll_while_woken().is_some());
+        assert!(lock.try_read().is_ok() && keys.try_lock_shared(1).is_ok());
+        drop((held, silent));
+    });
+}
+
+#[test]
+fn a_single_permit_gets_past_a_silent_request_for_many() {
+    alone("futurelock::a_single_permit_gets_past_a_silent_request_for_many", || {
+        let semaphore = Semaphore::new(4);
+        let held = semaphore.acquire().wait();
+        let silent = Hand::queued(semaphore.acquire_many(4));
+        let mut one = Hand::queued(semaphore.acquire());
+        rounds_that_ask();
+        rounds_of_patience();
+        assert!(one.poll_while_woken().is_some());
+        drop((held, silent));
+    });
+}
+
+#[test]
+fn a_writer_that_is_there_keeps_its_place_however_often_it_is_asked() {
+    alone("futurelock::a_writer_that_is_there_keeps_its_place_however_often_it_is_asked", || {
+        let lock = RwLock::new(());
+        let held = lock.try_read().expect("it is free");
+        let mut writer = Hand::queued(lock.write());
+        let mut reader = Hand::queued(lock.read());
+        for _ in 0..5000 {
+            helper::round();
+            assert!(writer.poll_while_woken().is_none() && !reader.is_woken());
+        }
+        assert!(writer.wakes() < 20, "{} times it was asked", writer.wakes());
+        assert!(lock.try_read().is_err() && Hand::new(lock.read()).poll().is_none());
+        drop(held);
+        let held = writer.poll_while_woken().expect("the readers are gone");
+        assert!(!reader.is_woken());
+        drop(held);
+        assert!(reader.poll_while_woken().is_some());
+    });
+}
+
+/// Plays so many rounds that a front that has been blocked for long is asked whether it is there.
+fn rounds_that_ask() {
+    for _ in 0..9 {
+        helper::round();
+    }
 }
 
 #[tokio::test]
@@ -168,7 +262,7 @@ async fn a_loop_over_many_acquisitions_may_acquire_in_its_body() {
 
 #[test]
 fn silent_readers_do_not_keep_a_writer_out() {
-    no_hang(|| {
+    alone_with_helper("futurelock::silent_readers_do_not_keep_a_writer_out", || {
         let lock = RwLock::new(0);
         let held = lock.try_write().expect("it is free");
         let silent: Vec<_> = (0..20).map(|_| Hand::queued(lock.read())).collect();
@@ -184,7 +278,7 @@ fn silent_readers_do_not_keep_a_writer_out() {
 
 #[test]
 fn a_silent_waiter_for_all_permits_does_not_keep_them() {
-    no_hang(|| {
+    alone_with_helper("futurelock::a_silent_waiter_for_all_permits_does_not_keep_them", || {
         let semaphore = Semaphore::new(4);
         let held = semaphore.acquire_many(1).wait();
         let mut all = Hand::queued(semaphore.acquire_many(4));
@@ -195,37 +289,4 @@ fn a_silent_waiter_for_all_permits_does_not_keep_them() {
         }
         assert_eq!(all.poll().map(|permits| permits.count()), Some(4));
     });
-}
-
-/// A refused newcomer told one waiter, and hung if another one stood before it.
-#[test]
-fn a_newcomer_gets_past_any_number_of_silent_waiters() {
-    no_hang(|| {
-        every_way(|way| {
-            let held = way.attempt().expect("it is free");
-            let silent: Vec<_> = (0..600).map(|_| Hand::queued(way.acquire())).collect();
-            drop(held);
-            for _ in 0..600 {
-                let mut newcomer = Hand::new(way.acquire());
-                while newcomer.poll().is_none() {
-                    assert!(newcomer.is_woken(), "{}: it hangs, and nobody holds the lock", way.name());
-                }
-            }
-            drop(silent);
-        });
-    });
-}
-
-/// The same with few futures, half a millisecond after the first overtaking.
-#[tokio::test]
-async fn a_task_acquires_twice_past_five_silent_futures_of_its_own() {
-    let mutex = Arc::new(Mutex::new(()));
-    let held = mutex.lock().await;
-    let _silent: Vec<_> = (0..5).map(|_| Hand::queued(mutex.clone().lock_owned())).collect();
-    drop(held);
-    for _ in 0..3 {
-        let got = tokio::time::timeout(Duration::from_secs(1), mutex.lock()).await;
-        drop(got.expect("the lock is free, and this task is the only one that is polled"));
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }

@@ -166,6 +166,14 @@ fn play(lock: &dyn Number, shares: bool, seed: u64, recorder: &mut Recorder<Call
     }
 }
 
+/// Whether a `try_` call may have been refused for the sake of a waiter, for whom the lock was reserved.
+fn is_polite(entry: &Entry, history: &[Entry]) -> bool {
+    let waits = |other: &Entry| {
+        matches!(other.call, Call::Lock | Call::Share) && other.begin < entry.end && entry.begin < other.end
+    };
+    entry.answer == Answer::Busy && history.iter().any(waits)
+}
+
 /// Many short histories, each on a new lock. Returns how many answers were `Busy`.
 fn check<N: Number + 'static>(make: fn() -> N, shares: bool) {
     const HISTORIES: u64 = 1000;
@@ -175,7 +183,9 @@ fn check<N: Number + 'static>(make: fn() -> N, shares: bool) {
             let history = gather(2 + round % 2, move |thread, recorder| {
                 play(&*lock, shares, round * 3 + thread, recorder);
             });
-            assert!(is_linear(&history, Spec::default()), "no order explains {history:#?}");
+            let exact: Vec<Entry> =
+                history.iter().filter(|entry| !is_polite(entry, &history)).copied().collect();
+            assert!(is_linear(&exact, Spec::default()), "no order explains {exact:#?}");
             history.iter().filter(|entry| entry.answer == Answer::Busy).count()
         })
         .sum();

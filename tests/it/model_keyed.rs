@@ -235,7 +235,7 @@ impl Run {
         let pick = |index: &Index, len: usize| (len > 0).then(|| index.index(len));
         match op {
             Op::Try(ask) => {
-                let chance = self.model.chance(ask, false);
+                let chance = self.model.chance(ask, true);
                 let guard = self.attempt(ask);
                 self.model.judge(&chance, guard);
             }

@@ -1,17 +1,24 @@
-//! Futures driven by hand, wakers that record, and a watch over tests that could hang.
+//! Futures driven by hand, wakers that record, processes of their own, and a watch over tests that could hang.
+//!
+//! Tests that drive futures by hand play the helper's rounds by hand, too: its thread would give up those that a slow
+//! machine polls late. Rounds are the same for all locks of a process, so tests that play them run [`alone`].
 
 #![allow(unsafe_code)]
 
+use std::env;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread;
 use std::time::Duration;
+
+use latchwork::helper;
 
 /// Counts how often it rang.
 #[derive(Debug, Default)]
@@ -41,6 +48,9 @@ pub(crate) struct Hand<F> {
 
 impl<F: Future> Hand<F> {
     pub(crate) fn new(future: F) -> Self {
+        if !IS_HELPED.load(Ordering::SeqCst) {
+            helper::without_thread();
+        }
         Self { future: Box::pin(future), alarm: Arc::default(), heard: 0 }
     }
 
@@ -89,6 +99,47 @@ impl<F: Future> Hand<F> {
             }
         }
         None
+    }
+}
+
+/// Whether the helper thread may run in this process.
+static IS_HELPED: AtomicBool = AtomicBool::new(false);
+
+/// Names the test that a process runs [`alone`].
+const ALONE: &str = "LATCHWORK_TEST_ALONE";
+
+/// Runs `f`, the body of the test `name`, in a process of its own, where it may play rounds.
+#[track_caller]
+pub(crate) fn alone(name: &str, f: impl FnOnce()) {
+    if env::var(ALONE).is_ok_and(|alone| alone == name) {
+        return f();
+    }
+    let child = Command::new(env::current_exe().expect("this program has a path"))
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(ALONE, name)
+        .output()
+        .expect("it starts again");
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{name}: {said}{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+}
+
+/// The same, with the helper thread instead of rounds by hand.
+#[track_caller]
+pub(crate) fn alone_with_helper(name: &str, f: impl FnOnce()) {
+    alone(name, || {
+        IS_HELPED.store(true, Ordering::SeqCst);
+        f();
+    });
+}
+
+/// Plays so many rounds that a notified task is given up that does not come.
+pub(crate) fn rounds_of_patience() {
+    for _ in 0..3 {
+        helper::round();
     }
 }
 

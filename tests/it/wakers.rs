@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use latchwork::{KeyedLock, RwLock, Semaphore};
 
-use crate::support::{Event, Hand, hooked, no_hang, panic_of};
+use crate::support::{Event, Hand, alone, hooked, no_hang, panic_of, rounds_of_patience};
 use crate::ways::{Acquiring, Way, every_way};
 
 const EVENTS: [Event; 3] = [Event::Cloned, Event::Woken, Event::Dropped];
@@ -117,7 +117,7 @@ fn a_waker_may_use_the_lock_at_any_event() {
 fn a_waker_may_drop_a_sibling_waiter_at_any_event() {
     no_hang(|| {
         every_way(|way| {
-            for when in EVENTS {
+            for when in [Event::Cloned, Event::Dropped] {
                 let sibling = Task::default();
                 let slot = sibling.clone();
                 let trap = Trap::new(when, move || drop(slot.lock().expect("it is not poisoned").take()));
@@ -132,6 +132,50 @@ fn a_waker_may_drop_a_sibling_waiter_at_any_event() {
                 assert!(way.is_free());
                 assert_eq!(way.waiters(), 0);
             }
+        });
+    });
+}
+
+#[test]
+fn a_waker_may_drop_an_older_waiter_when_a_round_wakes_it() {
+    alone("wakers::a_waker_may_drop_an_older_waiter_when_a_round_wakes_it", || {
+        every_way(|way| {
+            let older = Task::default();
+            let slot = older.clone();
+            let trap = Trap::new(Event::Woken, move || drop(slot.lock().expect("it is not poisoned").take()));
+            let held = way.attempt().expect("it is free");
+            *older.lock().expect("it is not poisoned") = Some(Hand::queued(way.acquire()));
+            let mut victim = Hand::new(way.acquire());
+            assert!(victim.poll_with(&trap.waker).is_none());
+            trap.arm();
+            drop(held);
+            rounds_of_patience();
+            trap.assert_sprung();
+            drop(victim.poll().expect("the older one was given up, and is gone"));
+            drop(victim);
+            assert!(way.is_free());
+            assert_eq!(way.waiters(), 0);
+        });
+    });
+}
+
+#[test]
+fn a_waker_that_panics_in_a_round_harms_nobody() {
+    alone("wakers::a_waker_that_panics_in_a_round_harms_nobody", || {
+        every_way(|way| {
+            let held = way.attempt().expect("it is free");
+            let silent = Hand::queued(way.acquire());
+            let mut victim = Hand::new(way.acquire());
+            let waker = hooked(|event| assert!(event != Event::Woken, "a waker that panics"));
+            assert!(victim.poll_with(&waker).is_none());
+            let mut behind = Hand::queued(way.acquire());
+            drop(held);
+            rounds_of_patience();
+            rounds_of_patience();
+            assert!(behind.is_woken(), "the one whose waker panicked was given up in its turn");
+            drop(behind.poll().expect("nobody holds it"));
+            drop((silent, victim));
+            assert!(way.is_free());
         });
     });
 }
@@ -198,34 +242,33 @@ fn a_panicking_waker_in_a_batch_of_readers_keeps_nobody_from_being_woken() {
     assert!(lock.try_write().is_ok() && keys.is_empty());
 }
 
+/// Waiters were given up since the line was settled last, so a newcomer notifies those behind them.
 #[test]
-fn a_refused_newcomer_that_meets_a_panicking_waker_keeps_nothing() {
-    every_way(|way| {
-        let polling = Arc::new(AtomicBool::new(false));
-        let held = way.attempt().expect("it is free");
-        let mut silent: Vec<_> = (0..600).map(|_| Hand::new(way.acquire())).collect();
-        for waiter in &mut silent {
-            let polling = polling.clone();
-            let waker = hooked(move |event| {
-                let panics = event == Event::Woken && polling.swap(false, Ordering::SeqCst);
-                assert!(!panics, "a waker that panics");
-            });
-            assert!(waiter.poll_with(&waker).is_none());
-        }
-        drop(held);
-        let said = panic_of(|| {
-            for _ in 0..=512 {
-                let mut newcomer = Hand::new(way.acquire());
-                polling.store(true, Ordering::SeqCst);
-                let held = newcomer.poll();
-                polling.store(false, Ordering::SeqCst);
-                assert!(held.is_some(), "a refused newcomer tells the next one");
+fn a_newcomer_that_meets_a_panicking_waker_keeps_nothing() {
+    alone("wakers::a_newcomer_that_meets_a_panicking_waker_keeps_nothing", || {
+        for trying in [true, false] {
+            let semaphore = Semaphore::new(3);
+            let held = semaphore.acquire_many(3).wait();
+            let silent = Hand::queued(semaphore.acquire_many(3));
+            drop(held);
+            while let Some(permits) = Hand::new(semaphore.acquire()).poll() {
+                drop(permits);
             }
-        });
-        assert_eq!(said, "a waker that panics");
-        drop(silent);
-        assert!(way.is_free());
-        assert_eq!(way.waiters(), 0);
+            let waker = hooked(|event| assert!(event != Event::Woken, "a waker that panics"));
+            let mut behind = [(); 3].map(|()| Hand::new(semaphore.acquire()));
+            for waiter in &mut behind {
+                assert!(waiter.poll_with(&waker).is_none());
+            }
+            // The rounds wake one of them, and the newcomer the others, for whom there are permits, too.
+            rounds_of_patience();
+            let said = panic_of(|| match trying {
+                true => semaphore.try_acquire(3).is_ok(),
+                false => Hand::new(semaphore.acquire_many(3)).poll().is_some(),
+            });
+            assert_eq!(said, "a waker that panics");
+            drop((silent, behind));
+            assert!(semaphore.try_acquire(3).is_ok());
+        }
     });
 }
 
