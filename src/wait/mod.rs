@@ -96,8 +96,12 @@ mod line;
 mod list;
 mod on_core;
 mod park;
+#[cfg(all(feature = "tokio", not(latchwork_loom)))]
+mod parked;
 mod patience;
 mod policy;
+#[cfg(all(feature = "tokio", not(latchwork_loom)))]
+mod runtime;
 mod wakes;
 mod watch;
 
