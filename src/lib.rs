@@ -77,11 +77,11 @@
 //!
 //! # Features
 //!
-//! - `tokio` (default): [`Acquire::timeout`], [`Acquire::wait`] that stalls no event loop, and a clock for retries in
-//!   tasks.
+//! - `tokio` (default): [`Acquire::timeout`], [`Acquire::wait`] that hands its worker over before it parks, and a clock
+//!   for retries in tasks.
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
-//! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); and of
-//!   retries (debug).
+//! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); of
+//!   retries (debug); and of many tasks that block their workers (warn).
 //! - `axum`: [a lock in front of handlers](axum::KeyedLockLayer), [preconditions](axum::IfMatch), errors as
 //!   [problems](docs::problems); for whatever is built on tower.
 //! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights and layers.

@@ -22,7 +22,12 @@ use crate::wait::{Acquire, AsCore, Core, MAX_PERMITS, OnCore, Request};
 ///
 /// # Deadlock
 ///
-/// A reader that reads again while a writer waits may have to wait behind it, for ever.
+/// **Do not read again while you hold a read guard.** A second [`read`](Self::read) waits behind a writer that is
+/// waiting already, the writer waits for the first guard, and neither ever ends. It succeeds as long as no writer
+/// waits, so tests seldom show it. Pass the guard, or a reference to the value, to the code that reads. Where that
+/// can't be, [`try_read`](Self::try_read) returns an error instead of waiting.
+///
+/// A caller that holds any guard and waits to write waits for ever, too.
 ///
 /// # Examples
 ///

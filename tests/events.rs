@@ -1,4 +1,4 @@
-//! Tracing events of keyed locks and retries.
+//! Tracing events of keyed locks, retries and blocked workers.
 //!
 //! A binary of its own: tracing remembers of each place in the code whether anybody listens, and
 //! threads of other tests come there first without a subscriber. Here all have one.
@@ -322,4 +322,43 @@ fn each_retry_is_told_before_its_wait_and_the_last_failure_is_not() {
     assert!(seen.iter().all(|event| event.level == Level::DEBUG && event.message == "retrying"));
     let fields: Vec<_> = seen.into_iter().map(|event| event.fields).collect();
     assert_eq!(fields, [told("1", "100000"), told("2", "200000")]);
+}
+
+#[test]
+fn tasks_that_block_their_workers_are_a_warning_when_they_are_many_and_when_they_have_doubled() {
+    const TASKS: usize = 130;
+    let seen = Arc::<Mutex<Vec<Seen>>>::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(TASKS + 1)
+        .build()
+        .expect("a runtime starts");
+    for warnings in [&["64", "128"][..], &[]] {
+        let lock = Arc::new(latchwork::RwLock::new(()));
+        let held = lock.clone().write_owned().wait();
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let lock = lock.clone();
+                let capture = Capture { seen: seen.clone(), least: Level::WARN, act: || () };
+                runtime.spawn(async move {
+                    let _seen = tracing_subscriber::registry().with(capture).set_default();
+                    drop(lock.read().wait());
+                })
+            })
+            .collect();
+        no_hang(move || {
+            support::until(|| lock.try_read().is_err_and(|busy| busy.waiters == TASKS));
+            drop(held);
+        });
+        for task in tasks {
+            runtime.block_on(task).expect("it gets the lock");
+        }
+        let seen = seen.lock().expect("it is not poisoned").split_off(0);
+        let parked: Vec<_> = seen.iter().filter_map(|event| event.field("parked")).collect();
+        assert_eq!(parked, warnings, "once for each number: {seen:?}");
+        assert!(
+            seen.iter()
+                .all(|event| event.level == Level::WARN && event.message.contains("block their workers"))
+        );
+    }
 }

@@ -7,12 +7,11 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use latchwork::axum::{IfMatch, IfNoneMatch, Problem, Tagged};
 use latchwork::{Expect, RetryError};
-use sqlx::Connection;
 
 use crate::input::{Body, CardId, Edit, NewCard, NewProfile, UserId};
 use crate::service::{App, created, upserted};
 use crate::slug::{slugify, with_suffix};
-use crate::store::{Card, Profile, Store, StoreError, Views, check, settle};
+use crate::store::{Card, Profile, Store, StoreError, Views, check};
 
 /// After so many lost races a viewer counts alone.
 const ALONE_AFTER: u32 = 2;
@@ -34,15 +33,15 @@ async fn insert(store: &Store, new: &NewCard, slug: &str, attempt: u32) -> Resul
     const SUFFIXED: &str = "INSERT INTO cards (slug, name, title, note) VALUES (?, ?, ?, ?) RETURNING *";
 
     let card = |sql, slug| sqlx::query_as(sql).bind(slug).bind(&new.name).bind(&new.title).bind(&new.note);
-    let mut connection = store.writer.acquire().await?;
-    let mut tx = connection.begin().await?;
+    let mut writer = store.writer().await?;
+    let mut tx = writer.begin("BEGIN").await?;
     let card: Card = match card(PLAIN, slug.to_owned()).fetch_optional(&mut *tx).await? {
         Some(card) => card,
         None => card(SUFFIXED, with_suffix(slug, attempt)).fetch_one(&mut *tx).await?,
     };
     sqlx::query("INSERT INTO views (card) VALUES (?)").bind(card.id).execute(&mut *tx).await?;
     let committed = tx.commit().await;
-    settle(connection, committed).await?;
+    writer.settle(committed)?;
     Ok(card)
 }
 
@@ -64,9 +63,9 @@ pub(crate) async fn edit(
 }
 
 async fn update(store: &Store, id: i64, expected: &Expect, edit: &Edit) -> Result<Card, StoreError> {
-    let mut connection = store.writer.acquire().await?;
+    let mut writer = store.writer().await?;
     // Nobody, of this process or another, writes between what is read here and what is written.
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut tx = writer.begin("BEGIN IMMEDIATE").await?;
     let current = sqlx::query_as("SELECT * FROM cards WHERE id = ?").bind(id).fetch_optional(&mut *tx);
     let current: Card = current.await?.ok_or(StoreError::NoCard)?;
     check(expected, Some(current.version))?;
@@ -83,7 +82,7 @@ async fn update(store: &Store, id: i64, expected: &Expect, edit: &Edit) -> Resul
     .fetch_one(&mut *tx)
     .await?;
     let committed = tx.commit().await;
-    settle(connection, committed).await?;
+    writer.settle(committed)?;
     Ok(saved)
 }
 
@@ -104,8 +103,8 @@ pub(crate) async fn count_view(
 
 /// Saves them if the version is still the one they were made of.
 async fn save_views(store: &Store, next: &Views) -> Result<Views, StoreError> {
-    let mut connection = store.writer.acquire().await?;
-    let mut tx = connection.begin().await?;
+    let mut writer = store.writer().await?;
+    let mut tx = writer.begin("BEGIN").await?;
     let saved: Option<Views> = sqlx::query_as(
         "UPDATE views SET views = ?, version = version + 1 WHERE card = ? AND version = ? RETURNING *",
     )
@@ -116,7 +115,7 @@ async fn save_views(store: &Store, next: &Views) -> Result<Views, StoreError> {
     .await?;
     let saved = saved.ok_or(StoreError::Overtaken)?;
     let committed = tx.commit().await;
-    settle(connection, committed).await?;
+    writer.settle(committed)?;
     Ok(saved)
 }
 
@@ -140,8 +139,8 @@ async fn upsert(
     conditions: &[Option<Expect>],
     new: &NewProfile,
 ) -> Result<Profile, StoreError> {
-    let mut connection = store.writer.acquire().await?;
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut writer = store.writer().await?;
+    let mut tx = writer.begin("BEGIN IMMEDIATE").await?;
     let current = sqlx::query_as("SELECT * FROM profiles WHERE user = ?").bind(user).fetch_optional(&mut *tx);
     let current: Option<Profile> = current.await?;
     for expected in conditions.iter().flatten() {
@@ -153,6 +152,6 @@ async fn upsert(
     );
     let saved = saved.bind(user).bind(&new.about).fetch_one(&mut *tx).await?;
     let committed = tx.commit().await;
-    settle(connection, committed).await?;
+    writer.settle(committed)?;
     Ok(saved)
 }

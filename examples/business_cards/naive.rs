@@ -22,7 +22,8 @@ pub(crate) async fn create(
     if app.store.card_by_slug(&slug).await?.is_some() {
         slug = with_suffix(&slug, 1);
     }
-    let mut tx = app.store.writer.begin().await?;
+    let mut writer = app.store.writer().await?;
+    let mut tx = writer.begin("BEGIN").await?;
     let card: Card =
         sqlx::query_as("INSERT INTO cards (slug, name, title, note) VALUES (?, ?, ?, ?) RETURNING *")
             .bind(slug)
@@ -32,7 +33,8 @@ pub(crate) async fn create(
             .fetch_one(&mut *tx)
             .await?;
     sqlx::query("INSERT INTO views (card) VALUES (?)").bind(card.id).execute(&mut *tx).await?;
-    tx.commit().await?;
+    let committed = tx.commit().await;
+    writer.settle(committed)?;
     Ok(created(card))
 }
 

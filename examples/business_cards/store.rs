@@ -8,7 +8,7 @@ use latchwork::{Expect, Stamp};
 use serde::Serialize;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{FromRow, Sqlite, SqlitePool};
+use sqlx::{Connection, FromRow, Sqlite, SqlitePool, Transaction};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS cards (
@@ -94,17 +94,39 @@ pub(crate) fn check(expected: &Expect, current: Option<Stamp>) -> Result<(), Sto
     }
 }
 
-/// Ends a write whose commit came to `committed`. A connection whose commit failed may still be in the
-/// middle of its transaction: nobody goes on with it.
-pub(crate) async fn settle(
+/// The connection that writes, for one request.
+///
+/// It must not go back to the pool inside a transaction: the next request's writes would be a part of that, and never
+/// committed. A client that hangs up while BEGIN is under way would leave it so, as there is no [`Transaction`] yet that
+/// could roll back. So it is closed then, which rolls back, and the pool opens another one.
+pub(crate) struct Writer {
     connection: PoolConnection<Sqlite>,
-    committed: sqlx::Result<()>,
-) -> sqlx::Result<()> {
-    if committed.is_err() {
-        // What could be wrong with it is said by the commit's error.
-        connection.close().await.ok();
+    /// Whether it may be inside a transaction that nobody ends.
+    is_unsure: bool,
+}
+
+impl Writer {
+    /// Begins a transaction, which is rolled back if it is dropped.
+    pub(crate) async fn begin(&mut self, statement: &'static str) -> sqlx::Result<Transaction<'_, Sqlite>> {
+        self.is_unsure = true;
+        let tx = self.connection.begin_with(statement).await?;
+        self.is_unsure = false;
+        Ok(tx)
     }
-    committed
+
+    /// Ends a write whose commit returned `committed`. One that failed may have left the transaction open.
+    pub(crate) fn settle(mut self, committed: sqlx::Result<()>) -> sqlx::Result<()> {
+        self.is_unsure = committed.is_err();
+        committed
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.is_unsure {
+            self.connection.close_on_drop();
+        }
+    }
 }
 
 impl Store {
@@ -131,6 +153,11 @@ impl Store {
         sqlx::raw_sql(index).execute(&writer).await?;
         let few = SqlitePoolOptions::new().max_connections(4).acquire_timeout(QUEUE);
         Ok(Self { writer, readers: few.connect_lazy_with(options.read_only(true)) })
+    }
+
+    /// Waits for the connection that writes.
+    pub(crate) async fn writer(&self) -> sqlx::Result<Writer> {
+        Ok(Writer { connection: self.writer.acquire().await?, is_unsure: false })
     }
 
     pub(crate) async fn card(&self, id: i64) -> sqlx::Result<Option<Card>> {

@@ -27,7 +27,7 @@ use crate::wait::{Acquire, MAX_PERMITS, Request};
 ///
 /// # Deadlock
 ///
-/// Whoever holds a key and waits for it again waits for ever. Two keys taken one after the other can
+/// A caller that holds a key and waits for it again waits for ever. Two keys taken one after the other can
 /// deadlock with somebody who takes them the other way round; [`lock_many`](Self::lock_many) can't.
 ///
 /// # Examples
@@ -177,6 +177,11 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// # Cancel safety
     ///
     /// As that of [`Acquire`].
+    ///
+    /// # Deadlock
+    ///
+    /// A caller that holds the key, also if it shares it, must not wait for it again: behind a waiting
+    /// [`lock`](Self::lock) it waits for ever, as with an [`RwLock`](crate::RwLock#deadlock). Pass the guard on instead.
     ///
     /// # Examples
     ///

@@ -120,19 +120,34 @@ impl<R: Request> Acquire<R> {
         Some(self.request.guard(grant))
     }
 
-    /// Blocks this thread until the guard is had.
+    /// Blocks this thread until it has the guard.
     ///
     /// On a worker of tokio's multi-thread runtime the other tasks move to another thread before it
-    /// parks (feature `tokio`), so it stalls no event loop.
+    /// parks (feature `tokio`). A thread-local's destructor may wait, too.
+    ///
+    /// **Each task that parks uses one of its runtime's blocking threads**, of which there are
+    /// [`max_blocking_threads`], 512 by default. When all are in use, no thread is left to run the other
+    /// tasks. If the lock's holder is one of those, the whole runtime stands still for good. So
+    /// `wait()` is for the few tasks that can't await. With the feature `tracing` there is a warning
+    /// when 64 tasks park at the same time, and each time that the highest number has doubled.
+    ///
+    /// [`max_blocking_threads`]: https://docs.rs/tokio/latest/tokio/runtime/struct.Builder.html#method.max_blocking_threads
     ///
     /// # Panics
     ///
     /// Inside a task of a current-thread runtime or a `LocalSet` it panics when it would have to
-    /// park, since nobody could take over; debug builds panic there even if the lock is free.
+    /// park, since nobody could take over. Debug builds panic there even if the lock is free. Inside
+    /// [`Handle::enter`] the runtime that was entered is the one that counts.
+    ///
+    /// In a `LocalSet` on a multi-thread runtime the panic hook runs twice: tokio panics first, and
+    /// nothing else shows that the task is a local one.
+    ///
+    /// [`Handle::enter`]: https://docs.rs/tokio/latest/tokio/runtime/struct.Handle.html#method.enter
     ///
     /// # Deadlock
     ///
-    /// A thread that holds the lock already waits for ever.
+    /// A thread that holds the lock already waits for ever. So do tasks that park and use up the
+    /// blocking threads, as above.
     ///
     /// # Examples
     ///
@@ -151,8 +166,10 @@ impl<R: Request> Acquire<R> {
         }
     }
 
-    /// Blocks this thread until the guard is had, for `timeout` at most. A zero timeout tries once;
+    /// Blocks this thread until it has the guard, for `timeout` at most. A zero timeout tries once;
     /// one beyond the clock's range never ends.
+    ///
+    /// A task that parks uses one of its runtime's blocking threads, as with [`wait`](Self::wait).
     ///
     /// # Errors
     ///
@@ -182,8 +199,10 @@ impl<R: Request> Acquire<R> {
         self.wait_until(Instant::now().checked_add(timeout)).ok_or(TimedOut::NEW)
     }
 
-    /// Blocks this thread until the guard is had or `deadline` has come. A deadline in the past
+    /// Blocks this thread until it has the guard or `deadline` has come. A deadline in the past
     /// tries once.
+    ///
+    /// A task that parks uses one of its runtime's blocking threads, as with [`wait`](Self::wait).
     ///
     /// # Errors
     ///

@@ -97,8 +97,12 @@ mod line;
 mod list;
 mod on_core;
 mod park;
+#[cfg(all(feature = "tokio", not(latchwork_loom)))]
+mod parked;
 mod policy;
 mod round;
+#[cfg(all(feature = "tokio", not(latchwork_loom)))]
+mod runtime;
 mod wakes;
 mod watch;
 

@@ -6,6 +6,10 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use super::helper;
+#[cfg(all(feature = "tokio", not(latchwork_loom)))]
+use super::parked::Parked;
+#[cfg(all(feature = "tokio", not(latchwork_loom)))]
+use super::runtime;
 use crate::sync::{Thread, current, park, park_timeout};
 
 /// Wakes one thread.
@@ -78,28 +82,15 @@ pub(crate) fn alarm() -> Alarm {
     Alarm::new()
 }
 
-/// Runs `f`, which may park this thread. A multi-thread tokio worker hands its tasks over first; in a
-/// task of a current-thread runtime, where nobody could take over, it panics.
+/// Runs `f`, which may park this thread. A worker of a multi-thread tokio runtime hands its tasks over first.
+/// In a task of a current-thread runtime, where nobody could take over, it panics.
 #[cfg(all(feature = "tokio", not(latchwork_loom)))]
 #[track_caller]
 pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
-    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
-    let mut entered = false;
-    let run = AssertUnwindSafe(|| {
-        tokio::task::block_in_place(|| {
-            entered = true;
-            f()
-        })
-    });
-    match catch_unwind(run) {
-        Ok(out) => out,
-        Err(panic) if entered => resume_unwind(panic),
-        Err(_) => panic!(
-            "blocking here would stall the event loop of a current-thread runtime or LocalSet: \
-             .await instead, or call it in spawn_blocking"
-        ),
-    }
+    runtime::hand_over(|is_worker| {
+        let _parked = is_worker.then(Parked::count);
+        f()
+    })
 }
 
 #[cfg(not(all(feature = "tokio", not(latchwork_loom))))]
@@ -112,7 +103,6 @@ pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
 #[inline]
 #[track_caller]
 pub(crate) fn report_misuse() {
-    if cfg!(debug_assertions) {
-        blocking(|| ());
-    }
+    #[cfg(all(debug_assertions, feature = "tokio", not(latchwork_loom)))]
+    runtime::check();
 }

@@ -95,11 +95,13 @@ fn a_key_is_free_once_the_head_is_there_though_its_body_is_not() {
             assert!(locks.is_empty());
             lines.push((line, send));
         }
-        for (mut line, send) in lines {
+        for (ended, (mut line, send)) in lines.into_iter().enumerate() {
             send.unbounded_send(Bytes::from("late")).unwrap();
             assert_eq!(line.chunk().await.unwrap().unwrap(), b"late");
             drop(line);
-            until(|| send.is_closed()).await;
+            // The probe is the last of what the body keeps.
+            until(|| stage.held().len() > ended).await;
+            assert!(send.is_closed());
         }
         assert_eq!(stage.held(), [false; 3], "the bodies outlived the key");
         assert_eq!(layer.counts().of(Outcome::Acquired), 3);
