@@ -65,7 +65,7 @@ fn a_thread_and_a_task_exclude_each_other() {
 
 #[test]
 fn try_lock_excludes_and_sees_what_the_last_holder_wrote() {
-    check(None, 37, || {
+    check(None, 10, || {
         let mutex = Arc::new(Mutex::new(Watched::default()));
         let other = mutex.clone();
         let worker = thread::spawn(move || usize::from(other.try_lock().map(|guard| guard.add(1)).is_ok()));
