@@ -9,8 +9,9 @@ use super::attempt::{self, Change, Missed, always};
 use super::conflict::{Conflict, WriteError};
 use super::expect::Expect;
 use super::finish;
-use super::shards::Shards;
+use super::shards::{Shards, Table};
 use super::snapshot::Snapshot;
+use crate::shards::spread;
 use crate::stamp::{Stamp, StampSource};
 
 /// A map whose values have stamps: a write says which version it was made from, and is refused if that is
@@ -51,7 +52,7 @@ pub struct Upserted {
 
 impl<K, V, S> VersionedMap<K, V, S> {
     pub(super) fn from_parts(shards: usize, hasher: S, source: StampSource) -> Self {
-        Self { shards: Shards::new(shards), hasher, source }
+        Self { shards: Shards::new(shards, Table::new), hasher, source }
     }
 
     pub(super) fn shards(&self) -> &Shards<K, V> {
@@ -343,7 +344,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
 
     #[inline]
     pub(super) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
-        self.hasher.hash_one(key)
+        spread(self.hasher.hash_one(key))
     }
 
     #[inline]
