@@ -8,6 +8,7 @@ mod support;
 mod cancel;
 mod claims;
 mod compile;
+mod fence;
 mod flight;
 mod flight_hostile;
 mod flight_model;
