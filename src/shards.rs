@@ -88,7 +88,8 @@ mod tests {
             let many = (u64::MAX >> k).min(1 << 14);
             (format!("multiples of 2^{k}"), (0..many).map(|id| id << k).collect())
         });
-        let others: [(&str, fn(u64) -> u64); 8] = [
+        type Pattern = (&'static str, fn(u64) -> u64);
+        let others: [Pattern; 8] = [
             ("far ahead", |id| (1 << 63) + id),
             ("downwards", |id| u64::MAX - id),
             ("twice the same half", |id| id << 32 | id),
@@ -137,7 +138,9 @@ mod tests {
     fn a_table_shrinks_after_a_burst_and_a_small_one_stays_as_it_is() {
         let mut table = HashTable::new();
         let burst = |table: &mut HashTable<u64>, many: u64| {
-            (0..many).for_each(|id| drop(table.insert_unique(spread(id), id, |id| spread(*id))));
+            for id in 0..many {
+                table.insert_unique(spread(id), id, |id| spread(*id));
+            }
             for id in 0..many {
                 table.find_entry(spread(id), |own| *own == id).expect("it is there").remove();
                 shrink(table, |id| spread(*id));
