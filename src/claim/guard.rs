@@ -59,7 +59,7 @@ impl<H: Deref<Target: AsClaims>> ClaimHold<H> {
     /// ```
     /// let slugs: latchwork::Claims = latchwork::Claims::new();
     /// let name = slugs.try_claim("ada")?.commit();
-    /// assert!(*name == "ada" && slugs.is_taken("ada"));
+    /// assert!(&*name == "ada" && slugs.is_taken("ada"));
     /// # Ok::<(), latchwork::Taken>(())
     /// ```
     pub fn commit(mut self) -> <H::Target as AsClaims>::Name

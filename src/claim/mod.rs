@@ -166,7 +166,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Claims<K, S> {
     ///
     /// let ports: Arc<latchwork::Claims<u16>> = Arc::default();
     /// let port = ports.claim_first_owned(8080..9000_u16, 100)?;
-    /// assert_eq!(*port.claim.commit(), 8080);
+    /// assert_eq!(port.claim.commit(), 8080);
     /// # Ok::<(), latchwork::ClaimExhausted>(())
     /// ```
     pub fn claim_first_owned(
