@@ -1,14 +1,17 @@
 //! [`Fence`]: the number of a lock grant, and the gate that turns a stale holder away.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use parking_lot::Mutex;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
 
 use crate::digits::{self, BadNumber};
+use crate::shards::{Shards, default_count, shrink, spread};
+use crate::sync::Mutex;
 
 /// The token of one lock grant: of two grants of the same key, the later one has the greater fence.
 ///
@@ -110,7 +113,13 @@ pub struct StaleFence {
 
 /// Remembers the greatest fence seen of each key, and refuses smaller ones.
 ///
-/// It keeps one entry for each key ever admitted, until [`forget`](Self::forget).
+/// It keeps one entry for each key ever admitted, until [`forget`](Self::forget). Keys are divided among small locks, so
+/// that writes of different keys seldom meet.
+///
+/// # Deadlock
+///
+/// `Hash` and `Drop` of keys may use the gate. `Eq` must not: it runs under the lock of the key's shard, and waits for
+/// ever if it needs the same one.
 ///
 /// # Examples
 ///
@@ -125,16 +134,48 @@ pub struct StaleFence {
 /// assert_eq!(gate.admit(7, late).unwrap_err().latest, current);
 /// # Ok::<(), latchwork::StaleFence>(())
 /// ```
-#[derive(Debug)]
-pub struct FenceGate<K> {
-    latest: Mutex<HashMap<K, Fence>>,
+pub struct FenceGate<K, S = RandomState> {
+    shards: Shards<Mutex<HashTable<Seen<K>>>>,
+    hasher: S,
+}
+
+/// A key and the greatest fence that was admitted for it.
+struct Seen<K> {
+    /// So that keys are compared only if they are most likely equal, and none is hashed under the lock.
+    hash: u64,
+    key: K,
+    latest: Fence,
 }
 
 impl<K: Eq + Hash> FenceGate<K> {
-    /// A gate that has seen nothing.
+    /// Creates a gate that has seen nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self { latest: Mutex::new(HashMap::new()) }
+        Self::with_hasher(RandomState::new())
+    }
+}
+
+impl<K: Eq + Hash> Default for FenceGate<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
+    /// Creates a gate with a hasher of your own. The default one, `std`'s, withstands keys that are chosen to collide.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    /// use latchwork::FenceGate;
+    ///
+    /// let gate = FenceGate::<u64, _>::with_hasher(BuildHasherDefault::<DefaultHasher>::default());
+    /// assert_eq!(gate.latest(&7), None);
+    /// ```
+    #[must_use]
+    pub fn with_hasher(hasher: S) -> Self {
+        Self { shards: Shards::new(default_count(), || Mutex::new(HashTable::new())), hasher }
     }
 
     /// Lets a write pass whose fence is at least as great as every one admitted for `key` before.
@@ -143,40 +184,46 @@ impl<K: Eq + Hash> FenceGate<K> {
     ///
     /// [`StaleFence`] for a smaller one; the write must not be done then.
     pub fn admit(&self, key: K, fence: Fence) -> Result<(), StaleFence> {
-        let mut seen = self.latest.lock();
-        // A known key's owned copy is handed out of the lock before it is dropped.
-        let unused = match seen.get_mut(&key) {
-            Some(latest) if fence < *latest => return Err(StaleFence { offered: fence, latest: *latest }),
-            Some(latest) => {
+        // A key that is not needed goes after the lock: a parameter outlives the locals.
+        let hash = self.hash(&key);
+        let mut shard = self.shards.of(hash).lock();
+        match shard.entry(hash, |seen| seen.hash == hash && seen.key == key, |seen| seen.hash) {
+            Slot::Occupied(mut found) => {
+                let latest = &mut found.get_mut().latest;
+                if fence < *latest {
+                    return Err(StaleFence { offered: fence, latest: *latest });
+                }
                 *latest = fence;
-                Some(key)
             }
-            None => {
-                seen.insert(key, fence);
-                None
+            Slot::Vacant(free) => {
+                free.insert(Seen { hash, key, latest: fence });
             }
-        };
-        drop(seen);
-        drop(unused);
+        }
         Ok(())
     }
 
-    /// The greatest fence admitted for `key`.
+    /// Returns the greatest fence admitted for `key`.
     ///
     /// # Examples
     ///
     /// ```
-    /// let gate = latchwork::FenceGate::new();
+    /// let gate = latchwork::FenceGate::<String>::new();
     /// let fence = latchwork::Fence::new(7).expect("it is not zero");
-    /// gate.admit("ada", fence)?;
-    /// assert_eq!(gate.latest(&"ada"), Some(fence));
+    /// gate.admit("ada".to_owned(), fence)?;
+    /// assert_eq!(gate.latest("ada"), Some(fence));
     /// # Ok::<(), latchwork::StaleFence>(())
     /// ```
-    pub fn latest(&self, key: &K) -> Option<Fence> {
-        self.latest.lock().get(key).copied()
+    pub fn latest<Q>(&self, key: &Q) -> Option<Fence>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let hash = self.hash(key);
+        let shard = self.shards.of(hash).lock();
+        shard.find(hash, |seen| seen.hash == hash && seen.key.borrow() == key).map(|seen| seen.latest)
     }
 
-    /// Forgets `key`: any fence is admitted again. Says what was the greatest.
+    /// Forgets `key` and returns its greatest fence. Any fence is admitted again.
     ///
     /// # Examples
     ///
@@ -187,14 +234,29 @@ impl<K: Eq + Hash> FenceGate<K> {
     /// assert_eq!((gate.forget(&"ada"), gate.latest(&"ada")), (Some(fence), None));
     /// # Ok::<(), latchwork::StaleFence>(())
     /// ```
-    pub fn forget(&self, key: &K) -> Option<Fence> {
-        let forgotten = self.latest.lock().remove_entry(key);
-        forgotten.map(|(_key, fence)| fence)
+    pub fn forget<Q>(&self, key: &Q) -> Option<Fence>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let hash = self.hash(key);
+        let mut shard = self.shards.of(hash).lock();
+        let found = shard.find_entry(hash, |seen| seen.hash == hash && seen.key.borrow() == key).ok()?;
+        let (seen, _) = found.remove();
+        shrink(&mut shard, |seen| seen.hash);
+        // A key's drop is user code.
+        drop(shard);
+        Some(seen.latest)
+    }
+
+    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
+        spread(self.hasher.hash_one(key))
     }
 }
 
-impl<K: Eq + Hash> Default for FenceGate<K> {
-    fn default() -> Self {
-        Self::new()
+impl<K, S> fmt::Debug for FenceGate<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: usize = self.shards.iter().map(|shard| shard.lock().len()).sum();
+        f.debug_struct("FenceGate").field("keys", &keys).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What retries and flights allocate.
+//! What retries, flights, claims and gates allocate.
 //!
 //! A binary of its own: its allocator counts, and the other tests should not run by it.
 
@@ -15,7 +15,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use latchwork::{
-    Budget, Busy, KeyedLock, RetryError, RetryPolicy, RetryStats, Role, SingleFlight, VirtualClock,
+    Budget, Busy, Claims, Fence, FenceGate, KeyedLock, RetryError, RetryPolicy, RetryStats, Role,
+    SingleFlight, VirtualClock,
 };
 
 thread_local! {
@@ -152,6 +153,49 @@ fn a_burst_of_flights_gives_its_memory_back() {
     while leaders.next().is_some() && leaders.next_back().is_some() {}
     drop(leaders);
     assert!(flights.is_empty());
+    let left = BYTES.get() - before;
+    assert!(left < most / 20, "{left} of {most} bytes");
+}
+
+#[test]
+fn a_claim_allocates_its_name_and_a_number_nothing() {
+    let (slugs, ports): (Claims, _) = (Claims::new(), Claims::<u16>::new());
+    let (mut kept, mut used) = (Vec::new(), Vec::new());
+    // The shards' tables, which they keep.
+    for number in 0..1000_u16 {
+        kept.push(slugs.try_claim(format!("slug {number}")));
+        used.push(ports.try_claim(number));
+    }
+    drop((kept, used));
+    for number in 0..1000_u16 {
+        let name = format!("slug {number}");
+        let (count, claim) = allocations(|| slugs.try_claim(&*name).expect("it is free"));
+        assert_eq!(count, 1, "the name");
+        let (count, refused) = allocations(|| slugs.try_claim(claim.name().clone()).is_err());
+        assert!(count == 0 && refused);
+        let (count, ()) = allocations(|| drop(claim));
+        assert_eq!(count, 0);
+        let (count, unique) = allocations(|| slugs.claim_unique(&name, ["-2"], 2).expect("it is free"));
+        assert!(count == 1 && unique.attempts == 1);
+        let (count, claim) = allocations(|| ports.try_claim(number).expect("it is free").commit());
+        assert!(count == 0 && ports.release(&claim));
+    }
+}
+
+#[test]
+fn names_and_fences_give_their_memory_back_after_a_burst() {
+    const MANY: u64 = 100_000;
+    let (gate, names) = (FenceGate::<u64>::new(), Claims::<u64>::new());
+    let before = BYTES.get();
+    for key in 0..MANY {
+        gate.admit(key, Fence::new(key + 1).expect("it is not zero")).expect("it is the first");
+        names.mark_taken(key);
+    }
+    let most = BYTES.get() - before;
+    assert!(most > MANY as i64 * 40, "blind: {most} bytes");
+    for key in 0..MANY {
+        assert!(gate.forget(&key).is_some() && names.release(&key));
+    }
     let left = BYTES.get() - before;
     assert!(left < most / 20, "{left} of {most} bytes");
 }

@@ -5,6 +5,7 @@ use std::hash::RandomState;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::table::ClaimNumber;
 use super::{AsClaims, Claims};
 
 /// A name that is claimed, until dropped or committed. `H` is how it holds on to its table.
@@ -15,19 +16,25 @@ use super::{AsClaims, Claims};
 pub struct ClaimHold<H: Deref<Target: AsClaims>> {
     holder: H,
     hash: u64,
-    name: Arc<<H::Target as AsClaims>::Name>,
+    number: ClaimNumber,
+    name: <H::Target as AsClaims>::Name,
     is_committed: bool,
 }
 
 /// A name claimed of borrowed [`Claims`].
-pub type Claim<'a, K = String, S = RandomState> = ClaimHold<&'a Claims<K, S>>;
+pub type Claim<'a, K = Arc<str>, S = RandomState> = ClaimHold<&'a Claims<K, S>>;
 
 /// A claimed name that keeps its [`Claims`] alive.
-pub type OwnedClaim<K = String, S = RandomState> = ClaimHold<Arc<Claims<K, S>>>;
+pub type OwnedClaim<K = Arc<str>, S = RandomState> = ClaimHold<Arc<Claims<K, S>>>;
 
 impl<H: Deref<Target: AsClaims>> ClaimHold<H> {
-    pub(super) fn new(holder: H, hash: u64, name: Arc<<H::Target as AsClaims>::Name>) -> Self {
-        Self { holder, hash, name, is_committed: false }
+    pub(super) fn new(
+        holder: H,
+        hash: u64,
+        number: ClaimNumber,
+        name: <H::Target as AsClaims>::Name,
+    ) -> Self {
+        Self { holder, hash, number, name, is_committed: false }
     }
 
     /// The name.
@@ -36,8 +43,8 @@ impl<H: Deref<Target: AsClaims>> ClaimHold<H> {
     ///
     /// ```
     /// let slugs: latchwork::Claims = latchwork::Claims::new();
-    /// assert_eq!(slugs.try_claim("ada")?.name(), "ada");
-    /// # Ok::<(), latchwork::Taken<String>>(())
+    /// assert_eq!(**slugs.try_claim("ada")?.name(), *"ada");
+    /// # Ok::<(), latchwork::Taken>(())
     /// ```
     #[must_use]
     pub fn name(&self) -> &<H::Target as AsClaims>::Name {
@@ -52,12 +59,15 @@ impl<H: Deref<Target: AsClaims>> ClaimHold<H> {
     /// ```
     /// let slugs: latchwork::Claims = latchwork::Claims::new();
     /// let name = slugs.try_claim("ada")?.commit();
-    /// assert!(*name == "ada" && slugs.is_taken("ada"));
-    /// # Ok::<(), latchwork::Taken<String>>(())
+    /// assert!(&*name == "ada" && slugs.is_taken("ada"));
+    /// # Ok::<(), latchwork::Taken>(())
     /// ```
-    pub fn commit(mut self) -> Arc<<H::Target as AsClaims>::Name> {
+    pub fn commit(mut self) -> <H::Target as AsClaims>::Name
+    where
+        <H::Target as AsClaims>::Name: Clone,
+    {
         self.is_committed = true;
-        self.holder.table().end(self.hash, &self.name, true);
+        self.holder.table().end(self.hash, self.number, true);
         self.name.clone()
     }
 }
@@ -65,7 +75,7 @@ impl<H: Deref<Target: AsClaims>> ClaimHold<H> {
 impl<H: Deref<Target: AsClaims>> Drop for ClaimHold<H> {
     fn drop(&mut self) {
         if !self.is_committed {
-            self.holder.table().end(self.hash, &self.name, false);
+            self.holder.table().end(self.hash, self.number, false);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Names that nobody else has: claimed before they are stored, and free again if that comes to nothing.
 //!
-//! A table of names under one lock, held for a few instructions. A name is *claimed* while a guard for it
-//! lives, and *kept* once the guard was committed or the name was marked as taken; it can be both, and is free
-//! when it is neither. A guard finds its entry by address, so that nothing of the user's runs when it is
-//! dropped.
+//! A table of names, divided among locks that are held for a few instructions. A name is *claimed* while a guard
+//! for it lives, and *kept* once the guard was committed or the name was marked as taken; it can be both, and is
+//! free when it is neither. A guard finds its entry by a number, so that nothing of the user's runs when it is
+//! dropped, but the drop of its name. The guard and the table have a copy of the name each: with the default, an
+//! `Arc<str>`, a claim allocates once.
 
 mod guard;
 mod table;
@@ -20,12 +21,15 @@ pub use self::guard::{Claim, ClaimHold, OwnedClaim};
 use self::table::Table;
 pub use self::taken::Taken;
 pub use self::unique::{ClaimExhausted, UniqueClaim, numbered_suffixes, random_suffixes};
+use crate::shards::spread;
 
 /// Claims names, so that of those who want the same one at the same time exactly one gets it.
 ///
 /// It keeps collisions in this process away from the database, whose unique index stays the authority: other
 /// processes have their own claims. Names are compared as they are; bring them into one form (case,
 /// Unicode) before. A kept name stays until it is [released](Self::release).
+///
+/// Names are `Arc<str>`s unless you say otherwise. A claim clones its name: anything that is cheap to clone will do.
 ///
 /// # Examples
 ///
@@ -35,24 +39,24 @@ pub use self::unique::{ClaimExhausted, UniqueClaim, numbered_suffixes, random_su
 /// let slugs: Claims = Claims::new();
 /// let first = slugs.claim_unique("ada", numbered_suffixes(), 10)?;
 /// let second = slugs.claim_unique("ada", numbered_suffixes(), 10)?;
-/// assert_eq!((first.claim.name().as_str(), second.claim.name().as_str()), ("ada", "ada-2"));
+/// assert_eq!((&**first.claim.name(), &**second.claim.name()), ("ada", "ada-2"));
 /// first.claim.commit();   // the row is stored
 /// drop(second);           // it could not be
 /// assert!(slugs.is_taken("ada") && !slugs.is_taken("ada-2"));
 /// # Ok::<(), latchwork::ClaimExhausted>(())
 /// ```
-pub struct Claims<K = String, S = RandomState> {
+pub struct Claims<K = Arc<str>, S = RandomState> {
     table: Table<K>,
     hasher: S,
 }
 
-impl<K: Eq + Hash> Claims<K> {
+impl<K: Eq + Hash + Clone> Claims<K> {
     /// A table in which no name is taken.
     ///
     /// # Examples
     ///
     /// ```
-    /// assert!(latchwork::Claims::<String>::new().is_empty());
+    /// assert!(latchwork::Claims::<u64>::new().is_empty());
     /// ```
     #[must_use]
     pub fn new() -> Self {
@@ -60,13 +64,13 @@ impl<K: Eq + Hash> Claims<K> {
     }
 }
 
-impl<K: Eq + Hash> Default for Claims<K> {
+impl<K: Eq + Hash + Clone> Default for Claims<K> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
+impl<K: Eq + Hash + Clone, S: BuildHasher> Claims<K, S> {
     /// As `new`, with a hasher of your own. The default one, `std`'s, withstands names that are chosen to
     /// collide.
     ///
@@ -98,7 +102,7 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     /// assert!(slugs.try_claim("ada").is_err());
     /// drop(claim);
     /// assert!(slugs.try_claim("ada").is_ok());
-    /// # Ok::<(), latchwork::Taken<String>>(())
+    /// # Ok::<(), latchwork::Taken>(())
     /// ```
     pub fn try_claim(&self, name: impl Into<K>) -> Result<Claim<'_, K, S>, Taken<K>> {
         claim(self, name.into())
@@ -119,7 +123,7 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     /// let claim = slugs.try_claim_owned("ada")?;
     /// std::thread::spawn(move || drop(claim)).join().expect("it does not panic");
     /// assert!(!slugs.is_taken("ada"));
-    /// # Ok::<(), latchwork::Taken<String>>(())
+    /// # Ok::<(), latchwork::Taken>(())
     /// ```
     pub fn try_claim_owned(self: &Arc<Self>, name: impl Into<K>) -> Result<OwnedClaim<K, S>, Taken<K>> {
         claim(self.clone(), name.into())
@@ -162,7 +166,7 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     ///
     /// let ports: Arc<latchwork::Claims<u16>> = Arc::default();
     /// let port = ports.claim_first_owned(8080..9000_u16, 100)?;
-    /// assert_eq!(*port.claim.commit(), 8080);
+    /// assert_eq!(port.claim.commit(), 8080);
     /// # Ok::<(), latchwork::ClaimExhausted>(())
     /// ```
     pub fn claim_first_owned(
@@ -188,7 +192,7 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     /// let slugs: Claims = Claims::new();
     /// slugs.mark_taken("ada");
     /// let slug = slugs.claim_unique("ada", numbered_suffixes(), 10)?;
-    /// assert_eq!((slug.claim.name().as_str(), slug.attempts), ("ada-2", 2));
+    /// assert_eq!((&**slug.claim.name(), slug.attempts), ("ada-2", 2));
     /// assert!(slugs.claim_unique("ada", numbered_suffixes(), 2).is_err());
     /// # Ok::<(), latchwork::ClaimExhausted>(())
     /// ```
@@ -199,9 +203,9 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
         max: usize,
     ) -> Result<UniqueClaim<&Self>, ClaimExhausted>
     where
-        K: From<String>,
+        K: for<'a> From<&'a str>,
     {
-        unique::first(self, unique::suffixed(base, suffixes), max)
+        unique::first(self, unique::suffixed::<K>(base, suffixes), max)
     }
 
     /// As [`claim_unique`](Self::claim_unique), with a claim that keeps the table alive.
@@ -217,7 +221,7 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     ///
     /// let slugs: Arc<latchwork::Claims> = Arc::default();
     /// let slug = slugs.claim_unique_owned("ada", latchwork::random_suffixes(4), 10)?;
-    /// assert_eq!(slug.claim.name(), "ada");
+    /// assert_eq!(**slug.claim.name(), *"ada");
     /// # Ok::<(), latchwork::ClaimExhausted>(())
     /// ```
     pub fn claim_unique_owned(
@@ -227,9 +231,9 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
         max: usize,
     ) -> Result<UniqueClaim<Arc<Self>>, ClaimExhausted>
     where
-        K: From<String>,
+        K: for<'a> From<&'a str>,
     {
-        unique::first(self.clone(), unique::suffixed(base, suffixes), max)
+        unique::first(self.clone(), unique::suffixed::<K>(base, suffixes), max)
     }
 
     /// Keeps a name that exists already: at the start, or when the database says so. Says whether it was free.
@@ -244,12 +248,12 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     /// slugs.mark_taken("ada");    // the unique index refused the row
     /// drop(claim);
     /// assert!(slugs.is_taken("ada"));
-    /// # Ok::<(), latchwork::Taken<String>>(())
+    /// # Ok::<(), latchwork::Taken>(())
     /// ```
     pub fn mark_taken(&self, name: impl Into<K>) -> bool {
         let name = name.into();
         let hash = self.hash(&name);
-        self.table.keep(hash, Arc::new(name))
+        self.table.keep(hash, name)
     }
 
     /// Frees a name that is kept: its row was deleted. Says whether it did; a name that is claimed it leaves
@@ -263,7 +267,7 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     /// assert!(!slugs.release("ada"));
     /// claim.commit();
     /// assert!(slugs.release("ada") && !slugs.is_taken("ada"));
-    /// # Ok::<(), latchwork::Taken<String>>(())
+    /// # Ok::<(), latchwork::Taken>(())
     /// ```
     pub fn release<Q>(&self, name: &Q) -> bool
     where
@@ -292,12 +296,13 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
     }
 
     fn hash<Q: Hash + ?Sized>(&self, name: &Q) -> u64 {
-        self.hasher.hash_one(name)
+        spread(self.hasher.hash_one(name))
     }
 }
 
 impl<K, S> Claims<K, S> {
-    /// How many names are claimed or kept.
+    /// How many names are claimed or kept. Shards are counted one after the other, so under load it is the number
+    /// of no one moment.
     ///
     /// # Examples
     ///
@@ -337,11 +342,11 @@ impl<K, S> AsClaims for Claims<K, S> {
 }
 
 /// [`Claims`] that can hash a name.
-trait Hashes: AsClaims<Name: Eq + Hash> {
+trait Hashes: AsClaims<Name: Eq + Hash + Clone> {
     fn hash_of(&self, name: &Self::Name) -> u64;
 }
 
-impl<K: Eq + Hash, S: BuildHasher> Hashes for Claims<K, S> {
+impl<K: Eq + Hash + Clone, S: BuildHasher> Hashes for Claims<K, S> {
     fn hash_of(&self, name: &K) -> u64 {
         self.hash(name)
     }
@@ -352,13 +357,10 @@ fn claim<H: Deref<Target: Hashes>>(
     holder: H,
     name: <H::Target as AsClaims>::Name,
 ) -> Result<ClaimHold<H>, Taken<<H::Target as AsClaims>::Name>> {
-    let (hash, name) = (holder.hash_of(&name), Arc::new(name));
-    match holder.table().claim(hash, &name) {
-        None => Ok(ClaimHold::new(holder, hash, name)),
-        Some(is_kept) => {
-            let name = Arc::into_inner(name).expect("the table did not take it");
-            Err(Taken { name, is_kept })
-        }
+    let hash = holder.hash_of(&name);
+    match holder.table().claim(hash, name.clone()) {
+        Ok(number) => Ok(ClaimHold::new(holder, hash, number, name)),
+        Err(is_kept) => Err(Taken { name, is_kept }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 /// The name is taken; it comes back with the error.
 ///
@@ -13,11 +14,11 @@ use std::fmt;
 /// let slugs: latchwork::Claims = latchwork::Claims::new();
 /// slugs.mark_taken("admin");
 /// let taken = slugs.try_claim("admin").unwrap_err();
-/// assert_eq!((taken.name.as_str(), taken.is_kept), ("admin", true));
+/// assert_eq!((&*taken.name, taken.is_kept), ("admin", true));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Taken<K> {
+pub struct Taken<K = Arc<str>> {
     /// The name that was to be claimed.
     pub name: K,
     /// Whether it is kept; otherwise it is only claimed, and may be free again soon.

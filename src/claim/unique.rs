@@ -1,6 +1,6 @@
 //! Claims on the first name of several that is free.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 use std::iter;
 use std::ops::Deref;
 
@@ -65,13 +65,18 @@ where
     Err(ClaimExhausted { attempts })
 }
 
-/// `base`, and then `base` with each of the suffixes.
-pub(super) fn suffixed(
+/// `base`, and then `base` with each of the suffixes. They are put together in one buffer.
+pub(super) fn suffixed<K: for<'a> From<&'a str>>(
     base: &str,
     suffixes: impl IntoIterator<Item: Display>,
-) -> impl Iterator<Item = String> {
-    let others = suffixes.into_iter().map(move |suffix| format!("{base}{suffix}"));
-    iter::once_with(|| base.to_owned()).chain(others)
+) -> impl Iterator<Item = K> {
+    let mut text = String::new();
+    let others = suffixes.into_iter().map(move |suffix| {
+        text.clear();
+        write!(text, "{base}{suffix}").expect("a suffix can be shown");
+        K::from(&text)
+    });
+    iter::once_with(|| K::from(base)).chain(others)
 }
 
 /// The suffixes "-2", "-3" and so on, for [`claim_unique`](super::Claims::claim_unique).

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::lead::{AsFlights, LeaderHold, Role};
 use super::table::{Boarded, Flight};
 use crate::key::{Form, IntoKey};
+use crate::shards::spread;
 use crate::wait::{Acquire, Look, Watch, Watched, Watching};
 
 type Key<H> = <<H as Deref>::Target as AsFlights>::Key;
@@ -49,7 +50,7 @@ where
             }
         }
         let holder = self.holder.as_deref().expect("an Acquire is not polled again after it was ready");
-        let hash = *self.hash.get_or_insert_with(|| self.wanted.hash(holder.hasher()));
+        let hash = *self.hash.get_or_insert_with(|| spread(self.wanted.hash(holder.hasher())));
         match holder.table().board(hash, &mut self.wanted) {
             Boarded::Joined(flight) => {
                 self.flight = Some(flight.clone());

@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
 use crate::key::{Form, IntoKey};
-use crate::shards::{self, shrink, spread};
+use crate::shards::{Shards, default_count, shrink};
 use crate::sync::Mutex;
 use crate::wait::Watch;
 
@@ -31,14 +31,10 @@ struct Inside<K, V> {
     stats: FlightStats,
 }
 
-/// On a cache line of its own, so that those who use different shards do not meet.
-#[repr(align(64))]
-struct Shard<K, V>(Mutex<Inside<K, V>>);
-
 /// All flights. Under a shard's lock runs nothing of the user's but `Eq` of keys; keys are hashed and made
 /// before it, and dropped after. A flight is made under it, so that who joins makes none in vain, and who leads
 /// need not look twice.
-pub struct Table<K, V>(Box<[Shard<K, V>]>);
+pub struct Table<K, V>(Shards<Mutex<Inside<K, V>>>);
 
 /// How a call came by a flight.
 pub(super) enum Boarded<V> {
@@ -82,37 +78,32 @@ pub struct FlightStats {
 
 impl<K, V> Table<K, V> {
     pub(super) fn new() -> Self {
-        let shard = || Shard(Mutex::new(Inside { entries: HashTable::new(), stats: FlightStats::default() }));
-        Self((0..shards::default_count()).map(|_| shard()).collect())
-    }
-
-    /// The shard for a hash: its low bits choose.
-    fn of(&self, hash: u64) -> &Mutex<Inside<K, V>> {
-        &self.0[hash as usize & (self.0.len() - 1)].0
+        let shard = || Mutex::new(Inside { entries: HashTable::new(), stats: FlightStats::default() });
+        Self(Shards::new(default_count(), shard))
     }
 
     /// Takes the entry of a flight out, found by its address: its key is to be dropped once the flight has ended.
     /// From here on nobody finds the flight any more.
     pub(super) fn remove(&self, hash: u64, flight: &Arc<Flight<V>>, outcome: Outcome) -> K {
-        let mut inside = self.of(hash).lock();
+        let mut inside = self.0.of(hash).lock();
         let is_it = |entry: &Entry<K, V>| Arc::ptr_eq(&entry.flight, flight);
-        let Ok(found) = inside.entries.find_entry(spread(hash), is_it) else {
+        let Ok(found) = inside.entries.find_entry(hash, is_it) else {
             unreachable!("a flight under way is in the table")
         };
         let (Entry { key, .. }, _) = found.remove();
-        shrink(&mut inside.entries, |entry| spread(entry.hash));
+        shrink(&mut inside.entries, |entry| entry.hash);
         inside.stats.aborted += u64::from(outcome == Outcome::Aborted);
         key
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|shard| shard.0.lock().entries.len()).sum()
+        self.0.iter().map(|shard| shard.lock().entries.len()).sum()
     }
 
     pub(super) fn stats(&self) -> FlightStats {
         let mut sum = FlightStats::default();
-        for shard in &self.0 {
-            let inside = shard.0.lock();
+        for shard in self.0.iter() {
+            let inside = shard.lock();
             sum.under_way += inside.entries.len();
             sum.flights += inside.stats.flights;
             sum.joined += inside.stats.joined;
@@ -126,10 +117,10 @@ impl<K: Eq + Hash, V> Table<K, V> {
     /// Joins the flight of a key, or begins one.
     pub(super) fn board<Q: IntoKey<K>>(&self, hash: u64, wanted: &mut Form<K, Q>) -> Boarded<V> {
         loop {
-            let mut guard = self.of(hash).lock();
+            let mut guard = self.0.of(hash).lock();
             let Inside { entries, stats } = &mut *guard;
             let same = |entry: &Entry<K, V>| entry.hash == hash && wanted.is_key(&entry.key);
-            match entries.entry(spread(hash), same, |entry| spread(entry.hash)) {
+            match entries.entry(hash, same, |entry| entry.hash) {
                 Slot::Occupied(found) => {
                     stats.joined += 1;
                     return Boarded::Joined(found.get().flight.clone());

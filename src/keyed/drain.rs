@@ -11,7 +11,7 @@ use crate::wait::{Acquire, End, List, Node, Place, Request, Stand, Wakes};
 #[derive(Debug)]
 pub(super) struct Drained<'a, T> {
     owner: &'a T,
-    /// The shard at which it waits.
+    /// The shard at which it waits, or the one that was in use when it last looked.
     at: u32,
     is_over: bool,
 }
@@ -53,7 +53,15 @@ impl<T: AsTable> Request for Drained<'_, T> {
 
     fn take(&mut self) -> Option<()> {
         assert!(!self.is_over, "an Acquire is not polled again after it was ready");
-        self.is_over = self.owner.table().is_empty_at_once();
+        let table = self.owner.table();
+        // Most likely it still is in use: then one lock has to be taken, and not that of every shard before it.
+        if !table.shard(self.at).is_empty() {
+            return None;
+        }
+        match table.first_in_use() {
+            Some(at) => self.at = at as u32,
+            None => self.is_over = true,
+        }
         self.is_over.then_some(())
     }
 
@@ -64,6 +72,7 @@ impl<T: AsTable> Request for Drained<'_, T> {
                 self.at += 1;
             }
             self.at = 0;
+            // Otherwise it goes on at the first shard that is in use.
             if self.take().is_some() {
                 return Some(());
             }
@@ -83,14 +92,15 @@ impl<T: AsTable> Request for Drained<'_, T> {
 }
 
 impl<K, S> Table<K, S> {
-    /// Whether no key is in use at one moment: with every shard's lock held, in their order.
-    fn is_empty_at_once(&self) -> bool {
+    /// The first shard that is in use, or `None` if no key is at one moment: with every shard's lock held, in
+    /// their order.
+    fn first_in_use(&self) -> Option<usize> {
         let mut locked = Vec::with_capacity(self.shards().len());
-        self.shards().iter().all(|shard| {
+        self.shards().iter().position(|shard| {
             let shard = shard.lock();
-            let empty = shard.is_empty();
+            let in_use = !shard.is_empty();
             locked.push(shard);
-            empty
+            in_use
         })
     }
 }

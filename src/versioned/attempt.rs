@@ -1,5 +1,6 @@
 //! Compute, compare, swap, and again if it was in vain: the loop behind every write by closure.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::conflict::{Conflict, WriteError};
@@ -39,16 +40,19 @@ pub(super) enum Missed<T> {
     Exhausted(StampsExhausted),
 }
 
-/// Replaces what `seen` shows by what `compute` makes of it, as long as that is what `expect` admits.
+/// Replaces what `seen` shows by what `compute` makes of it, as long as that is what `expect` admits. After `max`
+/// values that were computed in vain it gives up, with a conflict about the last one.
 ///
 /// `swap` stores a value in the place of the one that was seen. Everything runs outside the locks that it takes.
 pub(super) fn write<T, E>(
     expect: Expect,
+    max: NonZeroUsize,
     mut seen: Option<Snapshot<T>>,
     mut compute: impl FnMut(&T) -> Result<Change<T>, E>,
     mut swap: impl FnMut(&Snapshot<T>, Arc<T>) -> Result<Snapshot<T>, Missed<T>>,
 ) -> Result<Snapshot<T>, WriteError<T, E>> {
     let mut rejected = None;
+    let mut left = max.get();
     loop {
         let found = seen.as_ref().map(Snapshot::stamp);
         let current = match seen {
@@ -67,12 +71,29 @@ pub(super) fn write<T, E>(
         match swap(&current, Arc::new(next)) {
             Ok(stored) => return Ok(stored),
             Err(Missed::Exhausted(exhausted)) => return Err(exhausted.into()),
-            Err(Missed::Moved { current, value }) => {
-                seen = current;
+            Err(Missed::Moved { current: now, value }) => {
                 rejected = Arc::into_inner(value);
+                left -= 1;
+                if left == 0 {
+                    return Err(Conflict::new(current.stamp().into(), now, rejected).into());
+                }
+                seen = now;
             }
         }
     }
+}
+
+/// As often as it takes.
+pub(super) const UNTIL_DONE: NonZeroUsize = NonZeroUsize::MAX;
+
+/// So many tries of a bounded write.
+///
+/// # Panics
+///
+/// With zero.
+#[track_caller]
+pub(super) fn at_most(max: usize) -> NonZeroUsize {
+    NonZeroUsize::new(max).expect("a write needs one try at least")
 }
 
 /// A closure that can't fail, as one that could.

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::mem::replace;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::attempt::{self, Change, Missed, always};
+use super::attempt::{self, Change, Missed, UNTIL_DONE, always, at_most};
 use super::conflict::{Conflict, WriteError};
 use super::expect::Expect;
 use super::finish;
@@ -204,13 +205,17 @@ impl<T> Versioned<T> {
         expect: impl Into<Expect>,
         f: impl FnMut(&T) -> Result<Change<T>, E>,
     ) -> Result<Snapshot<T>, WriteError<T, E>> {
-        attempt::write(expect.into(), Some(self.snapshot()), f, |seen, value| {
-            self.swap(|found| found.is(seen), value)
-        })
+        self.write(expect.into(), UNTIL_DONE, f)
     }
 
     /// Replaces the value by what `f` makes of it, whatever it is. As for [`update`](Self::update), `f` is
     /// called again if somebody else writes meanwhile.
+    ///
+    /// # Fairness
+    ///
+    /// There is none: the first to store is the winner. If others always write while `f` runs, this never returns.
+    /// Where `f` is slow and others are quick, bound it with [`modify_up_to`](Self::modify_up_to), or let all
+    /// writers take a [`Mutex`](crate::Mutex) first.
     ///
     /// # Errors
     ///
@@ -232,7 +237,34 @@ impl<T> Versioned<T> {
         }
     }
 
-    /// As [`modify`](Self::modify), with a closure that may say no, or that nothing is to change.
+    /// As [`modify`](Self::modify), but `f` is called `max` times at most.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Conflict`] if somebody else wrote during each of the calls. It has what is there now, what `f`
+    /// returned last, and the stamp that this was made from. [`WriteError::Exhausted`].
+    ///
+    /// # Panics
+    ///
+    /// With zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let visits = latchwork::Versioned::new(0);
+    /// let crowded = visits.modify_up_to(3, |n| {
+    ///     visits.modify(|n| n + 10).expect("stamps are left");   // a rival that is faster
+    ///     n + 1
+    /// });
+    /// let conflict = crowded.unwrap_err().into_conflict().expect("the rival wrote three times");
+    /// assert_eq!((conflict.rejected, conflict.current.as_deref()), (Some(21), Some(&30)));
+    /// ```
+    pub fn modify_up_to(&self, max: usize, f: impl FnMut(&T) -> T) -> Result<Snapshot<T>, WriteError<T>> {
+        self.write(Expect::Any, at_most(max), always(f))
+    }
+
+    /// As [`modify`](Self::modify), with a closure that may say no, or that nothing is to change. One that is not to
+    /// run for ever may count its calls, and say no after some of them.
     ///
     /// # Errors
     ///
@@ -292,6 +324,18 @@ impl<T> Versioned<T> {
     #[must_use]
     pub fn into_arc(self) -> Arc<T> {
         self.state.into_inner().current.into_arc()
+    }
+
+    /// The loop of every write by closure.
+    fn write<E>(
+        &self,
+        expect: Expect,
+        max: NonZeroUsize,
+        f: impl FnMut(&T) -> Result<Change<T>, E>,
+    ) -> Result<Snapshot<T>, WriteError<T, E>> {
+        attempt::write(expect, max, Some(self.snapshot()), f, |seen, value| {
+            self.swap(|found| found.is(seen), value)
+        })
     }
 
     /// Stores `value` in the place of one that will do.

@@ -3,14 +3,16 @@
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::mem::replace;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::attempt::{self, Change, Missed, always};
+use super::attempt::{self, Change, Missed, UNTIL_DONE, always, at_most};
 use super::conflict::{Conflict, WriteError};
 use super::expect::Expect;
 use super::finish;
-use super::shards::Shards;
+use super::shards::{Shards, Table};
 use super::snapshot::Snapshot;
+use crate::shards::spread;
 use crate::stamp::{Stamp, StampSource};
 
 /// A map whose values have stamps: a write says which version it was made from, and is refused if that is
@@ -51,7 +53,7 @@ pub struct Upserted {
 
 impl<K, V, S> VersionedMap<K, V, S> {
     pub(super) fn from_parts(shards: usize, hasher: S, source: StampSource) -> Self {
-        Self { shards: Shards::new(shards), hasher, source }
+        Self { shards: Shards::new(shards, Table::new), hasher, source }
     }
 
     pub(super) fn shards(&self) -> &Shards<K, V> {
@@ -206,13 +208,17 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let hash = self.hash(key);
-        let seen = self.look_up(hash, key);
-        attempt::write(expect.into(), seen, f, |seen, value| self.swap(hash, key, seen, value))
+        self.write(key, expect.into(), UNTIL_DONE, f)
     }
 
     /// Replaces the value of a key by what `f` makes of it, whatever it is. As for [`update`](Self::update),
     /// `f` is called again if somebody else writes the key meanwhile.
+    ///
+    /// # Fairness
+    ///
+    /// There is none: the first to store is the winner. If others always write the key while `f` runs, this never
+    /// returns. Where `f` is slow and others are quick, bound it with [`modify_up_to`](Self::modify_up_to), or let
+    /// all writers take a [`KeyedLock`](crate::KeyedLock) first.
     ///
     /// # Errors
     ///
@@ -233,6 +239,43 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         Q: Eq + Hash + ?Sized,
     {
         self.update(key, Expect::Present, f)
+    }
+
+    /// As [`modify`](Self::modify), but `f` is called `max` times at most.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Conflict`] if the key is not there, or if somebody else wrote it during each of the calls. It
+    /// has what is there now, what `f` returned last, and the stamp that this was made from.
+    /// [`WriteError::Exhausted`].
+    ///
+    /// # Panics
+    ///
+    /// With zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let visits = latchwork::VersionedMap::<&str, u32>::new();
+    /// visits.insert_new("home", 0)?;
+    /// let crowded = visits.modify_up_to("home", 3, |n| {
+    ///     visits.modify("home", |n| n + 10).expect("it is there");   // a rival that is faster
+    ///     n + 1
+    /// });
+    /// assert!(crowded.is_err_and(|error| error.conflict().is_some_and(|conflict| conflict.rejected == Some(21))));
+    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// ```
+    pub fn modify_up_to<Q>(
+        &self,
+        key: &Q,
+        max: usize,
+        f: impl FnMut(&V) -> V,
+    ) -> Result<Snapshot<V>, WriteError<V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.write(key, Expect::Present, at_most(max), always(f))
     }
 
     /// Stores the value of a key, new or not, if what is there is what was expected, and says which it was.
@@ -343,7 +386,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
 
     #[inline]
     pub(super) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
-        self.hasher.hash_one(key)
+        spread(self.hasher.hash_one(key))
     }
 
     #[inline]
@@ -388,6 +431,23 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
                 Ok((stored, false))
             }
         }
+    }
+
+    /// The loop of every write by closure.
+    fn write<Q, E>(
+        &self,
+        key: &Q,
+        expect: Expect,
+        max: NonZeroUsize,
+        f: impl FnMut(&V) -> Result<Change<V>, E>,
+    ) -> Result<Snapshot<V>, WriteError<V, E>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let hash = self.hash(key);
+        let seen = self.look_up(hash, key);
+        attempt::write(expect, max, seen, f, |seen, value| self.swap(hash, key, seen, value))
     }
 
     /// Stores `value` in the place of the one that was seen.

@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
 use super::snapshot::Snapshot;
-use crate::shards::{shrink, spread};
+use crate::shards::{self, shrink};
 use crate::stamp::Stamp;
 use crate::sync::RwLock;
 use crate::wait::Watch;
@@ -35,52 +35,30 @@ pub(super) struct Table<K, V> {
     watches: Option<Box<HashTable<Watched>>>,
 }
 
-/// On a cache line of its own, so that those who use different shards do not meet.
-#[repr(align(64))]
-struct Shard<K, V>(RwLock<Table<K, V>>);
-
-/// All entries.
-pub(super) struct Shards<K, V>(Box<[Shard<K, V>]>);
-
-impl<K, V> Shards<K, V> {
-    /// So many empty ones, a power of two.
-    pub(super) fn new(count: usize) -> Self {
-        debug_assert!(count.is_power_of_two());
-        Self(
-            (0..count)
-                .map(|_| Shard(RwLock::new(Table { entries: HashTable::new(), watches: None })))
-                .collect(),
-        )
-    }
-
-    /// The shard for a hash: its low bits choose, and the table uses others (see [`spread`]).
-    #[inline]
-    pub(super) fn of(&self, hash: u64) -> &RwLock<Table<K, V>> {
-        &self.0[hash as usize & (self.0.len() - 1)].0
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &RwLock<Table<K, V>>> {
-        self.0.iter().map(|shard| &shard.0)
-    }
-}
+/// All entries. Their hashes are [spread](shards::spread).
+pub(super) type Shards<K, V> = shards::Shards<RwLock<Table<K, V>>>;
 
 impl<K, V> Table<K, V> {
+    pub(super) fn new() -> RwLock<Self> {
+        RwLock::new(Self { entries: HashTable::new(), watches: None })
+    }
+
     /// The entry with this hash and key. `is_key` is the one piece of user code that runs under the
     /// lock; nothing has changed if it panics.
     #[inline]
     pub(super) fn find(&self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<&Entry<K, V>> {
-        self.entries.find(spread(hash), |entry| entry.hash == hash && is_key(&entry.key))
+        self.entries.find(hash, |entry| entry.hash == hash && is_key(&entry.key))
     }
 
     /// As [`find`](Self::find), to be changed.
     pub(super) fn find_mut(&mut self, hash: u64, is_key: impl Fn(&K) -> bool) -> Option<&mut Entry<K, V>> {
-        self.entries.find_mut(spread(hash), |entry| entry.hash == hash && is_key(&entry.key))
+        self.entries.find_mut(hash, |entry| entry.hash == hash && is_key(&entry.key))
     }
 
     /// Adds a key that is not there.
     pub(super) fn insert(&mut self, hash: u64, key: K, current: Snapshot<V>) {
         let entry = Entry { hash, key, current };
-        self.entries.insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+        self.entries.insert_unique(hash, entry, |entry| entry.hash);
     }
 
     /// Takes the entry of a key out, if `will_do` says so of its stamp. What is removed is to be dropped once the
@@ -92,13 +70,13 @@ impl<K, V> Table<K, V> {
         will_do: impl FnOnce(Stamp) -> bool,
     ) -> Result<Entry<K, V>, Option<Snapshot<V>>> {
         let same = |entry: &Entry<K, V>| entry.hash == hash && is_key(&entry.key);
-        let found = match self.entries.entry(spread(hash), same, |entry| spread(entry.hash)) {
+        let found = match self.entries.entry(hash, same, |entry| entry.hash) {
             Slot::Vacant(_) => return Err(None),
             Slot::Occupied(found) if will_do(found.get().current.stamp()) => found,
             Slot::Occupied(found) => return Err(Some(found.get().current.clone())),
         };
         let (entry, _) = found.remove();
-        shrink(&mut self.entries, |entry| spread(entry.hash));
+        shrink(&mut self.entries, |entry| entry.hash);
         Ok(entry)
     }
 
@@ -106,8 +84,7 @@ impl<K, V> Table<K, V> {
     #[inline]
     pub(super) fn take_watch(&mut self, hash: u64) -> Option<Arc<Watch>> {
         let watches = self.watches.as_mut()?;
-        let (Watched { watch, .. }, _) =
-            watches.find_entry(spread(hash), |own| own.hash == hash).ok()?.remove();
+        let (Watched { watch, .. }, _) = watches.find_entry(hash, |own| own.hash == hash).ok()?.remove();
         if watches.is_empty() {
             self.watches = None;
         }
@@ -117,20 +94,20 @@ impl<K, V> Table<K, V> {
     /// The watch of a key, for which `spare` is taken if it has none.
     pub(super) fn watch(&mut self, hash: u64, spare: &mut Option<Arc<Watch>>) -> Option<Arc<Watch>> {
         if let Some(watches) = &self.watches
-            && let Some(own) = watches.find(spread(hash), |own| own.hash == hash)
+            && let Some(own) = watches.find(hash, |own| own.hash == hash)
         {
             return Some(own.watch.clone());
         }
         let watch = spare.take()?;
         let watches = self.watches.get_or_insert_default();
-        watches.insert_unique(spread(hash), Watched { hash, watch: watch.clone() }, |own| spread(own.hash));
+        watches.insert_unique(hash, Watched { hash, watch: watch.clone() }, |own| own.hash);
         Some(watch)
     }
 
     /// Takes a watch away that nobody waits on, if it still is the one of a key with this hash.
     pub(super) fn forget_watch(&mut self, hash: u64, watch: &Arc<Watch>) {
         let is_it = |own: &Watched| Arc::ptr_eq(&own.watch, watch);
-        let found = self.watches.as_mut().and_then(|watches| watches.find(spread(hash), is_it));
+        let found = self.watches.as_mut().and_then(|watches| watches.find(hash, is_it));
         if found.is_some() && watch.close_if_idle() {
             self.take_watch(hash);
         }

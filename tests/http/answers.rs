@@ -54,7 +54,7 @@ fn exhausted() -> StampsExhausted {
     StampSource::after(Stamp::MAX).next().expect_err("it was the last")
 }
 
-fn taken(is_kept: bool) -> Taken<String> {
+fn taken(is_kept: bool) -> Taken {
     let names: Claims = Claims::new();
     if is_kept {
         names.mark_taken(SECRET);

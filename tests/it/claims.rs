@@ -9,7 +9,7 @@ use latchwork::{Claim, Claims, OwnedClaim, Taken, numbered_suffixes, random_suff
 
 use crate::support::{Hand, panic_of};
 
-type Slugs = Claims<String>;
+type Slugs = Claims;
 
 #[test]
 fn of_many_who_claim_a_name_at_once_one_gets_it() {
@@ -54,12 +54,12 @@ fn many_creators_of_one_name_get_as_many_slugs() {
 fn a_taken_name_comes_back_as_it_was_and_says_for_how_long() {
     let slugs = Slugs::new();
     let claim = slugs.try_claim("ada").expect("it is free");
-    let name = String::from("ada");
+    let name: Arc<str> = "ada".into();
     let address = name.as_ptr();
     let taken = slugs.try_claim(name).expect_err("it is claimed");
     assert_eq!((taken.name.as_ptr(), taken.is_kept), (address, false));
     assert_eq!(taken.to_string(), "the name is claimed");
-    assert_eq!(*claim.commit(), "ada");
+    assert_eq!(*claim.commit(), *"ada");
     let taken = slugs.try_claim("ada").expect_err("it is kept");
     assert_eq!((taken.is_kept, taken.to_string().as_str()), (true, "the name is taken"));
     assert_eq!(format!("{taken:?}"), "Taken { is_kept: true, .. }", "names are not logged");
@@ -71,7 +71,7 @@ fn a_claim_is_free_again_after_return_error_panic_and_cancel() {
     drop(slugs.try_claim("ada"));
     assert!(!slugs.is_taken("ada"));
 
-    let fails = || -> Result<(), Taken<String>> {
+    let fails = || -> Result<(), Taken> {
         let _claim = slugs.try_claim("ada")?;
         slugs.try_claim("ada").map(drop)
     };
@@ -150,7 +150,7 @@ fn candidates_are_made_outside_the_lock_and_may_use_the_table() {
     let by_count =
         std::iter::repeat_with(|| format!("ada{}", if slugs.is_taken("ada") { slugs.len() } else { 0 }));
     let slug = slugs.claim_first(by_count, 3).expect("it is free");
-    assert_eq!((slug.claim.name().as_str(), slug.attempts), ("ada1", 1));
+    assert_eq!((&**slug.claim.name(), slug.attempts), ("ada1", 1));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn owned_claims_keep_their_table() {
     let slugs = Arc::new(Slugs::new());
     let one = slugs.claim_unique_owned("ada", numbered_suffixes(), 2).expect("it is free");
     let two = slugs.claim_first_owned(["ada", "grace"], 2).expect("the second is free");
-    assert_eq!((two.attempts, two.claim.name().as_str()), (2, "grace"));
+    assert_eq!((two.attempts, &**two.claim.name()), (2, "grace"));
     let weak = Arc::downgrade(&slugs);
     drop(slugs);
     assert_eq!(weak.upgrade().map(|slugs| slugs.len()), Some(2));
@@ -229,10 +229,38 @@ fn a_burst_of_claims_is_given_back_and_every_name_is_found_on_the_way() {
 }
 
 #[test]
+fn names_may_be_of_any_kind_that_can_be_cloned() {
+    let owned = Claims::<String>::new();
+    let slug = owned.claim_unique("ada", numbered_suffixes(), 2).expect("it is free");
+    assert_eq!((slug.claim.name().as_str(), owned.try_claim("ada").is_err()), ("ada", true));
+    assert_eq!(slug.claim.commit(), "ada");
+    let shared: Claims = Claims::new();
+    for name in ["grace".to_owned().into(), Arc::<str>::from("hedy")] {
+        let claim = shared.try_claim(name).expect("it is free");
+        assert!(shared.is_taken(&**claim.name()));
+    }
+    assert!(shared.is_empty());
+}
+
+#[test]
+fn a_claim_frees_its_own_name_whichever_shard_it_is_in() {
+    let numbers = Claims::<u32>::new();
+    // Each shard counts its claims by itself, so that most numbers are there several times.
+    let mut claims: Vec<_> =
+        (0..500_u32).map(|number| numbers.try_claim(number).expect("it is free")).collect();
+    claims.sort_by_key(|claim| claim.name().wrapping_mul(0x9e37_79b9));
+    while let Some(claim) = claims.pop() {
+        let name = *claim.name();
+        drop(claim);
+        assert!(!numbers.is_taken(&name) && claims.iter().all(|claim| numbers.is_taken(claim.name())));
+    }
+}
+
+#[test]
 fn claims_go_where_their_names_may() {
     fn may_be_shared<T: Send + Sync>() {}
     may_be_shared::<Slugs>();
     may_be_shared::<Claim<'static>>();
     may_be_shared::<OwnedClaim>();
-    may_be_shared::<Taken<String>>();
+    may_be_shared::<Taken>();
 }

@@ -205,8 +205,8 @@ fn a_gate_admits_no_fence_below_the_greatest_of_its_key() {
     assert_eq!(stale.to_string(), "fence 1 is stale, 2 was admitted already");
     assert_eq!(gate.admit("a".into(), two), Ok(()), "the same holder writes again");
     assert_eq!(gate.admit("a".into(), three), Ok(()));
-    assert_eq!((gate.latest(&"a".into()), gate.latest(&"c".into())), (Some(three), None));
-    assert_eq!((gate.forget(&"a".into()), gate.forget(&"a".into())), (Some(three), None));
+    assert_eq!((gate.latest("a"), gate.latest("c")), (Some(three), None));
+    assert_eq!((gate.forget("a"), gate.forget("a")), (Some(three), None));
     assert_eq!(gate.admit("a".into(), one), Ok(()));
     assert_eq!(Fence::new(0), None);
     assert_eq!(format!("{three} {three:?}"), "3 Fence(3)");

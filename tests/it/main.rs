@@ -9,6 +9,7 @@ mod cancel;
 mod claims;
 mod compile;
 mod fairness;
+mod fence;
 mod flight;
 mod flight_hostile;
 mod flight_model;

@@ -1,5 +1,8 @@
 //! Stamps and fences as text, entity tags and in messages; and where stamps come from.
 
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use latchwork::{
@@ -149,16 +152,30 @@ fn a_source_that_starts_later_by_the_clock_repeats_nothing() {
     assert!(StampSource::from_clock().next().is_ok_and(|first| first.get() > last));
 }
 
+/// They begin together, and go on until they have met each other: between two stamps that a thread drew one after the
+/// other, without pause, another one drew.
 #[test]
 fn threads_that_draw_from_one_source_never_draw_the_same() {
-    let source = StampSource::new();
-    let mut drawn: Vec<Stamp> = std::thread::scope(|scope| {
-        let draw = || (0..1000).map(|_| source.next().expect("stamps are left")).collect::<Vec<_>>();
-        let threads = [scope.spawn(draw), scope.spawn(draw), scope.spawn(draw)];
+    // On one processor they meet where one of them is interrupted.
+    const MEETINGS: usize = 100;
+    let (source, start, met) = (StampSource::new(), Barrier::new(3), AtomicUsize::new(0));
+    let draw = || {
+        let mut drawn: Vec<u64> = Vec::new();
+        start.wait();
+        while met.load(Ordering::Relaxed) < MEETINGS {
+            let batch = [(); 64].map(|()| source.next().expect("stamps are left").get());
+            met.fetch_add(batch.windows(2).filter(|pair| pair[1] != pair[0] + 1).count(), Ordering::Relaxed);
+            drawn.extend(batch);
+        }
+        drawn
+    };
+    let mut drawn: Vec<u64> = thread::scope(|scope| {
+        let threads = [(); 3].map(|()| scope.spawn(draw));
         threads.into_iter().flat_map(|thread| thread.join().expect("it does not panic")).collect()
     });
     drawn.sort_unstable();
-    assert!(drawn.iter().map(|stamp| stamp.get()).eq(1..=3000));
+    let many = drawn.len() as u64;
+    assert!(drawn.into_iter().eq(1..=many), "a stamp was drawn twice, or never");
 }
 
 proptest! {

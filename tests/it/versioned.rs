@@ -256,3 +256,40 @@ fn no_update_of_many_threads_is_lost() {
     });
     assert_eq!((*cell.snapshot(), cell.stamp().get()), (2000, 2001));
 }
+
+#[test]
+fn a_bounded_modification_gives_up_after_its_last_call_and_says_what_it_met() {
+    let calls = Cell::new(0);
+    for max in 1..=3 {
+        let cell = Versioned::new(0);
+        let crowded = cell.modify_up_to(max, |value| {
+            calls.set(calls.get() + 1);
+            cell.modify(|value| value + 10).expect("stamps are left");
+            value + 1
+        });
+        let conflict = crowded.expect_err("it is crowded").into_conflict().expect("it is crowded");
+        assert_eq!(calls.replace(0), max);
+        let last = max as u64;
+        assert_eq!(
+            conflict.to_string(),
+            format!("conflict: expected stamp {last}, found stamp {}", last + 1)
+        );
+        let max = max as i32;
+        assert_eq!((conflict.rejected, conflict.current.as_deref()), (Some(max * 10 - 9), Some(&(max * 10))));
+        assert_eq!(*cell.snapshot(), max * 10, "nothing of it is stored");
+    }
+}
+
+#[test]
+fn a_bounded_modification_may_still_succeed_at_its_last_call() {
+    let (cell, calls) = (Versioned::new(0), Cell::new(0));
+    let stored = cell.modify_up_to(3, |value| {
+        calls.set(calls.get() + 1);
+        if calls.get() < 3 {
+            cell.modify(|value| value + 10).expect("stamps are left");
+        }
+        value + 1
+    });
+    assert_eq!((stored.map(|stored| *stored).ok(), calls.get()), (Some(21), 3));
+    assert_eq!(panic_of(|| cell.modify_up_to(0, |value| *value)), "a write needs one try at least");
+}

@@ -79,6 +79,27 @@ fn an_update_needs_a_value_whatever_it_expects() {
 }
 
 #[test]
+fn a_bounded_modification_of_a_key_ends_however_quick_its_rivals_are() {
+    let (cards, _) = with_one();
+    let crowded = cards.modify_up_to("ada", 2, |n| {
+        cards.modify("ada", |n| n + 10).expect("it is there");
+        n + 1
+    });
+    let conflict = crowded.expect_err("it is crowded").into_conflict().expect("it is crowded");
+    assert_eq!((conflict.rejected, conflict.current.as_deref()), (Some(12), Some(&21)));
+    assert_eq!(conflict.to_string(), "conflict: expected stamp 2, found stamp 3");
+    let gone = cards.modify_up_to("ada", 2, |n| {
+        cards.remove("ada", Expect::Any).expect("any will do");
+        n + 1
+    });
+    let conflict = gone.expect_err("it is gone").into_conflict().expect("it is gone");
+    assert_eq!(conflict.to_string(), "conflict: expected a value, found no value");
+    assert!(cards.modify_up_to("ada", 1, |n| *n).is_err_and(|error| error.conflict().is_some()));
+    let again = cards.insert_new(ada(), 1).expect("it is gone");
+    assert!(cards.modify_up_to("ada", 1, |n| n + 1).is_ok_and(|stored| stored.stamp() > again.stamp()));
+}
+
+#[test]
 fn an_upsert_says_whether_it_created() {
     let cards = Cards::new();
     let first = cards.upsert(ada(), Expect::Any, 1).expect("any will do");

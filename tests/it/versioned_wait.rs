@@ -237,6 +237,73 @@ fn a_waker_that_panics_keeps_nobody_from_being_woken_and_the_write_is_done() {
     }
 }
 
+/// A value or key whose drop panics, once it is the last one and armed.
+struct Bomb(bool);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(!self.0, "a drop that panics");
+    }
+}
+
+#[test]
+fn a_value_that_panics_in_drop_keeps_nobody_from_being_told() {
+    let cell = Versioned::new(Bomb(true));
+    let mut waiter = Hand::queued(cell.changed(Stamp::MIN));
+    assert_eq!(panic_of(|| cell.compare_and_set(Expect::Any, Bomb(false))), "a drop that panics");
+    assert!(waiter.poll_while_woken().is_some(), "a cell's waiter was not told");
+    for way in 0..2 {
+        let map = VersionedMap::new();
+        let first = map.insert_new("ada", Bomb(true)).expect("it is new").stamp();
+        let mut waiter = Hand::queued(map.changed("ada", first));
+        let write = || match way {
+            0 => map.upsert("ada", first, Bomb(false)).is_ok(),
+            _ => map.seed("ada", Bomb(false), stamp(9)),
+        };
+        assert_eq!(panic_of(write), "a drop that panics");
+        assert!(waiter.poll_while_woken().flatten().is_some(), "a key's waiter was not told (way {way})");
+    }
+}
+
+#[test]
+fn a_key_that_panics_in_drop_keeps_nobody_from_being_told_of_its_removal() {
+    #[derive(PartialEq, Eq, Hash)]
+    struct Key(u8);
+    impl Drop for Key {
+        fn drop(&mut self) {
+            assert!(self.0 != 7, "a drop that panics");
+        }
+    }
+    impl std::borrow::Borrow<u8> for Key {
+        fn borrow(&self) -> &u8 {
+            &self.0
+        }
+    }
+    let map = VersionedMap::new();
+    let first = map.insert_new(Key(7), 1).expect("it is new").stamp();
+    let mut waiter = Hand::queued(map.changed(&7, first));
+    assert_eq!(panic_of(|| map.remove(&7, first)), "a drop that panics");
+    assert!(waiter.poll_while_woken().is_some_and(|gone| gone.is_none()));
+}
+
+#[test]
+fn a_refused_write_leaves_those_who_wait_for_its_key_where_they_are() {
+    for way in 0..4 {
+        let (map, first) = with_one();
+        let mut waiter = Hand::queued(map.changed("ada", first));
+        let refused = match way {
+            0 => map.remove("ada", stamp(9)).is_err(),
+            1 => !map.seed("ada".to_owned(), 5, first),
+            2 => map.upsert("ada".to_owned(), stamp(9), 5).is_err(),
+            _ => map.insert_new("ada".to_owned(), 5).is_err(),
+        };
+        // It is not polled here: that would enlist it anew.
+        assert!(refused && !waiter.is_woken());
+        map.modify("ada", |n| n + 1).expect("it is there");
+        assert_eq!(waiter.poll_while_woken().flatten().as_deref(), Some(&2), "nobody told it (way {way})");
+    }
+}
+
 #[test]
 fn wakers_may_use_the_cell_whenever_they_are_called() {
     let cell = Arc::new(Versioned::new(0));

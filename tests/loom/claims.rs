@@ -103,9 +103,9 @@ fn two_who_want_a_unique_name_get_two() {
         let names = names();
         let other = {
             let names = names.clone();
-            thread::spawn(move || *names.claim_first(1..9, 2).unwrap().claim.commit())
+            thread::spawn(move || names.claim_first(1..9, 2).unwrap().claim.commit())
         };
-        let own = *names.claim_first(1..9, 2).unwrap().claim.commit();
+        let own = names.claim_first(1..9, 2).unwrap().claim.commit();
         let mut both = [own, other.join().unwrap()];
         both.sort_unstable();
         assert_eq!(both, [1, 2]);

@@ -9,6 +9,7 @@ mod flight;
 mod keyed;
 mod locks;
 mod retry;
+mod stamps;
 mod support;
 mod versions;
 mod versions_map;

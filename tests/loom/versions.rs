@@ -5,7 +5,7 @@ use std::sync::Arc;
 use latchwork::{Expect, Stamp, Versioned, WriteError};
 use loom::thread;
 
-use crate::support::{Seen, Watched, check, poll_once};
+use crate::support::{Seen, Watched, Woken, check, poll_once};
 
 /// A value that is the number of its stamp.
 fn numbered() -> Arc<Versioned<u64>> {
@@ -198,6 +198,59 @@ fn a_waiter_that_gives_up_takes_no_change_from_another() {
         writer.join().unwrap();
     });
     seen.both();
+}
+
+/// The one who gives up was the last on its watch, and is about to take it away. Meanwhile the value is written, and
+/// somebody waits for the version after it.
+#[test]
+fn who_gives_up_late_leaves_the_watch_of_the_next_version() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(None, 40, move || {
+        let cell = numbered();
+        let first = cell.stamp();
+        let gives_up = {
+            let (cell, noted) = (cell.clone(), noted.clone());
+            thread::spawn(move || {
+                let mut cancelled = Box::pin(cell.changed(first));
+                noted.note(poll_once(cancelled.as_mut()).is_pending());
+            })
+        };
+        let second = count_up(&cell);
+        let woken = Arc::new(Woken::default());
+        let mut follower = Box::pin(cell.changed(second));
+        assert!(woken.poll(follower.as_mut()).is_pending());
+        gives_up.join().unwrap();
+        count_up(&cell);
+        assert!(woken.is(), "a waiter of the next version was forgotten");
+        assert!(woken.poll(follower.as_mut()).is_ready());
+    });
+    seen.both();
+}
+
+/// A value that looks, when it is dropped, whether its waiter was told.
+struct Looks(Option<Arc<Woken>>);
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        assert!(self.0.as_ref().is_none_or(|waiter| waiter.is()), "dropped before its waiter was told");
+    }
+}
+
+#[test]
+fn a_value_is_dropped_when_its_waiters_have_been_told() {
+    check(None, 1, || {
+        let waiter = Arc::new(Woken::default());
+        let cell = Arc::new(Versioned::new(Looks(Some(waiter.clone()))));
+        let mut waits = Box::pin(cell.changed(Stamp::MIN));
+        assert!(waiter.poll(waits.as_mut()).is_pending());
+        let writer = {
+            let cell = cell.clone();
+            thread::spawn(move || drop(cell.compare_and_set(Expect::Any, Looks(None)).unwrap()))
+        };
+        writer.join().unwrap();
+        assert!(waiter.is() && poll_once(waits.as_mut()).is_ready());
+    });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use latchwork::{Expect, Stamp, VersionedMap};
 use loom::thread;
 
-use crate::support::{Seen, check, poll_once};
+use crate::support::{Seen, Woken, check, poll_once};
 
 /// The same hash in every execution; a model's map has one shard.
 type Fixed = BuildHasherDefault<DefaultHasher>;
@@ -211,6 +211,56 @@ fn a_waiter_of_a_key_that_gives_up_takes_no_change_from_another() {
         writer.join().unwrap();
     });
     seen.both();
+}
+
+#[test]
+fn who_gives_up_late_leaves_the_watch_of_the_keys_next_version() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(None, 40, move || {
+        let (map, first) = with_one();
+        let gives_up = {
+            let (map, noted) = (map.clone(), noted.clone());
+            thread::spawn(move || {
+                let mut cancelled = Box::pin(map.changed(&7, first));
+                noted.note(poll_once(cancelled.as_mut()).is_pending());
+            })
+        };
+        let second = map.modify(&7, |_| 2).unwrap().stamp();
+        let woken = Arc::new(Woken::default());
+        let mut follower = Box::pin(map.changed(&7, second));
+        assert!(woken.poll(follower.as_mut()).is_pending());
+        gives_up.join().unwrap();
+        map.modify(&7, |_| 3).unwrap();
+        assert!(woken.is(), "a waiter of the next version was forgotten");
+        assert!(woken.poll(follower.as_mut()).is_ready());
+    });
+    seen.both();
+}
+
+#[test]
+fn a_refused_write_leaves_the_watch_of_its_key() {
+    for way in 0..4 {
+        let seen = Seen::default();
+        let noted = seen.clone();
+        check(None, 30, move || {
+            let (map, first) = with_one();
+            let waiter = {
+                let (map, noted) = (map.clone(), noted.clone());
+                thread::spawn(move || assert_eq!(noted.task(map.changed(&7, first)).as_deref(), Some(&2)))
+            };
+            let refused = match way {
+                0 => map.remove(&7, stamp(9)).is_err(),
+                1 => !map.seed(7, 5, first),
+                2 => map.upsert(7, stamp(9), 5).is_err(),
+                _ => map.insert_new(7, 5).is_err(),
+            };
+            assert!(refused);
+            map.modify(&7, |_| 2).unwrap();
+            waiter.join().unwrap();
+        });
+        seen.both();
+    }
 }
 
 #[test]
