@@ -19,6 +19,7 @@ use super::timing::Timing;
 use crate::error::Busy;
 use crate::fence::Fence;
 use crate::key::{Form, IntoKey};
+use crate::shards::spread;
 use crate::wait::{End, Node, Refusal, Step, Wakes, Word};
 
 /// Shards, and what is the same for all of them.
@@ -260,11 +261,9 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
     #[inline(always)]
     pub(super) fn spot<Q: IntoKey<K>>(&self, wanted: &mut Wanted<K, Q>) -> Spot {
         *wanted.spot.get_or_insert_with(|| {
-            let hash = wanted.form.hash(&self.hasher);
-            // The low bits choose the shard (their number is a power of two). All bits are brought into the part that
-            // entries keep: the hash of a trusted number may be the number itself.
-            let entry = (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
-            Spot { index: hash as u32 & (self.shards.len() as u32 - 1), hash: entry.max(1) }
+            // The high half chooses the shard (their number is a power of two), the low one the entry.
+            let hash = spread(wanted.form.hash(&self.hasher));
+            Spot { index: (hash >> 32) as u32 & (self.shards.len() as u32 - 1), hash: (hash as u32).max(1) }
         })
     }
 

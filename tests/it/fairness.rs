@@ -1,6 +1,7 @@
 //! Who has its turn when: every promise of the waiting core as a program whose polls are driven by hand, without a
 //! clock. A *prompt* waiter is polled as soon as it was woken.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -225,7 +226,7 @@ fn single_permits_go_past_one_that_wants_more_than_there_are() {
     let mut queued = (Hand::queued(semaphore.acquire()), Hand::queued(keys.acquire(1)));
     drop(held);
     assert!(queued.0.poll_while_woken().is_some() && queued.1.poll_while_woken().is_some());
-    assert_eq!(semaphore.try_acquire(3).map(drop).unwrap_err().waiters, 1, "it waits all the same");
+    assert!(semaphore.try_acquire(3).is_err_and(|busy| busy.waiters == 1), "it waits all the same");
     drop(too_many);
 }
 
@@ -271,9 +272,13 @@ fn newcomers_take_what_is_left_when_there_is_enough_for_all_who_wait() {
     assert!(one.poll().is_some());
 }
 
+type Held = Box<dyn Any>;
+
+type Acquired = Pin<Box<dyn Future<Output = Held>>>;
+
 /// What the reference knows of a waiter.
 struct Waiting {
-    hand: Hand<Pin<Box<dyn Future<Output = Box<dyn std::any::Any>>>>>,
+    hand: Hand<Acquired>,
     need: usize,
     /// Never polled again: nobody has to wait for it for long, and nothing is promised to it.
     silent: bool,
@@ -311,14 +316,14 @@ fn op(needs: impl Strategy<Value = usize> + Clone + 'static) -> impl Strategy<Va
 
 /// What is tried out: permits, of which `need` are taken; [`ALL`] are all of a read-write lock.
 trait Subject {
-    fn acquire(&self, need: usize) -> Pin<Box<dyn Future<Output = Box<dyn std::any::Any>>>>;
-    fn attempt(&self, need: usize) -> Option<Box<dyn std::any::Any>>;
+    fn acquire(&self, need: usize) -> Acquired;
+    fn attempt(&self, need: usize) -> Option<Held>;
 }
 
 const ALL: usize = 1000;
 
 impl Subject for Arc<RwLock<()>> {
-    fn acquire(&self, need: usize) -> Pin<Box<dyn Future<Output = Box<dyn std::any::Any>>>> {
+    fn acquire(&self, need: usize) -> Acquired {
         if need == ALL {
             let acquire = self.write_owned();
             return Box::pin(async move { Box::new(acquire.await) as _ });
@@ -327,7 +332,7 @@ impl Subject for Arc<RwLock<()>> {
         Box::pin(async move { Box::new(acquire.await) as _ })
     }
 
-    fn attempt(&self, need: usize) -> Option<Box<dyn std::any::Any>> {
+    fn attempt(&self, need: usize) -> Option<Held> {
         if need == ALL {
             return self.try_write_owned().ok().map(|guard| Box::new(guard) as _);
         }
@@ -336,18 +341,18 @@ impl Subject for Arc<RwLock<()>> {
 }
 
 impl Subject for Arc<Semaphore> {
-    fn acquire(&self, need: usize) -> Pin<Box<dyn Future<Output = Box<dyn std::any::Any>>>> {
+    fn acquire(&self, need: usize) -> Acquired {
         let acquire = self.acquire_many_owned(need);
         Box::pin(async move { Box::new(acquire.await) as _ })
     }
 
-    fn attempt(&self, need: usize) -> Option<Box<dyn std::any::Any>> {
+    fn attempt(&self, need: usize) -> Option<Held> {
         self.try_acquire_owned(need).ok().map(|guard| Box::new(guard) as _)
     }
 }
 
 impl Subject for Arc<KeyedLock<u32>> {
-    fn acquire(&self, need: usize) -> Pin<Box<dyn Future<Output = Box<dyn std::any::Any>>>> {
+    fn acquire(&self, need: usize) -> Acquired {
         let acquire = if need == ALL { None } else { Some(self.lock_shared_owned(1)) };
         let alone = if need == ALL { Some(self.lock_owned(1)) } else { None };
         Box::pin(async move {
@@ -359,7 +364,7 @@ impl Subject for Arc<KeyedLock<u32>> {
         })
     }
 
-    fn attempt(&self, need: usize) -> Option<Box<dyn std::any::Any>> {
+    fn attempt(&self, need: usize) -> Option<Held> {
         if need == ALL {
             return self.try_lock_owned(1).ok().map(|guard| Box::new(guard) as _);
         }
@@ -371,7 +376,7 @@ impl Subject for Arc<KeyedLock<u32>> {
 struct Reference<S> {
     subject: S,
     there: usize,
-    held: Vec<(usize, Box<dyn std::any::Any>)>,
+    held: Vec<(usize, Held)>,
     /// In the order in which they came.
     waiting: VecDeque<Waiting>,
 }
@@ -407,7 +412,7 @@ impl<S: Subject> Reference<S> {
         }
     }
 
-    fn newcomer(&mut self, need: usize) -> Option<Box<dyn std::any::Any>> {
+    fn newcomer(&mut self, need: usize) -> Option<Held> {
         let guard = Hand::new(self.subject.acquire(need)).poll()?;
         self.taken(need, self.waiting.len());
         Some(guard)
