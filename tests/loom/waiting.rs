@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use latchwork::{Mutex, Semaphore, helper};
+use latchwork::{Mutex, RwLock, Semaphore, helper};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
@@ -348,6 +348,45 @@ fn a_timeout_is_a_cancel_that_loses_nothing() {
         mutex.lock().wait().add(1);
         holder.join().unwrap();
         assert_eq!(mutex.try_lock().unwrap().get(), 1 + taken);
+    });
+}
+
+#[test]
+fn a_cancelled_writer_makes_way_for_the_reader_behind_it() {
+    check(None, 100, || {
+        let lock = Arc::new(RwLock::new(Watched::default()));
+        let reader = lock.try_read().unwrap();
+        let mut writer = Box::pin(lock.write());
+        assert!(poll_once(writer.as_mut()).is_pending());
+        let behind = {
+            let lock = lock.clone();
+            thread::spawn(move || lock.read().wait().get())
+        };
+        drop(writer);
+        assert_eq!(behind.join().unwrap(), 0);
+        drop(reader);
+    });
+}
+
+#[test]
+fn a_release_reaches_the_next_whoever_left_or_is_silent_before_it() {
+    check(None, 1, || {
+        let semaphore = Semaphore::new(2);
+        let held = [semaphore.try_acquire(1).unwrap(), semaphore.try_acquire(1).unwrap()];
+        let mut waiters = [(); 3].map(|()| Box::pin(semaphore.acquire()));
+        let woken = [(); 3].map(|()| Arc::new(Woken::default()));
+        for (waiter, woken) in waiters.iter_mut().zip(&woken) {
+            assert!(woken.poll(waiter.as_mut()).is_pending());
+        }
+        let [first, second] = held;
+        let [leaves, silent, last] = waiters;
+        drop(first);
+        assert!(woken[0].is() && !woken[1].is());
+        drop(leaves);
+        assert!(woken[1].is() && !woken[2].is());
+        drop(second);
+        assert!(woken[2].is());
+        drop((silent, last));
     });
 }
 
