@@ -16,7 +16,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     }),
     ("mutex-thread/std", |count| {
         let lock = std::sync::Mutex::new(0);
-        on_thread(count, |_| lock.lock());
+        on_thread(count, |_| lock.lock().expect("no holder panics"));
     }),
     ("mutex-task", |count| {
         let lock = Mutex::new(0);
@@ -48,7 +48,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     }),
     ("rwlock-read-thread/std", |count| {
         let lock = std::sync::RwLock::new(0);
-        on_thread(count, |_| lock.read());
+        on_thread(count, |_| lock.read().expect("no holder panics"));
     }),
     ("semaphore-thread", |count| {
         let semaphore = Semaphore::new(4);
