@@ -112,7 +112,7 @@ impl Report {
         let goal = contender.goal(figure);
         // Of the further figures those ratios are shown that matter.
         let shown = ratio.is_finite() && (figure == 0 || goal.is_some());
-        let what = format!("{what} ÷ {}", contender.name);
+        let what = format!("{what} ÷ {}", contender.name).trim_start().to_owned();
         let goal = goal.map(|range| self.judge(&measure.title, &what, ratio, range)).unwrap_or_default();
         let ratio = if shown { format!("{ratio:.2}") } else { String::new() };
         Some(Cell { figure: number(median), ratio, goal })
@@ -133,7 +133,8 @@ impl Report {
         if range.contains(&figure) {
             return format!("{goal} ✓");
         }
-        self.missed.push(format!("{title}: {what} {}, goal {goal}", number(figure)));
+        let what = if what.is_empty() { String::new() } else { format!("{what} ") };
+        self.missed.push(format!("{title}: {what}{}, goal {goal}", number(figure)));
         format!("{goal} ✗")
     }
 

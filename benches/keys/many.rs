@@ -16,11 +16,11 @@ const KEYS: u64 = 10_000;
 const SETS: usize = 1 << 12;
 
 pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
-    four_and_eight::<4>(report, runtime);
-    four_and_eight::<8>(report, runtime);
+    several::<4>(report, runtime);
+    several::<8>(report, runtime);
 }
 
-fn four_and_eight<const N: usize>(report: &mut Report, runtime: &Runtime) {
+fn several<const N: usize>(report: &mut Report, runtime: &Runtime) {
     let Tables { ours, lock_map, batch_lock, .. } = &Tables::<u64, StdHasher>::new();
     let sets: &Vec<[u64; N]> = &(0..SETS).map(|_| different_keys()).collect();
 

@@ -10,7 +10,7 @@ use crate::harness::{Watch, per_op};
 pub(crate) fn time<E>(ops: u64, mut call: impl FnMut() -> Result<u64, E>) -> f64 {
     let watch = Watch::start();
     for _ in 0..ops {
-        assert!(black_box(call()).is_ok(), "it succeeds in the end");
+        assert!(black_box(call().is_ok()), "it succeeds in the end");
     }
     per_op(watch.elapsed(), ops)
 }
@@ -24,7 +24,7 @@ pub(crate) fn time_async<E>(
     runtime.block_on(async {
         let watch = Watch::start();
         for _ in 0..ops {
-            assert!(black_box(call().await).is_ok(), "it succeeds in the end");
+            assert!(black_box(call().await.is_ok()), "it succeeds in the end");
         }
         per_op(watch.elapsed(), ops)
     })
