@@ -18,6 +18,9 @@
 //!   its own, whether a goal is set for that or not. Rows of crowds say for each contender how many times the mean
 //!   its greediest member made: a lock is fast that serves one member nearly always.
 //!
+//! Where the compiler must not see what a call returns, it is lent to `black_box`, not moved into it: a move may copy
+//! in one piece what was written in two, and the processor then waits longer than the call takes.
+//!
 //! What a machine that is busy does to two threads or to a crowd, no set-up takes away: those rows want a quiet
 //! one.
 

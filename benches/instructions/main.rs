@@ -53,7 +53,7 @@ fn main() {
 #[inline]
 fn on_thread<R>(count: u64, mut operation: impl FnMut(u64) -> R) {
     for turn in 0..count {
-        drop(black_box(operation(black_box(turn))));
+        black_box(&operation(black_box(turn)));
     }
 }
 
@@ -62,7 +62,7 @@ fn on_thread<R>(count: u64, mut operation: impl FnMut(u64) -> R) {
 fn in_task<R>(count: u64, mut operation: impl AsyncFnMut(u64) -> R) {
     block_on(async {
         for turn in 0..count {
-            drop(black_box(operation(black_box(turn)).await));
+            black_box(&operation(black_box(turn)).await);
         }
     });
 }

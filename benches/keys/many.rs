@@ -27,21 +27,27 @@ fn several<const N: usize>(report: &mut Report, runtime: &Runtime) {
     let measure = Measure::new(format!("lock_many of {N} u64 keys, free, from a thread"))
         .also("allocations")
         .bound_for("allocations", 0.0..=0.0)
-        .run("latchwork", |ops| each(sets, ops, |keys| drop(black_box(ours.lock_many(*keys).wait()))))
+        .run("latchwork", |ops| {
+            each(sets, ops, |keys| {
+                black_box(&ours.lock_many(*keys).wait());
+            })
+        })
         .run("single locks in turn", |ops| {
-            each(sets, ops, |keys| drop(black_box(keys.map(|key| ours.lock(key).wait()))))
+            each(sets, ops, |keys| {
+                black_box(&keys.map(|key| ours.lock(key).wait()));
+            })
         })
         .goal(1.0)
         .run("batch-lock", |ops| {
             each(sets, ops, |keys| {
                 let keys = BTreeSet::from(*keys);
-                drop(black_box(batch_lock.batch_lock(&keys)));
+                black_box(&batch_lock.batch_lock(&keys));
             })
         })
         .run("lockmap batch_lock", |ops| {
             each(sets, ops, |keys| {
                 let guards: Vec<_> = lock_map.batch_lock(BTreeSet::from(*keys));
-                drop(black_box(guards));
+                black_box(&guards);
             })
         });
     report.add(measure);
@@ -50,7 +56,9 @@ fn several<const N: usize>(report: &mut Report, runtime: &Runtime) {
         .also("allocations")
         .bound_for("allocations", 0.0..=0.0)
         .run("latchwork", |ops| {
-            each_async(runtime, sets, ops, async |keys| drop(black_box(ours.lock_many(*keys).await)))
+            each_async(runtime, sets, ops, async |keys| {
+                black_box(&ours.lock_many(*keys).await);
+            })
         })
         .run("single locks in turn", |ops| {
             each_async(runtime, sets, ops, async |keys| {
@@ -58,7 +66,7 @@ fn several<const N: usize>(report: &mut Report, runtime: &Runtime) {
                 for (guard, key) in guards.iter_mut().zip(keys) {
                     *guard = Some(ours.lock(*key).await);
                 }
-                drop(black_box(guards));
+                black_box(&guards);
             })
         })
         .goal(1.0);

@@ -92,7 +92,7 @@ impl Drop for SaaPermit<'_> {
 fn free<G>(ops: u64, mut acquire: impl FnMut() -> G) -> f64 {
     let watch = Watch::start();
     for _ in 0..ops {
-        drop(black_box(acquire()));
+        black_box(&acquire());
     }
     per_op(watch.elapsed(), ops)
 }
@@ -100,7 +100,7 @@ fn free<G>(ops: u64, mut acquire: impl FnMut() -> G) -> f64 {
 async fn free_async<G>(ops: u64, mut acquire: impl AsyncFnMut() -> G) -> f64 {
     let watch = Watch::start();
     for _ in 0..ops {
-        drop(black_box(acquire().await));
+        black_box(&acquire().await);
     }
     per_op(watch.elapsed(), ops)
 }

@@ -77,7 +77,7 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
 fn repeat<R>(ops: u64, mut op: impl FnMut() -> R) -> f64 {
     let watch = Watch::start();
     for _ in 0..ops {
-        black_box(op());
+        black_box(&op());
     }
     per_op(watch.elapsed(), ops)
 }
@@ -95,7 +95,7 @@ fn pair<T: Send + Sync + 'static, R>(
         Box::new(move || {
             let mut made = 0;
             while !stop.is_set() {
-                black_box(op(&shared));
+                black_box(&op(&shared));
                 made += 1;
             }
             made

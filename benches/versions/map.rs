@@ -53,7 +53,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static> Contenders<K> {
         let keys = self.keys.iter().cycle().take(ops as usize);
         let watch = Watch::start();
         for key in keys {
-            black_box(op(black_box(key)));
+            black_box(&op(black_box(key)));
         }
         per_op(watch.elapsed(), ops)
     }
@@ -112,7 +112,7 @@ impl<K: Eq + Hash + Clone + Send + Sync + 'static> Contenders<K> {
                 let mut made = 0;
                 let start = member * keys.len() / 2;
                 for key in keys.iter().cycle().skip(start).take_while(|_| !stop.is_set()) {
-                    black_box(op(&map, key));
+                    black_box(&op(&map, key));
                     made += 1;
                 }
                 made
