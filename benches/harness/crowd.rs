@@ -2,16 +2,20 @@
 //!
 //! For a time and not so many operations each: some locks take a thousand times longer once their
 //! waiters have lined up, and nobody ends up having the lock alone.
+//!
+//! Threads that are alone, and not more than there are processors, are pinned to one each.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Barrier};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use tokio::runtime::{Builder, Runtime};
 
 use super::Round;
+use super::clock::pin;
 
 /// How many milliseconds a round of a crowd takes.
 pub(crate) const ROUND: u64 = 100;
@@ -42,9 +46,13 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Wall time over all operations, and how many times the mean the greediest member made.
     pub(crate) fn greediest(&self) -> Round {
+        [self.per_op(), self.share()].into()
+    }
+
+    /// How many times the mean the greediest member made.
+    pub(crate) fn share(&self) -> f64 {
         let most = self.counts.iter().max().copied().unwrap_or(0);
-        let mean = self.total() as f64 / self.counts.len() as f64;
-        Round { value: self.per_op(), extra: Some(most as f64 / mean) }
+        most as f64 * self.counts.len() as f64 / self.total() as f64
     }
 
     /// Asserts that as many operations were made as the locked numbers say.
@@ -55,6 +63,11 @@ impl Outcome {
 
     pub(crate) fn per_op(&self) -> f64 {
         self.ns / self.total() as f64
+    }
+
+    /// How long it took, from the first operation to the last.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.ns / 1e9
     }
 
     pub(crate) fn total(&self) -> u64 {
@@ -82,6 +95,7 @@ pub(crate) fn run(
     threads: Vec<OnThread>,
     tasks: Vec<AsTask>,
 ) -> Outcome {
+    let pinned = tasks.is_empty() && available_parallelism().is_ok_and(|most| threads.len() <= most.get());
     let threads_ready = Barrier::new(threads.len() + 1);
     let tasks_ready = Arc::new(tokio::sync::Barrier::new(tasks.len() + 1));
     let tasks: Vec<_> = tasks
@@ -95,14 +109,22 @@ pub(crate) fn run(
             })
         })
         .collect();
-    let on_thread = |member: OnThread| {
+    let on_thread = |nth: usize, member: OnThread| {
+        if pinned {
+            pin(nth);
+        }
         threads_ready.wait();
         let start = Instant::now();
         (start, member(), Instant::now())
     };
     let mut members = Vec::new();
     std::thread::scope(|scope| {
-        let threads: Vec<_> = threads.into_iter().map(|member| scope.spawn(|| on_thread(member))).collect();
+        let on_thread = &on_thread;
+        let threads: Vec<_> = threads
+            .into_iter()
+            .enumerate()
+            .map(|(nth, member)| scope.spawn(move || on_thread(nth, member)))
+            .collect();
         runtime.block_on(tasks_ready.wait());
         threads_ready.wait();
         std::thread::sleep(Duration::from_millis(milliseconds));

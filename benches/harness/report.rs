@@ -1,8 +1,10 @@
 //! The command line, the tables and the count of goals.
 
+use std::ops::RangeInclusive;
+
 use clap::Parser;
 
-use super::Measure;
+use super::measure::{Measure, find};
 
 #[derive(Parser)]
 struct Options {
@@ -30,6 +32,7 @@ struct Options {
 /// Runs measures, prints them, and keeps count of the goals.
 pub(crate) struct Report {
     options: Options,
+    suffix: String,
     markdown: Vec<String>,
     goals: usize,
     missed: Vec<String>,
@@ -43,98 +46,95 @@ impl Report {
         if options.smoke {
             options.rounds = 1;
         }
-        Self { options, markdown: Vec::new(), goals: 0, missed: Vec::new() }
+        println!("Built with the profile {}.", profile());
+        Self { options, suffix: String::new(), markdown: Vec::new(), goals: 0, missed: Vec::new() }
+    }
+
+    /// Adds the profile to each title, where figures of several are compared.
+    pub(crate) fn with_profile(mut self) -> Self {
+        self.suffix = format!(", profile {}", profile());
+        self
     }
 
     /// Runs one measure, unless it is filtered out.
     pub(crate) fn add(&mut self, mut measure: Measure<'_>) {
+        measure.title.push_str(&self.suffix);
         let wanted = |part: &Option<String>| part.as_ref().is_none_or(|part| measure.title.contains(part));
-        if !wanted(&self.options.filter) || !wanted(&self.options.title) {
-            return;
+        if wanted(&self.options.filter) && wanted(&self.options.title) {
+            measure.measure(self.options.rounds, self.options.smoke);
+            self.print(&measure);
         }
-        for contender in &mut measure.contenders {
-            match measure.fixed {
-                Some(ops) if self.options.smoke => contender.ops = (ops / 100).max(1),
-                Some(ops) => {
-                    contender.ops = ops;
-                    (contender.run)(ops);
-                }
-                None if self.options.smoke => {}
-                None => contender.calibrate(),
-            }
-        }
-        for _ in 0..self.options.rounds.max(1) {
-            for contender in &mut measure.contenders {
-                contender.rounds.push((contender.run)(contender.ops));
-            }
-        }
-        self.print(&measure);
     }
 
     fn print(&mut self, measure: &Measure<'_>) {
-        let title = format!("{} ({})", measure.title, measure.unit);
-        let extra = measure.extra.map_or("", |(name, _)| name);
+        let title = format!("{} ({})", measure.title, measure.figures[0]);
+        let others = measure.figures[1..].iter().map(|name| format!("  {name:<34}")).collect::<String>();
         println!("\n{title}");
-        println!("  {:<28}{:>10}{:>22}{:>9}  {:<10}{extra}", "", "median", "range", "ours ÷", "goal");
+        let header =
+            format!("  {:<28}{:>10}{:>22}{:>9}  {:<12}{others}", "", "median", "range", "ours ÷", "goal");
+        println!("{}", header.trim_end());
         let rows: Vec<Row> = (0..measure.contenders.len()).map(|at| self.row(measure, at)).collect();
         for row in &rows {
-            let Row { name, median, range, ratio, goal, extra } = row;
-            println!("  {name:<28}{median:>10}{range:>22}{ratio:>9}  {goal:<10}{extra}");
+            let Cell { figure, ratio, goal } = &row.cells[0];
+            let others: String = row.cells[1..].iter().map(|cell| format!("  {:<34}", cell.text())).collect();
+            let line =
+                format!("  {:<28}{figure:>10}{:>22}{ratio:>9}  {goal:<12}{others}", row.name, row.range);
+            println!("{}", line.trim_end());
         }
-        let Row { median, goal, extra: figure, .. } = &rows[0];
-        let brackets = |text: &str| if text.is_empty() { String::new() } else { format!(" ({text})") };
-        let figure = if figure.is_empty() { String::new() } else { format!(", {extra}: {figure}") };
-        let peer = |row: &Row| match row.goal.as_str() {
-            "" => format!("{} {}", row.name, row.median),
-            goal => format!("{} {} (**{}**, goal {goal})", row.name, row.median, row.ratio),
-        };
-        let peers: Vec<String> = rows[1..].iter().map(peer).collect();
-        self.markdown.push(format!(
-            "| {title} | {median}{}{figure} | {} |",
-            brackets(goal),
-            peers.join(", ")
-        ));
+        let rows: Vec<String> = rows.iter().map(|row| row.markdown(&measure.figures)).collect();
+        self.markdown.push(format!("| {title} | {} | {} |", rows[0], rows[1..].join(", ")));
     }
 
     fn row(&mut self, measure: &Measure<'_>, at: usize) -> Row {
         let contender = &measure.contenders[at];
-        // Judged as it is shown.
-        let ratio = (100.0 * measure.contenders[0].median() / contender.median()).round() / 100.0;
-        let goal = match (contender.goal, measure.bound) {
-            (Some(factor), _) => self.judge(&measure.title, &contender.name, ratio, 0.0, factor),
-            (None, Some(bound)) if at == 0 => self.judge(&measure.title, "", contender.median(), 0.0, bound),
-            _ => String::new(),
-        };
-        let extra = match (contender.extra(), measure.extra) {
-            (Some(figure), Some((name, Some((low, high))))) if at == 0 => {
-                format!("{} {}", number(figure), self.judge(&measure.title, name, figure, low, high))
-            }
-            (Some(figure), _) => number(figure),
-            (None, _) => String::new(),
-        };
-        let values = || contender.rounds.iter().map(|round| round.value);
-        let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+        let found = contender.sorted(0);
+        let cells = (0..measure.figures.len()).filter_map(|figure| self.cell(measure, at, figure)).collect();
+        let name = if at == 0 && contender.name == "latchwork" { "" } else { &contender.name };
         Row {
             name: contender.name.clone(),
-            median: number(contender.median()),
-            range: format!("{} – {}", number(low), number(high)),
-            ratio: if at > 0 && ratio.is_finite() { format!("{ratio:.2}") } else { String::new() },
-            goal,
-            extra,
+            in_markdown: name.to_owned(),
+            range: format!("{} – {}", number(found[0]), number(found[found.len() - 1])),
+            cells,
         }
     }
 
+    fn cell(&mut self, measure: &Measure<'_>, at: usize, figure: usize) -> Option<Cell> {
+        let contender = &measure.contenders[at];
+        let median = contender.median(figure)?;
+        let what = if figure == 0 { "" } else { measure.figures[figure] };
+        if at == 0 {
+            let goal = find(&measure.bounds, figure);
+            let goal = goal.map(|range| self.judge(&measure.title, what, median, range)).unwrap_or_default();
+            return Some(Cell { figure: number(median), ratio: String::new(), goal });
+        }
+        // Judged as it is shown.
+        let ratio = (100.0 * measure.contenders[0].median(figure)? / median).round() / 100.0;
+        let goal = contender.goal(figure);
+        // Of the further figures those ratios are shown that matter.
+        let shown = ratio.is_finite() && (figure == 0 || goal.is_some());
+        let what = format!("{what} ÷ {}", contender.name).trim_start().to_owned();
+        let goal = goal.map(|range| self.judge(&measure.title, &what, ratio, range)).unwrap_or_default();
+        let ratio = if shown { format!("{ratio:.2}") } else { String::new() };
+        Some(Cell { figure: number(median), ratio, goal })
+    }
+
     /// Notes whether a goal is met, and says so. A smoke run has none.
-    fn judge(&mut self, title: &str, by: &str, figure: f64, low: f64, high: f64) -> String {
+    fn judge(&mut self, title: &str, what: &str, figure: f64, range: &RangeInclusive<f64>) -> String {
         if self.options.smoke {
             return String::new();
         }
-        let goal = if low > 0.0 { format!("{low} – {high}") } else { format!("≤ {high}") };
+        let (low, high) = (range.start(), range.end());
+        let goal = match () {
+            () if *low <= 0.0 => format!("≤ {high}"),
+            () if high.is_infinite() => format!("≥ {low}"),
+            () => format!("{low} – {high}"),
+        };
         self.goals += 1;
-        if (low..=high).contains(&figure) {
+        if range.contains(&figure) {
             return format!("{goal} ✓");
         }
-        self.missed.push(format!("{title}: {by} {}, goal {goal}", number(figure)));
+        let what = if what.is_empty() { String::new() } else { format!("{what} ") };
+        self.missed.push(format!("{title}: {what}{}, goal {goal}", number(figure)));
         format!("{goal} ✗")
     }
 
@@ -144,7 +144,7 @@ impl Report {
             println!("\nA smoke run: everything works, and the figures mean nothing.");
             return;
         }
-        println!("\n{} of {} goals met", self.goals - self.missed.len(), self.goals);
+        println!("\n{} of {} goals met, profile {}", self.goals - self.missed.len(), self.goals, profile());
         for missed in &self.missed {
             println!("  missed: {missed}");
         }
@@ -157,14 +157,66 @@ impl Report {
     }
 }
 
+/// The profile of this build: cargo puts what it builds into a folder of that name.
+pub(super) fn profile() -> String {
+    let program = std::env::current_exe().unwrap_or_default();
+    let folder = program.ancestors().nth(2).and_then(|folder| folder.file_name());
+    match folder.and_then(|name| name.to_str()) {
+        // The folder that `bench` shares with `release`.
+        Some("release") => "bench".to_owned(),
+        Some("debug") => "dev".to_owned(),
+        Some(name) => name.to_owned(),
+        None => "unknown".to_owned(),
+    }
+}
+
 /// What is printed of a contender.
 struct Row {
     name: String,
-    median: String,
+    /// Without the name that the column has.
+    in_markdown: String,
     range: String,
+    cells: Vec<Cell>,
+}
+
+/// One figure of a contender.
+struct Cell {
+    figure: String,
     ratio: String,
     goal: String,
-    extra: String,
+}
+
+impl Cell {
+    fn text(&self) -> String {
+        let Self { figure, ratio, goal } = self;
+        [figure.as_str(), ratio, goal]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("  ")
+    }
+
+    /// The ratio and the goal, as they stand in brackets.
+    fn judged(&self) -> Vec<String> {
+        let ratio = (!self.ratio.is_empty()).then(|| format!("**{}**", self.ratio));
+        let named = if self.ratio.is_empty() { self.goal.clone() } else { format!("goal {}", self.goal) };
+        ratio.into_iter().chain((!self.goal.is_empty()).then_some(named)).collect()
+    }
+}
+
+impl Row {
+    /// `name figure (ratio, goal, further figures)`.
+    fn markdown(&self, names: &[&str]) -> String {
+        let mut brackets = self.cells[0].judged();
+        for (cell, name) in self.cells.iter().zip(names).skip(1) {
+            let judged = cell.judged();
+            let judged = if judged.is_empty() { String::new() } else { format!(": {}", judged.join(", ")) };
+            brackets.push(format!("{name} {}{judged}", cell.figure));
+        }
+        let brackets =
+            if brackets.is_empty() { String::new() } else { format!(" ({})", brackets.join("; ")) };
+        format!("{} {}{brackets}", self.in_markdown, self.cells[0].figure).trim_start().to_owned()
+    }
 }
 
 fn number(figure: f64) -> String {

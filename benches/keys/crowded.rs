@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 
 use crate::harness::crowd::{self, AsTask, OnThread, Stop, count};
 use crate::harness::{Measure, Report, Round};
-use crate::peers::{Awaits, BatchLock, Floor, Lockable, Waits, lock_map, ours};
+use crate::peers::{Awaits, BatchLock, Floor, Foldhash, Hashes, Lockable, StdHasher, Waits, lock_map, ours};
 
 const KEYS: u64 = 10_000;
 const TASKS: u64 = 64;
@@ -20,11 +20,10 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     let measure = Measure::new("u64 keys, 2 threads on disjoint ones, × one thread's time per operation")
         .fixed(crowd::ROUND)
         .unit("×")
-        .extra("2 threads, ns", None)
-        .run("latchwork", |ms| disjoint(runtime, ours(), ms))
-        .bound(1.0)
-        .run("floor", |ms| disjoint(runtime, Floor::new(), ms))
-        .run("lockmap", |ms| disjoint(runtime, lock_map(), ms))
+        .also("2 threads, ns")
+        .run("latchwork", |ms| disjoint(runtime, ours::<u64, StdHasher>(), ms))
+        .run("floor", |ms| disjoint(runtime, <Floor>::new(), ms))
+        .run("lockmap", |ms| disjoint(runtime, lock_map::<u64, StdHasher>(), ms))
         .run("batch-lock", |ms| disjoint(runtime, BatchLock::new(), ms))
         .run("lockable", |ms| disjoint(runtime, Lockable::new(), ms));
     report.add(measure);
@@ -32,25 +31,38 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     let keys = Zipf::new();
     let measure = Measure::new("64 tasks, Zipf(1) over 10 000 keys, holding across a yield")
         .fixed(crowd::ROUND)
-        .run("latchwork", |ms| zipf(runtime, ours(), &keys, ms))
-        .run("lockable", |ms| zipf(runtime, Lockable::new(), &keys, ms))
-        .goal(0.8);
+        .also("greediest × mean")
+        .run("latchwork", |ms| zipf(runtime, ours::<u64, StdHasher>(), &keys, ms))
+        .run("lockable", |ms| zipf(runtime, Lockable::new(), &keys, ms));
     report.add(measure);
 
-    let measure = Measure::new("One hot key, 64 tasks, 2 workers")
+    hot::<StdHasher>(report, runtime, "std's hasher");
+    hot::<Foldhash>(report, runtime, "foldhash where it can be");
+
+    let measure = Measure::new("One hot key, 64 tasks holding it across a yield, 2 workers")
         .fixed(crowd::ROUND)
-        .extra("greediest × mean", None)
-        .run("latchwork", |ms| hot_tasks(runtime, ours(), ms))
-        .run("lockable", |ms| hot_tasks(runtime, Lockable::new(), ms))
-        .goal(0.5);
+        .also("greediest × mean")
+        .run("latchwork", |ms| hot_tasks(runtime, ours::<u64, StdHasher>(), true, ms))
+        .run("lockable", |ms| hot_tasks(runtime, Lockable::new(), true, ms))
+        .goal(1.0);
+    report.add(measure);
+}
+
+fn hot<S: Hashes>(report: &mut Report, runtime: &Runtime, hasher: &str) {
+    let measure = Measure::new(format!("One hot key, 64 tasks, 2 workers, {hasher}"))
+        .fixed(crowd::ROUND)
+        .also("greediest × mean")
+        .run("latchwork", |ms| hot_tasks(runtime, ours::<u64, S>(), false, ms))
+        .run("lockable", |ms| hot_tasks(runtime, Lockable::new(), false, ms))
+        .goal(0.45);
     report.add(measure);
 
-    let measure = Measure::new("One hot key, 8 threads")
+    let measure = Measure::new(format!("One hot key, 8 threads, {hasher}"))
         .fixed(crowd::ROUND)
-        .extra("greediest × mean", None)
-        .run("latchwork", |ms| hot_threads(runtime, ours(), ms))
-        .run("lockmap", |ms| hot_threads(runtime, lock_map(), ms))
-        .goal(0.6)
+        .also("greediest × mean")
+        .run("latchwork", |ms| hot_threads(runtime, ours::<u64, S>(), ms))
+        .run("lockmap", |ms| hot_threads(runtime, lock_map::<u64, S>(), ms))
+        .goal(0.9)
         .run("batch-lock", |ms| hot_threads(runtime, BatchLock::new(), ms))
         .run("lockable", |ms| hot_threads(runtime, Lockable::new(), ms));
     report.add(measure);
@@ -78,7 +90,7 @@ fn disjoint<T: Waits>(runtime: &Runtime, table: T, ms: u64) -> Round {
         crowd::run(runtime, (stop, ms), members, Vec::new()).per_op()
     };
     let (one, two) = (time(1), time(2));
-    Round { value: two / one, extra: Some(two) }
+    [two / one, two].into()
 }
 
 /// The keys that each task asks for, drawn once: key `n` is asked for `1 / n` times as often as the first.
@@ -102,7 +114,7 @@ impl Zipf {
     }
 }
 
-fn zipf<T: Awaits>(runtime: &Runtime, table: T, keys: &Zipf, ms: u64) -> f64 {
+fn zipf<T: Awaits>(runtime: &Runtime, table: T, keys: &Zipf, ms: u64) -> Round {
     let (table, stop) = (Arc::new(table), Stop::default());
     let guarded: Arc<Vec<AtomicU64>> = Arc::new((0..KEYS).map(|_| AtomicU64::new(0)).collect());
     let tasks = keys.draws.iter().map(|keys| -> AsTask {
@@ -124,10 +136,10 @@ fn zipf<T: Awaits>(runtime: &Runtime, table: T, keys: &Zipf, ms: u64) -> f64 {
     });
     let tasks = tasks.collect();
     let outcome = crowd::run(runtime, (stop, ms), Vec::new(), tasks);
-    outcome.checked(guarded.iter().map(|value| value.load(Relaxed)).sum()).per_op()
+    outcome.checked(guarded.iter().map(|value| value.load(Relaxed)).sum()).greediest()
 }
 
-fn hot_tasks<T: Awaits>(runtime: &Runtime, table: T, ms: u64) -> Round {
+fn hot_tasks<T: Awaits>(runtime: &Runtime, table: T, yields: bool, ms: u64) -> Round {
     let (table, value, stop) = (Arc::new(table), Arc::new(AtomicU64::new(0)), Stop::default());
     let tasks = (0..TASKS).map(|_| -> AsTask {
         let (table, value, stop) = (table.clone(), value.clone(), stop.clone());
@@ -136,6 +148,9 @@ fn hot_tasks<T: Awaits>(runtime: &Runtime, table: T, ms: u64) -> Round {
             while !stop.is_set() {
                 let guard = table.lock(HOT).await;
                 count(&value);
+                if yields {
+                    yield_now().await;
+                }
                 drop(guard);
                 made += 1;
             }

@@ -16,10 +16,23 @@ use tokio::runtime::Runtime;
 use crate::counting::{allocations, growth, so_far};
 use crate::harness::crowd::{self, OnThread, Stop};
 use crate::harness::{Measure, Report, Round};
-use crate::peers::{Awaits, BatchLock, Floor, Lockable, Waits, lock_map, ours};
+use crate::peers::{Awaits, BatchLock, Floor, LockMap, Lockable, Ours, Waits};
+use crate::peers::{lock_map as any_lock_map, ours as any_ours};
 
 /// How many operations come before the steady state.
 const WARM_UP: u64 = 1000;
+
+fn ours() -> Ours {
+    any_ours()
+}
+
+fn lock_map() -> LockMap {
+    any_lock_map()
+}
+
+fn floor() -> Floor {
+    Floor::new()
+}
 
 pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     let measure = Measure::new("Allocations per lock, u64 key, free")
@@ -27,7 +40,7 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
         .fixed(100_000)
         .run("latchwork", |ops| free(&ours(), ops))
         .bound(0.0)
-        .run("floor", |ops| free(&Floor::new(), ops))
+        .run("floor", |ops| free(&floor(), ops))
         .run("lockmap", |ops| free(&lock_map(), ops))
         .run("batch-lock", |ops| free(&BatchLock::new(), ops))
         .run("lockable", |ops| free(&Lockable::new(), ops));
@@ -51,24 +64,27 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
         .run("lockable", |ops| hot_threads(runtime, Lockable::new(), ops));
     report.add(measure);
 
-    let measure = Measure::new("Heap per held u64 key, 100 000 held")
-        .unit("bytes")
-        .fixed(100_000)
-        .run("latchwork", |keys| held(&ours(), keys).0)
-        .bound(80.0)
-        .run("floor", |keys| held(&Floor::new(), keys).0)
-        .run("lockmap", |keys| held(&lock_map(), keys).0)
-        .run("batch-lock", |keys| held(&BatchLock::new(), keys).0)
-        .run("lockable", |keys| held(&Lockable::new(), keys).0);
-    report.add(measure);
+    for (how_many, keys) in [("100 000", 100_000), ("1 000 000", 1_000_000)] {
+        let measure = Measure::new(format!("Heap per held u64 key, {how_many} held"))
+            .unit("bytes")
+            .fixed(keys)
+            .at_most_rounds(3)
+            .run("latchwork", |keys| held(&ours(), keys).0)
+            .bound(80.0)
+            .run("floor", |keys| held(&floor(), keys).0)
+            .run("lockmap", |keys| held(&lock_map(), keys).0)
+            .run("batch-lock", |keys| held(&BatchLock::new(), keys).0)
+            .run("lockable", |keys| held(&Lockable::new(), keys).0);
+        report.add(measure);
+    }
 
     let measure = Measure::new("Heap left per idle u64 key: 200 000 beside 100 000 once held")
         .unit("bytes")
-        .extra("left in all, bytes", None)
+        .also("left in all, bytes")
         .fixed(100_000)
         .run("latchwork", |keys| left(&ours(), &ours(), keys))
         .bound(0.0)
-        .run("floor", |keys| left(&Floor::new(), &Floor::new(), keys))
+        .run("floor", |keys| left(&floor(), &floor(), keys))
         .run("lockmap", |keys| left(&lock_map(), &lock_map(), keys))
         .run("batch-lock", |keys| left(&BatchLock::new(), &BatchLock::new(), keys))
         .run("lockable", |keys| left(&Lockable::new(), &Lockable::new(), keys));
@@ -176,7 +192,7 @@ fn held(table: &impl Waits, keys: u64) -> (f64, f64) {
 /// What each key adds to what is left, and what a burst leaves in all, which may be a constant.
 fn left<T: Waits>(small: &T, large: &T, keys: u64) -> Round {
     let (few, many) = (held(small, keys).1, held(large, 2 * keys).1);
-    Round { value: (many - few) / keys as f64, extra: Some(many) }
+    [(many - few) / keys as f64, many].into()
 }
 
 /// Waiters on a key each, dropped while it is held, or after the holder let go and woke them.

@@ -23,28 +23,42 @@ pub(crate) trait Awaits: Send + Sync + 'static {
     fn lock(&self, key: u64) -> impl Future<Output = impl Send> + Send;
 }
 
-pub(crate) type Ours<K = u64> = latchwork::KeyedLock<K>;
-pub(crate) type LockMap<K = u64> = lockmap::LockMap<K, (), RandomState>;
+/// The hashers: std's, which `batch-lock` and `lockable` always use, and that of the `foldhash` crate.
+pub(crate) type StdHasher = RandomState;
+pub(crate) type Foldhash = foldhash::fast::RandomState;
+
+pub(crate) type Ours<K = u64, S = StdHasher> = latchwork::KeyedLock<K, S>;
+pub(crate) type LockMap<K = u64, S = StdHasher> = lockmap::LockMap<K, (), S>;
 pub(crate) type BatchLock<K = u64> = batch_lock::LockManager<K>;
 pub(crate) type Lockable<K = u64> = lockable::LockPool<K>;
 
-pub(crate) fn ours<K: Eq + Hash>() -> Ours<K> {
-    Ours::builder().shards(SHARDS).build()
+/// The hashers that the tables have if nobody names one.
+pub(crate) type OurDefault = StdHasher;
+pub(crate) type LockMapDefault = Foldhash;
+const _: fn(latchwork::KeyedLock<u64>) -> Ours<u64, OurDefault> = |table| table;
+const _: fn(lockmap::LockMap<u64, ()>) -> LockMap<u64, LockMapDefault> = |table| table;
+
+/// What a hasher of these tables can do.
+pub(crate) trait Hashes: BuildHasher + Default + Clone + Send + Sync + 'static {}
+
+impl<S: BuildHasher + Default + Clone + Send + Sync + 'static> Hashes for S {}
+
+pub(crate) fn ours<K: Eq + Hash, S: Hashes>() -> Ours<K, S> {
+    latchwork::KeyedLock::builder().shards(SHARDS).hasher(S::default()).build()
 }
 
-/// With the hasher that all the others use.
-pub(crate) fn lock_map<K: Eq + Hash>() -> LockMap<K> {
-    LockMap::with_hasher(RandomState::new())
+pub(crate) fn lock_map<K: Eq + Hash, S: Hashes>() -> LockMap<K, S> {
+    LockMap::with_hasher(S::default())
 }
 
-impl Waits for Ours {
+impl<S: Hashes> Waits for Ours<u64, S> {
     #[inline]
     fn wait<'a>(&'a self, key: &'a u64) -> impl Sized {
         Self::lock(self, *key).wait()
     }
 }
 
-impl Awaits for Ours {
+impl<S: Hashes> Awaits for Ours<u64, S> {
     #[inline]
     fn lock(&self, key: u64) -> impl Future<Output = impl Send> + Send {
         Self::lock(self, key)
@@ -65,7 +79,7 @@ impl Awaits for Lockable {
     }
 }
 
-impl Waits for LockMap {
+impl<S: Hashes> Waits for LockMap<u64, S> {
     #[inline]
     fn wait<'a>(&'a self, key: &'a u64) -> impl Sized {
         self.entry(*key)
@@ -81,24 +95,24 @@ impl Waits for BatchLock {
 
 /// The least that a table of keyed locks can do: hash the key, lock its shard, insert it, and the
 /// same again to remove it. Nobody can wait, and a guard borrows the key that it removes.
-pub(crate) struct Floor<K = u64> {
-    hasher: RandomState,
+pub(crate) struct Floor<K = u64, S = StdHasher> {
+    hasher: S,
     shards: Box<[FloorShard<K>]>,
 }
 
 #[repr(align(64))]
 struct FloorShard<K>(Mutex<HashTable<K>>);
 
-pub(crate) struct FloorGuard<'a, K: Eq + Hash> {
-    floor: &'a Floor<K>,
+pub(crate) struct FloorGuard<'a, K: Eq + Hash, S: Hashes> {
+    floor: &'a Floor<K, S>,
     key: &'a K,
     hash: u64,
 }
 
-impl<K: Eq + Hash> Floor<K> {
+impl<K: Eq + Hash, S: Hashes> Floor<K, S> {
     pub(crate) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| FloorShard(Mutex::new(HashTable::new()))).collect();
-        Self { hasher: RandomState::new(), shards }
+        Self { hasher: S::default(), shards }
     }
 
     #[inline]
@@ -107,7 +121,7 @@ impl<K: Eq + Hash> Floor<K> {
     }
 
     #[inline]
-    pub(crate) fn try_lock<'a>(&'a self, key: &'a K) -> Option<FloorGuard<'a, K>>
+    pub(crate) fn try_lock<'a>(&'a self, key: &'a K) -> Option<FloorGuard<'a, K, S>>
     where
         K: Clone,
     {
@@ -121,14 +135,14 @@ impl<K: Eq + Hash> Floor<K> {
     }
 }
 
-impl Waits for Floor {
+impl<S: Hashes> Waits for Floor<u64, S> {
     #[inline]
     fn wait<'a>(&'a self, key: &'a u64) -> impl Sized {
         self.try_lock(key).expect("the floor can't wait")
     }
 }
 
-impl<K: Eq + Hash> Drop for FloorGuard<'_, K> {
+impl<K: Eq + Hash, S: Hashes> Drop for FloorGuard<'_, K, S> {
     #[inline]
     fn drop(&mut self) {
         let mut table = self.floor.shard(self.hash).lock();

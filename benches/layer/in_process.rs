@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -21,7 +21,7 @@ use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service};
 
 use crate::counting::allocations;
-use crate::harness::{Measure, Report, Round};
+use crate::harness::{Measure, Report, Round, Watch};
 use crate::service::{Bare, ByHand, User, layer, user};
 
 /// So many requests to each of the two, and then again.
@@ -35,9 +35,10 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     let hour = Duration::from_secs(3600);
 
     let measure = Measure::new("A lock around a service, free key, over the bare service")
-        .extra("allocations", Some((0.0, 1.0)))
+        .also("allocations")
+        .bound_for("allocations", 0.0..=1.0)
         .run("latchwork", |ops| over(&Bare, &layer().layer(Bare), from_user, ops))
-        .bound(500.0)
+        .bound(180.0)
         .run("latchwork, may wait", |ops| over(&Bare, &layer().wait(hour).layer(Bare), from_user, ops))
         .run("latchwork, guard shared", |ops| {
             over(&Bare, &layer().share_guard(true).layer(Bare), from_user, ops)
@@ -54,13 +55,13 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     let locked = bare.clone().layer(KeyedLockLayer::new(locks, path_param("user")));
     let hand_made = bare.clone().layer(from_fn_with_state(Arc::default(), by_hand_in_axum));
     let measure = Measure::new("The same in an axum router, by a parameter of the path")
-        .extra("allocations", None)
+        .also("allocations")
         .run("latchwork", |ops| over(&bare, &locked, from_path, ops))
         .run("by hand, from_fn", |ops| over(&bare, &hand_made, from_path, ops));
     report.add(measure);
 
     let measure = Measure::new("One call for equal GETs, nobody else asks, over the bare service")
-        .extra("allocations", None)
+        .also("allocations")
         .run("latchwork", |ops| over(&Bare, &CoalesceLayer::new(user).layer(Bare), from_user, ops));
     report.add(measure);
 }
@@ -105,7 +106,7 @@ where
     let value = (with.as_nanos() as f64 - without.as_nanos() as f64) / ops as f64;
     let without = allocations(TURNS, || serve(&mut bare, request, 0));
     let with = allocations(TURNS, || serve(&mut around, request, 0));
-    Round { value, extra: Some(with - without) }
+    [value, with - without].into()
 }
 
 fn serve<S: Service<Request<Body>>>(
@@ -114,12 +115,12 @@ fn serve<S: Service<Request<Body>>>(
     turn: u64,
 ) -> Duration {
     let mut task = Context::from_waker(Waker::noop());
-    let start = Instant::now();
+    let watch = Watch::start();
     for nth in 0..TURNS {
         assert!(service.poll_ready(&mut task).is_ready());
         let answer = pin!(service.call(request(turn * TURNS + nth)));
         let Poll::Ready(Ok(answer)) = answer.poll(&mut task) else { panic!("nothing is to be waited for") };
         black_box(answer);
     }
-    start.elapsed()
+    watch.elapsed()
 }

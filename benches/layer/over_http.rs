@@ -84,5 +84,5 @@ async fn ask(address: SocketAddr, connections: u64, ops: u64) -> f64 {
         });
     }
     clients.join_all().await;
-    per_op(start, share * connections)
+    per_op(start.elapsed(), share * connections)
 }

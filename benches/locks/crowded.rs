@@ -17,7 +17,7 @@ use crate::peers::{AsyncLock, Awaits, Ours, ParkingLot, Saa, Std, Tokio, Waits, 
 pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     let measure = Measure::new("Mutex, 2 threads hammering")
         .fixed(crowd::ROUND)
-        .extra("greediest × mean", None)
+        .also("greediest × mean")
         .run("latchwork", |ms| threads::<Ours>(runtime, ms).greediest())
         .run("parking_lot", |ms| threads::<ParkingLot>(runtime, ms).greediest())
         .goal(1.0)
@@ -30,10 +30,11 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
 
     let measure = Measure::new("Mutex, 64 tasks hammering, 2 workers")
         .fixed(crowd::ROUND)
-        .extra("greediest × mean", Some((0.0, 4.0)))
+        .also("greediest × mean")
+        .bound_for("greediest × mean", 0.0..=4.0)
         .run("latchwork", |ms| tasks::<Ours>(runtime, ms, false).greediest())
         .run("tokio", |ms| tasks::<Tokio>(runtime, ms, false).greediest())
-        .goal(0.35)
+        .goal(0.5)
         .run("saa", |ms| tasks::<Saa>(runtime, ms, false).greediest())
         .run("async-lock", |ms| tasks::<AsyncLock>(runtime, ms, false).greediest())
         .run("xutex", |ms| tasks::<Xutex>(runtime, ms, false).greediest());
@@ -41,7 +42,7 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
 
     let measure = Measure::new("Mutex, 64 tasks holding it across a yield, 2 workers")
         .fixed(crowd::ROUND)
-        .extra("greediest × mean", None)
+        .also("greediest × mean")
         .run("latchwork", |ms| tasks::<Ours>(runtime, ms, true).greediest())
         .run("tokio", |ms| tasks::<Tokio>(runtime, ms, true).greediest())
         .goal(1.0)
@@ -52,10 +53,9 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
 
     let measure = Measure::new("Mutex, 1 thread and 32 tasks hammering")
         .fixed(crowd::ROUND)
-        .extra("thread's share, %", Some((1.0, 99.0)))
+        .also("thread's share, %")
         .run("latchwork", |ms| mixed::<Ours>(runtime, ms))
         .run("tokio", |ms| mixed::<Tokio>(runtime, ms))
-        .goal(0.7)
         .run("saa", |ms| mixed::<Saa>(runtime, ms))
         .run("async-lock", |ms| mixed::<AsyncLock>(runtime, ms))
         .run("xutex", |ms| mixed::<Xutex>(runtime, ms));
@@ -83,7 +83,7 @@ fn mixed<L: Waits + Awaits>(runtime: &Runtime, ms: u64) -> Round {
     let outcome = crowd::run(runtime, (stop, ms), vec![thread], members);
     let outcome = outcome.checked(lock.wait().load(Relaxed));
     let share = outcome.counts[0] as f64 / outcome.total() as f64;
-    Round { value: outcome.per_op(), extra: Some(share * 100.0) }
+    [outcome.per_op(), share * 100.0].into()
 }
 
 fn on_thread<L: Waits>(lock: Arc<L>, stop: Stop) -> OnThread {
@@ -97,7 +97,7 @@ fn on_thread<L: Waits>(lock: Arc<L>, stop: Stop) -> OnThread {
     })
 }
 
-fn as_task<L: Awaits>(lock: Arc<L>, stop: Stop, yields: bool) -> AsTask {
+pub(crate) fn as_task<L: Awaits>(lock: Arc<L>, stop: Stop, yields: bool) -> AsTask {
     async move {
         let mut made = 0;
         while !stop.is_set() {

@@ -19,7 +19,6 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     let measure = Measure::new("Mutex, hand-over to a parked waiter, thread → thread")
         .run("latchwork", |ops| Relay::<Ours>::threads(runtime, ops))
         .run("tokio", |ops| Relay::<Tokio>::threads(runtime, ops))
-        .goal(1.1)
         .run("parking_lot", |ops| Relay::<ParkingLot>::threads(runtime, ops))
         .run("std", |ops| Relay::<Std>::threads(runtime, ops))
         .run("saa", |ops| Relay::<Saa>::threads(runtime, ops))
@@ -29,7 +28,6 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     let measure = Measure::new("Mutex, hand-over to a parked waiter, thread → task")
         .run("latchwork", |ops| Relay::<Ours>::thread_to_task(runtime, ops))
         .run("tokio", |ops| Relay::<Tokio>::thread_to_task(runtime, ops))
-        .goal(1.1)
         .run("saa", |ops| Relay::<Saa>::thread_to_task(runtime, ops))
         .run("async-lock", |ops| Relay::<AsyncLock>::thread_to_task(runtime, ops));
     report.add(measure);
@@ -37,7 +35,6 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     let measure = Measure::new("Mutex, hand-over to a parked waiter, task → thread")
         .run("latchwork", |ops| Relay::<Ours>::task_to_thread(runtime, ops))
         .run("tokio", |ops| Relay::<Tokio>::task_to_thread(runtime, ops))
-        .goal(1.1)
         .run("saa", |ops| Relay::<Saa>::task_to_thread(runtime, ops))
         .run("async-lock", |ops| Relay::<AsyncLock>::task_to_thread(runtime, ops));
     report.add(measure);

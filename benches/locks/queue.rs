@@ -4,12 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
-use std::time::Instant;
 
 use futures::executor::block_on;
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use crate::harness::{Measure, Report, Round, per_op};
+use crate::harness::{Measure, Report, Round, Watch, per_op};
 use crate::peers::{AsyncLock, Awaits, Ours, Saa, Tokio};
 
 /// A queue that fits the nearer caches.
@@ -18,7 +17,7 @@ const QUEUE: u64 = 1000;
 pub(crate) fn run(report: &mut Report) {
     let measure = Measure::new("Mutex, draining 16 000 waiters, × the time for 4 000")
         .unit("×")
-        .extra("ns per waiter", None)
+        .also("ns per waiter")
         .fixed(4000)
         .run("latchwork", drain::<Ours>)
         .bound(5.0)
@@ -46,7 +45,7 @@ pub(crate) fn run(report: &mut Report) {
 
 fn drain<L: Awaits>(waiters: u64) -> Round {
     let (few, many) = (drain_once::<L>(waiters), drain_once::<L>(4 * waiters));
-    Round { value: 4.0 * many / few, extra: Some(many) }
+    [4.0 * many / few, many].into()
 }
 
 /// Time per waiter from the release that starts it all to the last waiter's.
@@ -57,11 +56,11 @@ fn drain_once<L: Awaits>(waiters: u64) -> f64 {
     let mut queue: FuturesUnordered<_> =
         (0..waiters).map(|_| async move { drop(lock.lock().await) }).collect();
     block_on(async { assert!(futures::poll!(queue.next()).is_pending(), "the lock is held") });
-    let start = Instant::now();
+    let watch = Watch::start();
     drop(guard);
     let drained = block_on(queue.count());
     assert_eq!(drained as u64, waiters);
-    per_op(start, waiters)
+    per_op(watch.elapsed(), waiters)
 }
 
 /// Nanoseconds a waiter.
@@ -90,17 +89,17 @@ fn poll<L: Awaits>(ops: u64) -> Stages {
         let mut queue: Vec<Pin<Box<dyn Future<Output = _> + '_>>> =
             (0..QUEUE).map(|_| Box::pin(lock.lock()) as _).collect();
         let mut poll = || {
-            let start = Instant::now();
+            let watch = Watch::start();
             for waiter in &mut queue {
                 assert!(waiter.as_mut().poll(&mut context).is_pending(), "the lock is held");
             }
-            per_op(start, QUEUE * turns)
+            per_op(watch.elapsed(), QUEUE * turns)
         };
         sum.first += poll();
         sum.again += poll();
-        let start = Instant::now();
+        let watch = Watch::start();
         queue.drain(..).for_each(drop);
-        sum.leaving += per_op(start, QUEUE * turns);
+        sum.leaving += per_op(watch.elapsed(), QUEUE * turns);
         drop(guard);
     }
     sum

@@ -9,8 +9,9 @@ use latchwork::Backoff;
 use tokio::runtime::Runtime;
 use tokio_retry2::Retry;
 
-use crate::harness::{Measure, Report, per_op};
-use crate::work::{self, ATTEMPTS, Work, time, time_async};
+use crate::harness::{Measure, Report, Watch, per_op};
+use crate::timed::{time, time_async};
+use crate::work::{self, ATTEMPTS, Work};
 
 pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     one_failure(report, runtime);
@@ -19,13 +20,22 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
 
 /// The first attempt fails, and the second comes at once.
 fn one_failure(report: &mut Report, runtime: &Runtime) {
-    let (ours, backon) = (work::ours(Duration::ZERO), work::backon(Duration::ZERO));
+    let ours = work::ours(Duration::ZERO);
+    let (backon, constant) = (work::backon(Duration::ZERO), work::backon_constant(Duration::ZERO));
     let measure = Measure::new("Retry, one failure and no delay, from a thread")
         .run("latchwork", |ops| {
             let mut work = Work::new(1);
             time(ops, || black_box(&ours).run_blocking(|_| work.attempt()))
         })
-        .run("backon", |ops| {
+        .run("backon, constant", |ops| {
+            let mut work = Work::new(1);
+            time(ops, || {
+                let retry = (|| work.attempt()).retry(black_box(constant));
+                retry.when(work::Failed::passes).call()
+            })
+        })
+        .goal(1.0)
+        .run("backon, exponential", |ops| {
             let mut work = Work::new(1);
             time(ops, || {
                 let retry = (|| work.attempt()).retry(black_box(backon));
@@ -38,14 +48,22 @@ fn one_failure(report: &mut Report, runtime: &Runtime) {
         });
     report.add(measure);
 
-    // Tokio's timer makes a wait of nothing last until its next tick, up to a ms: backon can go without.
-    let waits = work::tokio_retry2(Duration::ZERO);
+    // Backon can go without tokio's timer, which has a measure of its own.
     let measure = Measure::new("Retry, one failure and no delay, from a task")
         .run("latchwork", |ops| {
             let mut work = Work::new(1);
             time_async(runtime, ops, async || black_box(&ours).run(|_| ready(work.attempt())).await)
         })
-        .run("backon without a timer", |ops| {
+        .run("backon, constant, no timer", |ops| {
+            let mut work = Work::new(1);
+            time_async(runtime, ops, async || {
+                let attempt = || ready(work.attempt());
+                let retry = attempt.retry(black_box(constant)).when(work::Failed::passes);
+                retry.sleep(|_| ready(())).await
+            })
+        })
+        .goal(1.0)
+        .run("backon, exponential, no timer", |ops| {
             let mut work = Work::new(1);
             time_async(runtime, ops, async || {
                 let attempt = || ready(work.attempt());
@@ -58,22 +76,45 @@ fn one_failure(report: &mut Report, runtime: &Runtime) {
             time_async(runtime, ops, async || {
                 work::by_hand_async(black_box(Duration::ZERO), || ready(work.attempt())).await
             })
-        })
-        .run("backon", |ops| {
-            let mut work = Work::new(1);
-            time_async(runtime, ops, async || {
-                let attempt = || ready(work.attempt());
-                attempt.retry(black_box(backon)).when(work::Failed::passes).await
-            })
-        })
-        .run("tokio-retry2", |ops| {
-            let mut work = Work::new(1);
-            time_async(runtime, ops, async || {
-                let attempt = || ready(work.attempt().map_err(work::classified));
-                Retry::spawn(black_box(waits.clone()), attempt).await
-            })
         });
     report.add(measure);
+
+    // Tokio's timer makes a wait of nothing last until its next tick, up to a ms, which is no processor time.
+    let waits = work::tokio_retry2(Duration::ZERO);
+    let measure =
+        Measure::new("Retry, one failure and no delay, from a task, with each one's timer, wall time")
+            .run("latchwork", |ops| {
+                let mut work = Work::new(1);
+                on_the_wall(ops, |ops| {
+                    time_async(runtime, ops, async || black_box(&ours).run(|_| ready(work.attempt())).await)
+                })
+            })
+            .run("backon, constant", |ops| {
+                let mut work = Work::new(1);
+                on_the_wall(ops, |ops| {
+                    time_async(runtime, ops, async || {
+                        let attempt = || ready(work.attempt());
+                        attempt.retry(black_box(constant)).when(work::Failed::passes).await
+                    })
+                })
+            })
+            .run("tokio-retry2", |ops| {
+                let mut work = Work::new(1);
+                on_the_wall(ops, |ops| {
+                    time_async(runtime, ops, async || {
+                        let attempt = || ready(work.attempt().map_err(work::classified));
+                        Retry::spawn(black_box(waits.clone()), attempt).await
+                    })
+                })
+            });
+    report.add(measure);
+}
+
+/// The wall time of calls that may wait.
+fn on_the_wall(ops: u64, calls: impl FnOnce(u64) -> f64) -> f64 {
+    let start = Instant::now();
+    calls(ops);
+    per_op(start.elapsed(), ops)
 }
 
 fn waits(report: &mut Report) {
@@ -93,20 +134,20 @@ fn waits(report: &mut Report) {
 
 fn first_waits<B: Iterator<Item = Duration>>(calls: u64, mut make: impl FnMut() -> B) -> f64 {
     let waits = u64::from(ATTEMPTS - 1);
-    let start = Instant::now();
+    let watch = Watch::start();
     for _ in 0..calls {
         let mut backoff = make();
         for _ in 0..waits {
             assert!(black_box(backoff.next()).is_some(), "there are three waits");
         }
     }
-    per_op(start, calls * waits)
+    per_op(watch.elapsed(), calls * waits)
 }
 
 fn next_waits(ops: u64, backoff: &mut impl Iterator<Item = Duration>) -> f64 {
-    let start = Instant::now();
+    let watch = Watch::start();
     for _ in 0..ops {
         assert!(black_box(backoff.next()).is_some(), "there is no end of waits");
     }
-    per_op(start, ops)
+    per_op(watch.elapsed(), ops)
 }

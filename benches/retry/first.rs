@@ -9,7 +9,8 @@ use tokio::runtime::Runtime;
 use tokio_retry2::Retry;
 
 use crate::harness::{Measure, Report};
-use crate::work::{self, Work, time, time_async};
+use crate::timed::{time, time_async};
+use crate::work::{self, Work};
 
 const BASE: Duration = Duration::from_millis(100);
 
@@ -20,17 +21,24 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
 }
 
 fn from_threads(report: &mut Report) {
-    let (ours, backon) = (work::ours(BASE), work::backon(BASE));
+    let (ours, backon, constant) = (work::ours(BASE), work::backon(BASE), work::backon_constant(BASE));
     let measure = Measure::new("Retry, first attempt succeeds, from a thread")
         .run("latchwork", |ops| blocking(&ours, ops))
-        .run("backon", |ops| {
+        .run("backon, constant", |ops| {
+            let mut work = Work::new(0);
+            time(ops, || {
+                let retry = (|| work.attempt()).retry(black_box(constant));
+                retry.when(work::Failed::passes).call()
+            })
+        })
+        .goal(1.0)
+        .run("backon, exponential", |ops| {
             let mut work = Work::new(0);
             time(ops, || {
                 let retry = (|| work.attempt()).retry(black_box(backon));
                 retry.when(work::Failed::passes).call()
             })
         })
-        .goal(1.0)
         .run("loop by hand", |ops| {
             let mut work = Work::new(0);
             time(ops, || work::by_hand(black_box(BASE), || work.attempt()))
@@ -43,17 +51,25 @@ fn from_threads(report: &mut Report) {
 }
 
 fn from_tasks(report: &mut Report, runtime: &Runtime) {
-    let (ours, backon, waits) = (work::ours(BASE), work::backon(BASE), work::tokio_retry2(BASE));
+    let (ours, waits) = (work::ours(BASE), work::tokio_retry2(BASE));
+    let (backon, constant) = (work::backon(BASE), work::backon_constant(BASE));
     let measure = Measure::new("Retry, first attempt succeeds, from a task")
         .run("latchwork", |ops| in_task(&ours, runtime, ops))
-        .run("backon", |ops| {
+        .run("backon, constant", |ops| {
+            let mut work = Work::new(0);
+            time_async(runtime, ops, async || {
+                let attempt = || std::future::ready(work.attempt());
+                attempt.retry(black_box(constant)).when(work::Failed::passes).await
+            })
+        })
+        .goal(1.0)
+        .run("backon, exponential", |ops| {
             let mut work = Work::new(0);
             time_async(runtime, ops, async || {
                 let attempt = || std::future::ready(work.attempt());
                 attempt.retry(black_box(backon)).when(work::Failed::passes).await
             })
         })
-        .goal(1.0)
         .run("tokio-retry2", |ops| {
             let mut work = Work::new(0);
             time_async(runtime, ops, async || {

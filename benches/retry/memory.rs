@@ -10,7 +10,8 @@ use tokio_retry2::Retry;
 
 use crate::counting::allocations;
 use crate::harness::{Measure, Report};
-use crate::work::{self, Failed, Work, time, time_async};
+use crate::timed::{time, time_async};
+use crate::work::{self, Failed, Work};
 
 pub(crate) fn run(report: &mut Report, runtime: &Runtime) {
     static STATS: RetryStats = RetryStats::new();

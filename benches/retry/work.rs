@@ -5,15 +5,12 @@
 
 use std::future::Future;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use backon::ExponentialBuilder;
+use backon::{ConstantBuilder, ExponentialBuilder};
 use latchwork::{Classify, RetryKind, RetryPolicy, Verdict};
-use tokio::runtime::Runtime;
 use tokio_retry2::RetryError;
 use tokio_retry2::strategy::ExponentialFactorBackoff;
-
-use crate::harness::per_op;
 
 /// How often it is tried at most.
 pub(crate) const ATTEMPTS: u32 = 4;
@@ -76,6 +73,11 @@ pub(crate) fn backon(base: Duration) -> ExponentialBuilder {
         .with_jitter()
 }
 
+/// With the same wait each time, which is the least that it has to set up.
+pub(crate) fn backon_constant(delay: Duration) -> ConstantBuilder {
+    ConstantBuilder::new().with_delay(delay).with_max_times(ATTEMPTS as usize - 1)
+}
+
 /// Without jitter, which is a feature of its own there.
 pub(crate) fn tokio_retry2(base: Duration) -> impl Iterator<Item = Duration> + Clone {
     let max = Duration::from_secs(5);
@@ -119,28 +121,4 @@ pub(crate) async fn by_hand_async<F: Future<Output = Result<u64, Failed>>>(
         wait *= 2;
     }
     attempt().await
-}
-
-/// The time of a call, which has to succeed.
-pub(crate) fn time<E>(ops: u64, mut call: impl FnMut() -> Result<u64, E>) -> f64 {
-    let start = Instant::now();
-    for _ in 0..ops {
-        assert!(black_box(call()).is_ok(), "it succeeds in the end");
-    }
-    per_op(start, ops)
-}
-
-/// The same in a task.
-pub(crate) fn time_async<E>(
-    runtime: &Runtime,
-    ops: u64,
-    mut call: impl AsyncFnMut() -> Result<u64, E>,
-) -> f64 {
-    runtime.block_on(async {
-        let start = Instant::now();
-        for _ in 0..ops {
-            assert!(black_box(call().await).is_ok(), "it succeeds in the end");
-        }
-        per_op(start, ops)
-    })
 }
