@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use latchwork::{KeyedBuilder, KeyedLock};
+use latchwork::{KeyedBuilder, KeyedLock, helper};
 use loom::thread;
 
 use crate::support::{Seen, Watched, check, poll_once};
@@ -45,6 +45,23 @@ fn an_entry_is_never_removed_under_one_who_is_about_to_queue() {
         assert!(locks.is_empty(), "the entry goes with its last user");
     });
     seen.both();
+}
+
+#[test]
+fn an_entry_stays_for_a_waiter_that_a_round_gave_up() {
+    check(None, 1, || {
+        let locks = locks();
+        let guard = locks.try_lock(7).unwrap();
+        let (mut silent, mut behind) = (Box::pin(locks.lock(7)), Box::pin(locks.lock(7)));
+        assert!(poll_once(silent.as_mut()).is_pending());
+        assert!(poll_once(behind.as_mut()).is_pending());
+        drop(guard);
+        helper::round();
+        drop(Seen::default().task(behind));
+        assert_eq!(locks.len(), 1, "nobody counts on the silent one, but it waits");
+        assert_eq!(*Seen::default().task(silent).key(), 7);
+        assert!(locks.is_empty());
+    });
 }
 
 #[test]
