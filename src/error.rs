@@ -2,7 +2,7 @@
 
 use crate::fence::Fence;
 
-/// Somebody holds what a `try_` call wanted; it did not wait.
+/// The lock is held, or reserved for a waiter, and the call was not allowed to wait.
 ///
 /// # Examples
 ///

@@ -132,11 +132,11 @@ impl<T: ?Sized> Mutex<T> {
         OnCore::acquire_whole(self.clone(), 1, ExclusiveGuard::new)
     }
 
-    /// Acquires the mutex if it is free, past those who wait.
+    /// Acquires the mutex if it is free, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if it is held.
+    /// [`Busy`] if it is held, or reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -156,7 +156,7 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`Busy`] if it is held.
+    /// [`Busy`] if it is held, or reserved for a waiter.
     ///
     /// # Examples
     ///

@@ -17,8 +17,8 @@ use crate::wait::{Acquire, AsCore, Core, MAX_PERMITS, OnCore, Request};
 ///
 /// # Fairness
 ///
-/// Readers and writers stand in one line: a waiting writer is not overtaken by a stream of readers
-/// for long, nor readers by writers; see [`Acquire`].
+/// Readers and writers stand in one line. Newcomers that read do not pass a writer that waits for readers, and
+/// writers pass readers only so often; see [`Acquire`].
 ///
 /// # Deadlock
 ///
@@ -164,11 +164,11 @@ impl<T: ?Sized> RwLock<T> {
         OnCore::acquire_whole(self.clone(), MAX_PERMITS, ExclusiveGuard::new)
     }
 
-    /// Acquires the lock to read if no writer holds it, past those who wait.
+    /// Acquires the lock to read if no writer holds it, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if a writer holds it.
+    /// [`Busy`] if a writer holds it, or it is reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -184,11 +184,11 @@ impl<T: ?Sized> RwLock<T> {
         if self.core.try_take(1, false) { Ok(SharedGuard::new(self)) } else { Err(self.busy()) }
     }
 
-    /// Acquires the lock to write if nobody holds it, past those who wait.
+    /// Acquires the lock to write if nobody holds it, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it.
+    /// [`Busy`] if somebody holds it, or it is reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -209,7 +209,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`Busy`] if a writer holds it.
+    /// [`Busy`] if a writer holds it, or it is reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -228,7 +228,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it.
+    /// [`Busy`] if somebody holds it, or it is reserved for a waiter.
     ///
     /// # Examples
     ///

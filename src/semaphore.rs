@@ -11,7 +11,8 @@ use crate::wait::{Acquire, AsCore, Core, MAX_PERMITS, OnCore, Request};
 ///
 /// # Fairness
 ///
-/// Those who wait for many permits are not overtaken for ever by those who want few: see
+/// A request for many permits is not passed for ever by requests for few. One for more than there are in all waits for
+/// [`add_permits`](Self::add_permits), and delays nobody: see
 /// [`Acquire`].
 ///
 /// # Examples
@@ -142,11 +143,11 @@ impl Semaphore {
         self.acquire_many_owned(1)
     }
 
-    /// Acquires `count` permits if they are there, past those who wait.
+    /// Acquires `count` permits if they are there, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if there are fewer.
+    /// [`Busy`] if there are fewer, or they are reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -170,7 +171,7 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`Busy`] if there are fewer.
+    /// [`Busy`] if there are fewer, or they are reserved for a waiter.
     ///
     /// # Examples
     ///

@@ -238,11 +238,11 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
         OneKey::acquire(self.clone(), key, Claim::new(1))
     }
 
-    /// Acquires `key` if nobody holds it, past those who wait.
+    /// Acquires `key` if nobody holds it, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it, with the holder's fence and the number of those who wait.
+    /// [`Busy`] if somebody holds it or it is reserved for a waiter, with the holder's fence and the number of those who wait.
     ///
     /// # Examples
     ///
@@ -262,7 +262,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it alone.
+    /// [`Busy`] if somebody holds it alone, or it is reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -283,7 +283,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it.
+    /// [`Busy`] if somebody holds it, or it is reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -306,7 +306,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it alone.
+    /// [`Busy`] if somebody holds it alone, or it is reserved for a waiter.
     ///
     /// # Examples
     ///

@@ -174,11 +174,11 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
         OneKey::acquire(self.clone(), key, Claim::new(count))
     }
 
-    /// Acquires one permit of `key` if there is one, past those who wait.
+    /// Acquires one permit of `key` if there is one, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if all are held.
+    /// [`Busy`] if all are held, or reserved for waiters.
     ///
     /// # Examples
     ///
@@ -195,11 +195,11 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
         self.try_acquire_many(key, 1)
     }
 
-    /// Acquires `count` permits of `key` if they are there, past those who wait.
+    /// Acquires `count` permits of `key` if they are there, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if there are fewer.
+    /// [`Busy`] if there are fewer, or they are reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -221,7 +221,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     ///
     /// # Errors
     ///
-    /// [`Busy`] if all are held.
+    /// [`Busy`] if all are held, or reserved for waiters.
     ///
     /// # Examples
     ///

@@ -69,8 +69,10 @@ pin_project! {
     ///
     /// # Fairness
     ///
-    /// Waiters are told in the order in which they came. A newcomer that finds the lock free may
-    /// overtake them, but only so often and, when locks are held for long, for half a millisecond:
+    /// Waiters are notified in the order in which they came. A newcomer that finds the lock free may pass them,
+    /// so a short critical section costs no hand-over. The first waiter is passed at most 512 times, and any
+    /// waiter at most 4 096 times, by newcomers of all kinds. A hold that lasts until the waiter has come passes
+    /// it once. After that the lock is reserved for it. This holds for waiters that run promptly after their wake-up:
     /// see [internals](crate::docs::internals).
     ///
     /// # Panics
@@ -79,9 +81,9 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any point: nothing stays locked, what it was told is passed on, and its
-    /// place in the queue is given up. One that is kept but never polled again holds nothing: others
-    /// take the lock past it.
+    /// It may be dropped at any point: nothing stays locked, its notification is passed on, and its
+    /// place in the queue is given up. One that is kept but never polled again holds nothing: after a few
+    /// milliseconds nobody waits for it. See [`helper`](crate::helper).
     ///
     /// # Examples
     ///
