@@ -72,8 +72,7 @@ impl<H: Deref<Target: AsTable>, Q> fmt::Debug for Bounded<H, Q> {
 
 impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// As [`lock`](Self::lock), if it does not have to wait behind `max_waiters` others: a queue that is that long
-    /// already is not joined. With zero it takes the key or is refused; other than
-    /// [`try_lock`](Self::try_lock) it may be refused late, when the queue is looked at.
+    /// already is not joined. With zero it takes the key at once, or is refused.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! One who acquires, works and releases, over and over, as a thread or as a task.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -30,6 +31,8 @@ pub(crate) struct Actor {
     post: Post,
     dropper: Sender<Held>,
     rng: Rng,
+    /// Acquisitions that were polled once, the oldest first.
+    silent: VecDeque<Held>,
 }
 
 /// What is out is counted back before the permits are.
@@ -154,7 +157,7 @@ fn read_key(world: &World, guard: OwnedKeyedGuard<usize>) -> Held {
 
 impl Actor {
     pub(crate) fn new(world: Arc<World>, menu: Menu, post: Post, dropper: Sender<Held>, seed: u64) -> Self {
-        Self { world, menu, post, dropper, rng: Rng::with_seed(seed) }
+        Self { world, menu, post, dropper, rng: Rng::with_seed(seed), silent: VecDeque::new() }
     }
 
     fn pick(&mut self) -> (Op, How, Then) {
@@ -165,12 +168,13 @@ impl Actor {
         for _ in 0..rounds {
             let (op, how, then) = self.pick();
             self.post.waits(op, how);
+            let Self { world, dropper, silent, .. } = &mut self;
             let planned = catch_unwind(AssertUnwindSafe(|| {
-                let held = acquire!(&self.world, op, how, acquire => by_thread(acquire, how));
+                let held = acquire!(world, op, how, acquire => by_thread(acquire, how, silent));
                 match then {
                     Then::Yield => thread::yield_now(),
                     Then::Panic => resume_unwind(Box::new(Planned)),
-                    Then::Send => held.into_iter().for_each(|held| self.send(held)),
+                    Then::Send => held.into_iter().for_each(|held| send(dropper, held)),
                     Then::Drop => {}
                 }
             }));
@@ -183,12 +187,13 @@ impl Actor {
         for _ in 0..rounds {
             let (op, how, then) = self.pick();
             self.post.waits(op, how);
+            let Self { world, dropper, silent, .. } = &mut self;
             let round = AssertUnwindSafe(async {
-                let held = acquire!(&self.world, op, how, acquire => by_task(acquire, how).await);
+                let held = acquire!(world, op, how, acquire => by_task(acquire, how, silent).await);
                 match then {
                     Then::Yield => tokio::task::yield_now().await,
                     Then::Panic => resume_unwind(Box::new(Planned)),
-                    Then::Send => held.into_iter().for_each(|held| self.send(held)),
+                    Then::Send => held.into_iter().for_each(|held| send(dropper, held)),
                     Then::Drop => {}
                 }
             });
@@ -196,9 +201,27 @@ impl Actor {
             self.post.goes_on();
         }
     }
+}
 
-    fn send(&self, held: Held) {
-        self.dropper.send(held).expect("the other thread drops guards until the end");
+fn send(dropper: &Sender<Held>, held: Held) {
+    dropper.send(held).expect("the other thread drops guards until the end");
+}
+
+/// Polls an acquisition once, and keeps it if it has to wait, among a few others.
+fn be_silent<R>(acquire: Acquire<R>, silent: &mut VecDeque<Held>) -> Option<R::Guard>
+where
+    R: Request + Send + 'static,
+{
+    let mut acquire = Box::pin(acquire);
+    match acquire.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(guard) => Some(guard),
+        Poll::Pending => {
+            silent.push_back(Box::new(acquire));
+            if silent.len() > 3 {
+                silent.pop_front();
+            }
+            None
+        }
     }
 }
 
@@ -210,8 +233,12 @@ fn pass_on_unplanned(round: thread::Result<()>) {
     }
 }
 
-fn by_thread<R: Request>(acquire: Acquire<R>, how: How) -> Option<R::Guard> {
+fn by_thread<R>(acquire: Acquire<R>, how: How, silent: &mut VecDeque<Held>) -> Option<R::Guard>
+where
+    R: Request + Send + 'static,
+{
     match how {
+        How::Silent => be_silent(acquire, silent),
         How::Timeout(micros) => acquire.wait_timeout(Duration::from_micros(micros.into())).ok(),
         How::Cancel => match pin!(acquire).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(guard) => Some(guard),
@@ -221,8 +248,12 @@ fn by_thread<R: Request>(acquire: Acquire<R>, how: How) -> Option<R::Guard> {
     }
 }
 
-async fn by_task<R: Request>(acquire: Acquire<R>, how: How) -> Option<R::Guard> {
+async fn by_task<R>(acquire: Acquire<R>, how: How, silent: &mut VecDeque<Held>) -> Option<R::Guard>
+where
+    R: Request + Send + 'static,
+{
     match how {
+        How::Silent => be_silent(acquire, silent),
         #[cfg(feature = "tokio")]
         How::Timeout(micros) => acquire.timeout(Duration::from_micros(micros.into())).await.ok(),
         #[cfg(not(feature = "tokio"))]

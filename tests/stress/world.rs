@@ -66,6 +66,8 @@ pub(crate) enum How {
     Timeout(u32),
     /// It is polled once and then given up.
     Cancel,
+    /// It is polled once and kept, while its owner does other things with the same locks.
+    Silent,
 }
 
 impl How {
@@ -74,7 +76,8 @@ impl How {
             How::Wait => 0,
             How::Try => 1,
             How::Cancel => 2,
-            How::Timeout(micros) => 3 + micros,
+            How::Silent => 3,
+            How::Timeout(micros) => 4 + micros,
         }
     }
 
@@ -83,7 +86,8 @@ impl How {
             0 => How::Wait,
             1 => How::Try,
             2 => How::Cancel,
-            _ => How::Timeout(code - 3),
+            3 => How::Silent,
+            _ => How::Timeout(code - 4),
         }
     }
 
@@ -92,6 +96,7 @@ impl How {
             0 => How::Try,
             1 => How::Cancel,
             2 => How::Timeout(rng.u32(..150)),
+            3 if rng.u32(..20) == 0 => How::Silent,
             _ => How::Wait,
         }
     }
