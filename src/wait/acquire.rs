@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::{Pin, pin};
+use std::ptr;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -122,6 +124,17 @@ impl<R: Request> Acquire<R> {
         Some(self.request.guard(grant))
     }
 
+    /// The request of an acquisition that was not polled yet. Only the slow path needs a node: to keep one in memory
+    /// would cost a free lock as much as the lock itself.
+    #[inline]
+    #[allow(unsafe_code)]
+    fn into_request(self) -> R {
+        debug_assert!(!self.node.is_enlisted());
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so the request is moved out once. A node that is not enlisted owns nothing.
+        unsafe { ptr::read(&raw const this.request) }
+    }
+
     /// Blocks this thread until it has the guard.
     ///
     /// On a worker of tokio's multi-thread runtime the other tasks move to another thread before it
@@ -160,11 +173,12 @@ impl<R: Request> Acquire<R> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn wait(mut self) -> R::Guard {
+    pub fn wait(self) -> R::Guard {
         park::report_misuse();
-        match self.request.take() {
-            Some(grant) => self.request.guard(grant),
-            None => self.wait_until(None).expect("a wait without a deadline ends with the guard"),
+        let mut request = self.into_request();
+        match request.take() {
+            Some(grant) => request.guard(grant),
+            None => Self::wait_until(request, None).expect("a wait without a deadline ends with the guard"),
         }
     }
 
@@ -193,12 +207,13 @@ impl<R: Request> Acquire<R> {
     /// # Ok::<(), latchwork::TimedOut>(())
     /// ```
     #[track_caller]
-    pub fn wait_timeout(mut self, timeout: Duration) -> Result<R::Guard, TimedOut> {
+    pub fn wait_timeout(self, timeout: Duration) -> Result<R::Guard, TimedOut> {
         park::report_misuse();
-        if let Some(grant) = self.request.take() {
-            return Ok(self.request.guard(grant));
+        let mut request = self.into_request();
+        if let Some(grant) = request.take() {
+            return Ok(request.guard(grant));
         }
-        self.wait_until(Instant::now().checked_add(timeout)).ok_or(TimedOut::NEW)
+        Self::wait_until(request, Instant::now().checked_add(timeout)).ok_or(TimedOut::NEW)
     }
 
     /// Blocks this thread until it has the guard or `deadline` has come. A deadline in the past
@@ -224,12 +239,13 @@ impl<R: Request> Acquire<R> {
     /// assert!(lock.lock().wait_deadline(Instant::now()).is_err());
     /// ```
     #[track_caller]
-    pub fn wait_deadline(mut self, deadline: Instant) -> Result<R::Guard, TimedOut> {
+    pub fn wait_deadline(self, deadline: Instant) -> Result<R::Guard, TimedOut> {
         park::report_misuse();
-        if let Some(grant) = self.request.take() {
-            return Ok(self.request.guard(grant));
+        let mut request = self.into_request();
+        if let Some(grant) = request.take() {
+            return Ok(request.guard(grant));
         }
-        self.wait_until(Some(deadline)).ok_or(TimedOut::NEW)
+        Self::wait_until(request, Some(deadline)).ok_or(TimedOut::NEW)
     }
 
     /// Waits in a task until the guard is had, for `timeout` at most. Tokio's timer counts
@@ -283,16 +299,16 @@ impl<R: Request> Acquire<R> {
 
     #[cold]
     #[track_caller]
-    fn wait_until(mut self, deadline: Option<Instant>) -> Option<R::Guard> {
+    fn wait_until(mut request: R, deadline: Option<Instant>) -> Option<R::Guard> {
         for turn in spins() {
             pause(turn);
-            if self.request.looks_free()
-                && let Some(grant) = self.request.take()
+            if request.looks_free()
+                && let Some(grant) = request.take()
             {
-                return Some(self.request.guard(grant));
+                return Some(request.guard(grant));
             }
         }
-        let mut this = pin!(self);
+        let mut this = pin!(Self::new(request));
         this.as_mut().project().node.be_thread();
         let alarm = park::alarm();
         park::blocking(|| {

@@ -132,9 +132,8 @@ impl Core {
     #[inline]
     pub(crate) fn release(&self, permits: usize) {
         let before = Word(self.permits.word.fetch_add(Word::delta(permits), Ordering::Release));
-        // Only the marks matter of the word before; the permits are added up for those who want all.
-        if before.is_queued() && before.give(permits).must_look() {
-            self.released();
+        if before.is_queued() {
+            self.released(before.give(permits));
         }
     }
 
@@ -182,8 +181,12 @@ impl Core {
         wakes.finish();
     }
 
+    /// Permits were given back to a word with a queue, which is `word` since.
     #[cold]
-    fn released(&self) {
+    fn released(&self, word: Word) {
+        if !word.must_look() {
+            return;
+        }
         let mut wakes = Wakes::default();
         self.with_line(&mut wakes, |line, wakes| line.released(&self.permits, wakes));
         self.flush(&mut wakes);
