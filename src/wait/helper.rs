@@ -8,8 +8,8 @@
 //!
 //! # When it runs
 //!
-//! It is started when a line is crowded for the first time, and sleeps while no line is. Its stack is small, its name is
-//! `latchwork`. It is never joined, and keeps nothing alive but the lines it looks at.
+//! It is started when a line is crowded for the first time, and sleeps while no line is. Its name is `latchwork`. It is
+//! never joined, and keeps nothing alive but the lines it looks at.
 //!
 //! # Without it
 //!
@@ -21,7 +21,7 @@
 //!
 //! # Examples
 //!
-//! ```
+//! ```standalone_crate
 //! latchwork::helper::without_thread();
 //! // In a timer of the process:
 //! latchwork::helper::round();
@@ -47,7 +47,7 @@ pub(crate) use self::imp::{nap, watch};
 ///
 /// # Examples
 ///
-/// ```
+/// ```standalone_crate
 /// use std::future::Future;
 /// use std::pin::pin;
 /// use std::task::{Context, Poll, Waker};
@@ -151,11 +151,11 @@ mod imp {
             State::Idle => {
                 helper.state = State::Running;
                 drop(helper);
-                let thread = thread::Builder::new().name("latchwork".to_owned()).stack_size(1 << 16);
-                let started = thread.spawn(run).is_ok();
+                let started = thread::Builder::new().name("latchwork".to_owned()).spawn(run).is_ok();
                 IS_ABSENT.store(!started, Ordering::Relaxed);
-                if !started {
-                    HELPER.lock().state = State::Idle;
+                let mut helper = HELPER.lock();
+                if !started && helper.state == State::Running {
+                    helper.state = State::Idle;
                 }
             }
         }
@@ -193,7 +193,7 @@ mod imp {
     ///
     /// # Examples
     ///
-    /// ```
+    /// ```standalone_crate
     /// latchwork::helper::without_thread();
     /// assert!(!latchwork::helper::is_running());
     /// ```
@@ -206,7 +206,7 @@ mod imp {
     ///
     /// # Examples
     ///
-    /// ```
+    /// ```standalone_crate
     /// let lock = latchwork::Mutex::new(1);
     /// assert_eq!(*lock.lock().wait(), 1); // nobody else waits
     /// assert!(!latchwork::helper::is_running());
