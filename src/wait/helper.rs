@@ -229,7 +229,7 @@ mod imp {
     }
 
     fn lines() -> std::sync::MutexGuard<'static, Vec<Arc<Mutex<Line>>>> {
-        LINES.get().lock().expect("nothing panics while it is locked")
+        LINES.lock().expect("nothing panics while it is locked")
     }
 
     pub(crate) fn now() -> Round {
