@@ -12,6 +12,7 @@ mod fairness;
 mod flight;
 mod flight_hostile;
 mod flight_model;
+mod flight_succession;
 mod futurelock;
 mod keyed;
 mod keyed_bounded;
