@@ -130,16 +130,22 @@ fn a_flight_that_nobody_joins_allocates_once() {
 }
 
 #[test]
-fn who_joins_a_flight_allocates_nothing() {
+fn the_first_call_to_join_a_flight_allocates_its_line_and_the_others_nothing() {
     let flights = SingleFlight::<u64, u64>::new();
-    let Role::Leader(leader) = flights.join(7).wait() else { panic!("nobody is at it") };
-    let mut waits = pin!(flights.join(7));
-    let mut look = || waits.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    let (counted, role) = allocations(&mut look);
-    assert!(role.is_pending() && counted == 0, "{counted} to join");
+    let Role::Leader(leader) = flights.join(7).wait() else { panic!("nobody leads") };
+    let [mut first, mut second, mut third] = [(); 3].map(|()| Box::pin(flights.join(7)));
+    let mut waits = [(first.as_mut(), 1), (second.as_mut(), 0), (third.as_mut(), 0)];
+    for (call, expected) in &mut waits {
+        let look = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let (counted, role) = allocations(look);
+        assert!(role.is_pending() && counted == *expected, "{counted} to join");
+    }
     leader.finish(9);
-    let (counted, role) = allocations(look);
-    assert!(matches!(role, Poll::Ready(Role::Joined(9))) && counted == 0, "{counted} for the value");
+    for (call, _) in &mut waits {
+        let look = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let (counted, role) = allocations(look);
+        assert!(matches!(role, Poll::Ready(Role::Joined(9))) && counted == 0, "{counted} for the value");
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::single::SingleFlight;
-use super::table::{Flight, Outcome, Table};
+use super::state::Flight;
+use super::table::Table;
 use crate::wait::Wakes;
 
 /// Whatever has a [`Table`] of flights.
@@ -27,7 +28,7 @@ pub trait AsFlights {
 
 type Value<H> = <<H as Deref>::Target as AsFlights>::Value;
 
-/// What [`SingleFlight::join`] comes to.
+/// What [`SingleFlight::join`] returns.
 ///
 /// # Examples
 ///
@@ -36,7 +37,7 @@ type Value<H> = <<H as Deref>::Target as AsFlights>::Value;
 ///
 /// let menus = SingleFlight::<u32, String>::new();
 /// let menu = match menus.join(7).wait() {
-///     Role::Leader(leader) => leader.finish("soup".to_owned()), // if it is dropped before, somebody else leads
+///     Role::Leader(leader) => leader.finish("soup".to_owned()), // if it is dropped before, another call leads
 ///     Role::Joined(menu) => menu,
 /// };
 /// assert_eq!(menu, "soup");
@@ -44,20 +45,20 @@ type Value<H> = <<H as Deref>::Target as AsFlights>::Value;
 #[derive(Debug)]
 #[must_use = "a leader that is dropped aborts its flight"]
 pub enum Role<L, V> {
-    /// Nobody was at it: this caller does the work, for all who join.
+    /// This caller does the work, for all calls that join.
     Leader(L),
-    /// Somebody else did the work: its result.
+    /// The value that another caller made.
     Joined(V),
 }
 
-/// The lead of a flight: the work for its key is this caller's to do. `H` is how it holds on to its table.
+/// The lead of a flight: the work for its key is this caller's to do. `H` is how it keeps its table.
 ///
-/// While it lives, those who ask for the key join the flight. [`finish`](Self::finish) gives them the value.
-/// Dropping it without (on `?`, on panic, when the future that holds it is dropped) aborts the flight: those
-/// who joined look again, and the first of them to run leads a new one.
+/// While it lives, calls for the key join the flight. [`finish`](Self::finish) gives them the value.
+/// Dropping it without a value (on `?`, on panic, when the future that holds it is dropped) aborts the flight: one of
+/// the calls that joined leads in its place, and the others stay joined.
 ///
-/// It may be held across an `.await` and sent to another thread. One that is forgotten (`mem::forget`)
-/// keeps its flight under way for ever: those who join it wait until they give up.
+/// It may be held across an `.await` and sent to another thread. A lead that is forgotten (`mem::forget`)
+/// keeps its flight under way for ever: the calls that join it wait until they give up.
 #[must_use = "a leader that is dropped aborts its flight"]
 pub struct LeaderHold<H: Deref<Target: AsFlights>> {
     holder: H,
@@ -77,13 +78,13 @@ impl<H: Deref<Target: AsFlights>> LeaderHold<H> {
         Self { holder, hash, flight: Some(flight) }
     }
 
-    /// Ends the flight with a value, of which everybody who joined gets a clone, made where it asked. Who asks from
-    /// here on begins a new flight.
+    /// Ends the flight with a value, and returns it. Each call that joined returns a clone, which it makes itself. The
+    /// next call for the key begins a new flight.
     ///
     /// # Panics
     ///
-    /// Only if the value, the key or a waker of one who joined does. The flight has ended with the value
-    /// then, and all have been told.
+    /// Only if the value, the key or the waker of a call that joined panics. The flight has ended with the value
+    /// then, and all calls that joined were woken.
     ///
     /// # Examples
     ///
@@ -103,37 +104,46 @@ impl<H: Deref<Target: AsFlights>> LeaderHold<H> {
         Value<H>: Clone,
     {
         let Some(flight) = self.flight.take() else { unreachable!("it ends once, here or in its drop") };
-        let key = self.holder.table().remove(self.hash, &flight, Outcome::Landed);
-        // Nobody can join any more. So if nobody has, there is nobody to tell.
-        let flight = match Arc::try_unwrap(flight) {
+        let key = self.holder.table().land(self.hash, &flight);
+        // Nobody can join any more. So if nobody has, there is nobody to wake.
+        match Arc::try_unwrap(flight) {
             Ok(_) => {
                 drop(key);
-                return value;
+                value
             }
-            Err(flight) => flight,
-        };
-        let value = Arc::new(value);
-        end(&flight, Some(value.clone()), key);
-        drop(flight);
-        Arc::unwrap_or_clone(value)
+            Err(flight) => land(flight, key, value),
+        }
     }
+}
+
+/// Gives the value to the calls that joined.
+#[cold]
+fn land<K, V: Clone>(flight: Arc<Flight<V>>, key: K, value: V) -> V {
+    let (value, mut wakes) = (Arc::new(value), Wakes::default());
+    flight.land(value.clone(), &mut wakes);
+    // Outside the locks, and when everybody was woken: keys are user code.
+    drop(key);
+    wakes.finish();
+    drop(flight);
+    Arc::unwrap_or_clone(value)
 }
 
 impl<H: Deref<Target: AsFlights>> Drop for LeaderHold<H> {
     fn drop(&mut self) {
         if let Some(flight) = self.flight.take() {
-            let key = self.holder.table().remove(self.hash, &flight, Outcome::Aborted);
-            end(&flight, None, key);
+            abort(self.holder.table(), self.hash, flight);
         }
     }
 }
 
-/// Tells everybody on a flight that it is over, and drops its key. Called outside the lock: wakers and keys are
-/// user code.
-fn end<K, V>(flight: &Flight<V>, word: Option<Arc<V>>, key: K) {
+/// Leaves the lead to a call that joined.
+#[cold]
+fn abort<K, V>(table: &Table<K, V>, hash: u64, flight: Arc<Flight<V>>) {
     let mut wakes = Wakes::default();
-    flight.end(word, &mut wakes);
-    drop(key);
+    let entry = table.abort(hash, flight, &mut wakes);
+    // Outside the locks: wakers and keys are user code.
+    wakes.wake();
+    drop(entry);
     wakes.finish();
 }
 

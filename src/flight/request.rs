@@ -2,33 +2,29 @@
 
 use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::lead::{AsFlights, LeaderHold, Role};
-use super::table::{Boarded, Flight};
+use super::state::{Flight, Found};
+use super::table::{Boarded, Table};
 use crate::key::{Form, IntoKey};
 use crate::shards::spread;
-use crate::wait::{Acquire, Look, Watch, Watched, Watching};
+use crate::wait::{Acquire, End, Node, Request};
 
 type Key<H> = <<H as Deref>::Target as AsFlights>::Key;
 type Value<H> = <<H as Deref>::Target as AsFlights>::Value;
 
 /// A call for a key.
 pub(super) struct Join<H: Deref<Target: AsFlights>, Q> {
-    /// Gone with the lead.
+    /// Gone when the call was answered.
     holder: Option<H>,
     /// Of the key, when it was looked for.
     hash: Option<u64>,
     wanted: Form<Key<H>, Q>,
-    /// Joined. From then on its value is the answer, however late this call looks, unless it is aborted.
+    /// The flight that it is on. From then on its value is the answer, however late this call looks.
     flight: Option<Arc<Flight<Value<H>>>>,
-}
-
-/// What was found. (The lead is a guard from the first moment: if something panics on the way, the flight
-/// is aborted.)
-pub(super) enum Found<H: Deref<Target: AsFlights>> {
-    Led(LeaderHold<H>),
-    Landed(Arc<Value<H>>),
 }
 
 impl<H, Q> Join<H, Q>
@@ -36,60 +32,89 @@ where
     H: Deref<Target: AsFlights<Key: Eq + Hash, Value: Clone, Hasher: BuildHasher>>,
     Q: IntoKey<Key<H>>,
 {
-    pub(super) fn acquire(holder: H, key: Q) -> Acquire<Watching<Self>> {
-        Watching::acquire(Self { holder: Some(holder), hash: None, wanted: Form::new(key), flight: None })
+    pub(super) fn acquire(holder: H, key: Q) -> Acquire<Self> {
+        Acquire::new(Self { holder: Some(holder), hash: None, wanted: Form::new(key), flight: None })
     }
 
-    fn find(&mut self) -> Look<Found<H>, Option<Arc<Value<H>>>> {
-        if let Some(flight) = &self.flight {
-            match flight.ended() {
-                None => return Look::Wait(flight.clone()),
-                Some(Some(value)) => return Look::Over(Found::Landed(value)),
-                // Aborted. Nobody was handed the lead: whoever comes first takes it.
-                Some(None) => self.flight = None,
-            }
-        }
+    /// Looks the key up: leads, or joins.
+    fn board(&mut self) -> Option<Found<Value<H>>> {
         let holder = self.holder.as_deref().expect("an Acquire is not polled again after it was ready");
         let hash = *self.hash.get_or_insert_with(|| spread(self.wanted.hash(holder.hasher())));
-        match holder.table().board(hash, &mut self.wanted) {
-            Boarded::Joined(flight) => {
-                self.flight = Some(flight.clone());
-                Look::Wait(flight)
-            }
-            Boarded::Led(flight) => {
-                let holder = self.holder.take().expect("it was there just now");
-                Look::Over(Found::Led(LeaderHold::new(holder, hash, flight)))
-            }
+        let (flight, found) = match holder.table().board(hash, &mut self.wanted) {
+            Boarded::Led(flight) => (flight, Some(Found::Lead)),
+            Boarded::Joined(flight) => (flight, None),
+        };
+        self.flight = Some(flight);
+        found
+    }
+
+    /// Counts the lead of a call that joined.
+    fn count(&self, found: &Found<Value<H>>) {
+        if let (Found::Lead, Some(holder), Some(hash)) = (found, self.holder.as_deref(), self.hash) {
+            holder.table().succeeded(hash);
         }
     }
 }
 
-impl<H, Q> Watched for Join<H, Q>
+impl<H, Q> Request for Join<H, Q>
 where
     H: Deref<Target: AsFlights<Key: Eq + Hash, Value: Clone, Hasher: BuildHasher>>,
     Q: IntoKey<Key<H>>,
 {
-    type Word = Option<Arc<Value<H>>>;
-    type Next = Found<H>;
     type Guard = Role<LeaderHold<H>, Value<H>>;
+    type Grant = Found<Value<H>>;
 
-    fn next(&mut self) -> Option<Found<H>> {
-        match self.find() {
-            Look::Over(found) => Some(found),
-            Look::Wait(_) | Look::NeedsWatch => None,
-        }
+    fn take(&mut self) -> Option<Found<Value<H>>> {
+        let Some(flight) = &self.flight else { return self.board() };
+        let found = flight.take()?;
+        self.count(&found);
+        Some(found)
     }
 
-    fn look(&mut self, _: &mut Option<Arc<Watch<Self::Word>>>) -> Look<Found<H>, Self::Word> {
-        self.find()
+    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<Found<Value<H>>> {
+        let flight = self.flight.as_ref().expect("a call takes a look before it enlists");
+        let found = flight.step(node, task)?;
+        self.count(&found);
+        Some(found)
     }
 
-    fn guard(self, found: Found<H>) -> Role<LeaderHold<H>, Value<H>> {
-        // The flight holds on to its value: whoever is the last to look gets that instead of a clone.
-        drop(self);
+    fn guard(&mut self, found: Found<Value<H>>) -> Role<LeaderHold<H>, Value<H>> {
+        let (holder, flight) = (self.holder.take(), self.flight.take());
         match found {
-            Found::Led(leader) => Role::Leader(leader),
-            Found::Landed(value) => Role::Joined(Arc::unwrap_or_clone(value)),
+            Found::Lead => {
+                let (Some(holder), Some(hash), Some(flight)) = (holder, self.hash, flight) else {
+                    unreachable!("it was granted through this request")
+                };
+                Role::Leader(LeaderHold::new(holder, hash, flight))
+            }
+            Found::Value(value) => {
+                // The flight holds on to its value: whichever call looks last gets that instead of a clone.
+                drop((holder, flight));
+                Role::Joined(Arc::unwrap_or_clone(value))
+            }
         }
     }
+
+    fn leave(&mut self, node: Pin<&mut Node>, _: End) {
+        if let Some(flight) = &self.flight {
+            flight.leave(node);
+        }
+    }
+}
+
+/// A call that joined and goes without an answer.
+impl<H: Deref<Target: AsFlights>, Q> Drop for Join<H, Q> {
+    fn drop(&mut self) {
+        if let (Some(flight), Some(holder), Some(hash)) =
+            (self.flight.take(), self.holder.as_deref(), self.hash)
+        {
+            part(holder.table(), hash, flight);
+        }
+    }
+}
+
+#[cold]
+fn part<K, V>(table: &Table<K, V>, hash: u64, flight: Arc<Flight<V>>) {
+    // Outside the lock: keys and values are user code.
+    drop(table.part(hash, flight));
 }

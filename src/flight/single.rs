@@ -14,9 +14,9 @@ use crate::wait::{Acquire, Request};
 /// Runs the work for a key once for all who ask for it at the same time, and gives each of them a clone of the
 /// result.
 ///
-/// The first caller leads: it does the work. Those who ask meanwhile join. When the work is done the flight is
-/// over, and whoever asks next begins a new one: nothing is cached. A leader that is cancelled, panics or fails takes
-/// nobody with it: one of those who joined leads the next flight.
+/// The first call leads: it does the work. Calls that come meanwhile join. When the work is done the flight is
+/// over, and the next call begins a new one: nothing is cached. A leader that is cancelled, panics or fails takes
+/// nobody with it: one of the calls that joined leads in its place, and the others stay joined.
 ///
 /// Keys are divided among small locks, as in a [`KeyedLock`](crate::KeyedLock), and a key costs nothing while
 /// nobody is at it. To be shared among threads, `V` must be `Send` and `Sync`: all who joined clone the same value. Put
@@ -24,7 +24,8 @@ use crate::wait::{Acquire, Request};
 ///
 /// # Fairness
 ///
-/// There is no line: all who joined are told at once. After an aborted flight whoever runs first leads.
+/// A value wakes all calls that joined. When a leader goes without one, the lead is a lock that falls free: the calls
+/// that joined wait for it in line, and a newcomer may take it first as often as it may pass waiters at a lock.
 ///
 /// # Deadlock
 ///
@@ -61,7 +62,7 @@ pub struct Flown<V> {
 }
 
 impl<K: Eq + Hash, V> SingleFlight<K, V> {
-    /// With no flight under way.
+    /// Creates an empty `SingleFlight`.
     ///
     /// # Examples
     ///
@@ -81,7 +82,7 @@ impl<K: Eq + Hash, V> Default for SingleFlight<K, V> {
 }
 
 impl<K, V, S> SingleFlight<K, V, S> {
-    /// As `new`, with a hasher of your own. The default one, `std`'s, withstands keys that are chosen to
+    /// Creates an empty `SingleFlight` with a hasher of your own. The default one, `std`'s, withstands keys that are chosen to
     /// collide.
     ///
     /// # Examples
@@ -98,7 +99,8 @@ impl<K, V, S> SingleFlight<K, V, S> {
         Self { table: Table::new(), hasher }
     }
 
-    /// How many flights are under way. Shards are counted one after the other.
+    /// Returns the number of keys that have a flight: a call leads, or waits for the lead of one that was aborted.
+    /// Shards are counted one after the other.
     ///
     /// # Examples
     ///
@@ -112,7 +114,7 @@ impl<K, V, S> SingleFlight<K, V, S> {
         self.table.len()
     }
 
-    /// Whether no flight is under way.
+    /// Returns `true` if no flight is under way.
     ///
     /// # Examples
     ///
@@ -126,7 +128,7 @@ impl<K, V, S> SingleFlight<K, V, S> {
         self.len() == 0
     }
 
-    /// What was counted so far.
+    /// Returns what was counted so far.
     ///
     /// # Examples
     ///
@@ -143,11 +145,12 @@ impl<K, V, S> SingleFlight<K, V, S> {
 
 impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     /// Joins the flight of `key`, or leads one if there is none: `.await` it in a task, `.wait()` for it on a
-    /// thread. It comes to the leader's value, or to the lead, at once or after an aborted flight.
+    /// thread. Returns the leader's value, or makes this caller the leader: at once, or when the lead falls to it
+    /// because the leader went without a value.
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`]. One that is kept but never polled again keeps nobody waiting.
+    /// As that of [`Acquire`]. A call that is kept but never polled again holds nothing: the lead passes it.
     ///
     /// # Examples
     ///
@@ -187,13 +190,13 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
         Join::acquire(self.clone(), key)
     }
 
-    /// Runs `work`, unless somebody is at it for the same key already: then waits for that result. In any case
-    /// comes to the value, and to whether this caller did the work.
+    /// Runs `work`, unless another call does so for the same key already: then waits for that result. Returns the
+    /// value, and whether this caller did the work.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the work, if this caller leads; after that one of those who joined does it anew. If `work`
-    /// panics it is the same.
+    /// If this caller leads, dropping the future drops the work, and then one of the calls that joined does it anew. The
+    /// same happens if `work` panics.
     ///
     /// # Examples
     ///
@@ -220,9 +223,9 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
         }
     }
 
-    /// As [`run`](Self::run), for work that may fail. An error is not shared: it goes to the caller that did
-    /// the work, and one of those who joined runs its own. So while all of it fails, the callers try one after the
-    /// other.
+    /// Runs `work` as [`run`](Self::run) does, for work that may fail. An error is not shared: it goes to the caller that
+    /// did the work, and one of the calls that joined runs its own. So while the work fails, the callers try one after
+    /// the other.
     ///
     /// # Errors
     ///
@@ -257,7 +260,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
         }
     }
 
-    /// As [`run`](Self::run), on a thread. Tasks and threads join each other's flights.
+    /// Runs `work` as [`run`](Self::run) does, on a thread. Tasks and threads join each other's flights.
     ///
     /// # Panics
     ///
@@ -277,7 +280,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
         }
     }
 
-    /// As [`try_run`](Self::try_run), on a thread.
+    /// Runs `work` as [`try_run`](Self::try_run) does, on a thread.
     ///
     /// # Errors
     ///

@@ -7,21 +7,20 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
+use super::state::{Flight, Found};
 use crate::key::{Form, IntoKey};
 use crate::shards::{Shards, default_count, shrink};
 use crate::sync::Mutex;
-use crate::wait::Watch;
-
-/// One run of the work for one key: what those who joined it wait on. The last word is its value, or `None` if
-/// it was aborted.
-pub(super) type Flight<V> = Watch<Option<Arc<V>>>;
+use crate::wait::Wakes;
 
 /// A key and its flight.
-struct Entry<K, V> {
+pub(super) struct Entry<K, V> {
     /// All of it, so that keys are compared only if they are most likely equal, and none is hashed under a
     /// lock when the table grows.
     hash: u64,
     key: K,
+    /// Cloned, and dropped by those who are on it, under the shard's lock only. So two of them are the table's own and
+    /// that of the last one.
     flight: Arc<Flight<V>>,
 }
 
@@ -31,24 +30,17 @@ struct Inside<K, V> {
     stats: FlightStats,
 }
 
-/// All flights. Under a shard's lock runs nothing of the user's but `Eq` of keys; keys are hashed and made
-/// before it, and dropped after. A flight is made under it, so that who joins makes none in vain, and who leads
-/// need not look twice.
+/// All flights. Under a shard's lock runs no user code but `Eq` of keys; keys are hashed and made
+/// before it, and dropped after. A flight is made under it, so that a call that joins makes none in vain, and one that
+/// leads need not look twice.
 pub struct Table<K, V>(Shards<Mutex<Inside<K, V>>>);
 
 /// How a call came by a flight.
 pub(super) enum Boarded<V> {
-    /// It made it, and is to end it.
+    /// It leads.
     Led(Arc<Flight<V>>),
-    /// It was under way.
+    /// Another call leads or is about to.
     Joined(Arc<Flight<V>>),
-}
-
-/// How a flight ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Outcome {
-    Landed,
-    Aborted,
 }
 
 /// What a [`SingleFlight`](super::SingleFlight) has counted since it was made. Shards are read one after the other,
@@ -65,15 +57,24 @@ pub(super) enum Outcome {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct FlightStats {
-    /// Flights under way now.
+    /// Keys that have a flight now: a call leads, or waits for the lead of one that was aborted.
     pub under_way: usize,
-    /// Flights that were begun: so often the work was run.
+    /// How often a call has led, that is, how often the work was run. A successor's lead is a flight of its own.
     pub flights: u64,
-    /// Calls that joined a flight, whatever came of it. One whose flight was aborted and who joins the next one is
-    /// counted again.
+    /// Calls that joined a flight, whatever its outcome. A call is counted once, also if it leads later.
     pub joined: u64,
     /// Flights that ended without a value.
     pub aborted: u64,
+}
+
+impl<K, V> Inside<K, V> {
+    /// Takes the entry of a flight out, found by its address.
+    fn remove(&mut self, hash: u64, flight: &Arc<Flight<V>>) -> Option<Entry<K, V>> {
+        let is_it = |entry: &Entry<K, V>| Arc::ptr_eq(&entry.flight, flight);
+        let (entry, _) = self.entries.find_entry(hash, is_it).ok()?.remove();
+        shrink(&mut self.entries, |entry| entry.hash);
+        Some(entry)
+    }
 }
 
 impl<K, V> Table<K, V> {
@@ -82,18 +83,48 @@ impl<K, V> Table<K, V> {
         Self(Shards::new(default_count(), shard))
     }
 
-    /// Takes the entry of a flight out, found by its address: its key is to be dropped once the flight has ended.
-    /// From here on nobody finds the flight any more.
-    pub(super) fn remove(&self, hash: u64, flight: &Arc<Flight<V>>, outcome: Outcome) -> K {
+    /// A call that joined leads now.
+    pub(super) fn succeeded(&self, hash: u64) {
+        self.0.of(hash).lock().stats.flights += 1;
+    }
+
+    /// Takes out a flight that has its value. From here on nobody finds it any more. The key is to be dropped when
+    /// everybody was woken.
+    pub(super) fn land(&self, hash: u64, flight: &Arc<Flight<V>>) -> K {
+        let entry = self.0.of(hash).lock().remove(hash, flight);
+        entry.expect("a flight that is led is in the table").key
+    }
+
+    /// A leader goes without a value. The flight stays for the calls that joined, of which one is notified. Without any
+    /// it is taken out, to be dropped outside the lock.
+    pub(super) fn abort(&self, hash: u64, flight: Arc<Flight<V>>, wakes: &mut Wakes) -> Option<Entry<K, V>> {
         let mut inside = self.0.of(hash).lock();
-        let is_it = |entry: &Entry<K, V>| Arc::ptr_eq(&entry.flight, flight);
-        let Ok(found) = inside.entries.find_entry(hash, is_it) else {
-            unreachable!("a flight under way is in the table")
-        };
-        let (Entry { key, .. }, _) = found.remove();
-        shrink(&mut inside.entries, |entry| entry.hash);
-        inside.stats.aborted += u64::from(outcome == Outcome::Aborted);
-        key
+        inside.stats.aborted += 1;
+        if is_last(&flight) {
+            return inside.remove(hash, &flight);
+        }
+        flight.abort(wakes);
+        // Before the lock is released: the next one that goes must not count this one.
+        drop(flight);
+        None
+    }
+
+    /// A call that joined goes, and is not enlisted any more. If it was the last one, and nobody leads, the flight is
+    /// taken out, to be dropped outside the lock.
+    pub(super) fn part(&self, hash: u64, flight: Arc<Flight<V>>) -> Option<Entry<K, V>> {
+        let mut inside = self.0.of(hash).lock();
+        if is_last(&flight) {
+            // A flight that has its value is not there any more.
+            return inside.remove(hash, &flight);
+        }
+        let is_it = |entry: &Entry<K, V>| Arc::ptr_eq(&entry.flight, &flight);
+        let is_in = inside.entries.find(hash, is_it).is_some();
+        if !is_in {
+            // Its value is user code.
+            drop(inside);
+        }
+        drop(flight);
+        None
     }
 
     pub(super) fn len(&self) -> usize {
@@ -113,8 +144,13 @@ impl<K, V> Table<K, V> {
     }
 }
 
+/// Whether nobody but the caller is on the flight. The shard's lock is held.
+fn is_last<V>(flight: &Arc<Flight<V>>) -> bool {
+    Arc::strong_count(flight) == 2
+}
+
 impl<K: Eq + Hash, V> Table<K, V> {
-    /// Joins the flight of a key, or begins one.
+    /// Begins a flight of a key, or joins the one that there is, and leads that if it is free.
     pub(super) fn board<Q: IntoKey<K>>(&self, hash: u64, wanted: &mut Form<K, Q>) -> Boarded<V> {
         loop {
             let mut guard = self.0.of(hash).lock();
@@ -122,12 +158,17 @@ impl<K: Eq + Hash, V> Table<K, V> {
             let same = |entry: &Entry<K, V>| entry.hash == hash && wanted.is_key(&entry.key);
             match entries.entry(hash, same, |entry| entry.hash) {
                 Slot::Occupied(found) => {
+                    let flight = found.get().flight.clone();
+                    if let Some(Found::Lead) = flight.take() {
+                        stats.flights += 1;
+                        return Boarded::Led(flight);
+                    }
                     stats.joined += 1;
-                    return Boarded::Joined(found.get().flight.clone());
+                    return Boarded::Joined(flight);
                 }
                 Slot::Vacant(free) => {
                     if let Some(key) = wanted.take_owned() {
-                        let flight = Arc::new(Flight::new());
+                        let flight = Arc::new(Flight::led());
                         free.insert(Entry { hash, key, flight: flight.clone() });
                         stats.flights += 1;
                         return Boarded::Led(flight);

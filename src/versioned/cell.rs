@@ -368,7 +368,6 @@ struct CellVersion<'a, T> {
 }
 
 impl<T> Watched for CellVersion<'_, T> {
-    type Word = ();
     type Next = Snapshot<T>;
     type Guard = Snapshot<T>;
 

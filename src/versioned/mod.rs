@@ -83,7 +83,7 @@ use crate::wait::{Wakes, Watch};
 fn finish<T>(old: T, watch: Option<Arc<Watch>>) {
     let mut wakes = Wakes::default();
     if let Some(watch) = watch {
-        watch.end((), &mut wakes);
+        watch.end(&mut wakes);
     }
     drop(old);
     wakes.finish();

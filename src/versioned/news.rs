@@ -61,7 +61,6 @@ where
     S: BuildHasher,
     Q: Eq + Hash + ?Sized,
 {
-    type Word = ();
     type Next = Option<Snapshot<V>>;
     type Guard = Option<Snapshot<V>>;
 

@@ -134,6 +134,12 @@ impl Line {
         begins
     }
 
+    /// The same for a line whose permits are often held for long: returns `true` only when somebody was notified, so
+    /// that a release will not do if that one does not come.
+    pub(crate) fn begin_watch_of_notified(&mut self) -> bool {
+        self.notified > 0 && self.begin_watch()
+    }
+
     /// Whether somebody depends on others who may not come.
     fn is_crowded(&self) -> bool {
         self.queued + self.notified > u32::from(!self.is_tried)
@@ -217,6 +223,25 @@ impl Line {
         Step::Refused
     }
 
+    /// Enlists a newcomer behind others if nothing but that changes: it must wait, and a release looks at the line
+    /// anyway. Returns `false` if there is more to be done; see [`step`](Self::step). It takes the waker.
+    pub(crate) fn enlist_behind(
+        &mut self,
+        pool: &impl Pool,
+        node: Pin<&mut Node>,
+        need: usize,
+        waker: &mut Option<Waker>,
+    ) -> bool {
+        let seen = pool.word();
+        let is_settled = seen.is_queued() && self.queued > 0 && self.notified == 0 && !self.is_stale;
+        if !is_settled || node.is_enlisted() || seen.permits() >= need {
+            return false;
+        }
+        let Some(waker) = waker.take() else { return false };
+        self.enlist(pool, node, need, seen, waker);
+        true
+    }
+
     /// Takes a waiter that gives up off the line, and passes on what it was notified of.
     pub(crate) fn leave(&mut self, pool: &impl Pool, mut node: Pin<&mut Node>, wakes: &mut Wakes) {
         if let Some(place) = self.list.place(node.as_mut()) {
@@ -256,6 +281,13 @@ impl Line {
         }
         self.claimed = 0;
         self.list.is_empty()
+    }
+
+    /// Takes a waiter off the line when what it waits for is over, also if it is still to be dismissed. The waker is to
+    /// be dropped once no internal lock is held.
+    pub(crate) fn dismissed(&mut self, mut node: Pin<&mut Node>) -> Option<Waker> {
+        let place = self.list.place(node.as_mut())?;
+        self.take_off(node, place)
     }
 
     /// What nobody else may notice: gives up those who were notified and have not come in time, and notifies others
@@ -540,7 +572,11 @@ impl Line {
     }
 
     /// Takes an enlisted waiter off the books.
-    fn forget(&mut self, mut node: Pin<&mut Node>, place: Place, wakes: &mut Wakes) {
+    fn forget(&mut self, node: Pin<&mut Node>, place: Place, wakes: &mut Wakes) {
+        wakes.keep(self.take_off(node, place));
+    }
+
+    fn take_off(&mut self, mut node: Pin<&mut Node>, place: Place) -> Option<Waker> {
         self.len -= 1;
         match place {
             Place::Queued => self.queued -= 1,
@@ -550,6 +586,6 @@ impl Line {
             }
             Place::Oversized | Place::Away => {}
         }
-        wakes.keep(self.list.remove(node));
+        self.list.remove(node)
     }
 }

@@ -16,7 +16,9 @@ const BATCH: usize = 16;
 /// A batch of wakers, and the first panic that one of them raised: the others are woken all the same.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
-    batch: [Option<Waker>; BATCH],
+    /// The first `len` may be there. The others need not be looked at when this is dropped, which costs as much as
+    /// making it.
+    batch: [ManuallyDrop<Option<Waker>>; BATCH],
     len: usize,
     /// Wakers beyond a batch, where there is no coming back for the rest.
     more: Vec<Waker>,
@@ -38,7 +40,7 @@ impl Wakes {
         if self.is_full() {
             self.more.extend(waker);
         } else {
-            self.batch[self.len] = waker;
+            self.batch[self.len] = ManuallyDrop::new(waker);
             self.len += 1;
         }
     }
@@ -121,6 +123,14 @@ impl Wakes {
                     let _ = ManuallyDrop::new(panic);
                 }
             }
+        }
+    }
+}
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        for waker in &mut self.batch[..self.len] {
+            drop(waker.take());
         }
     }
 }

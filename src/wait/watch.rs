@@ -1,4 +1,4 @@
-//! Waiting for something to be over: a broadcast that happens once, with a last word.
+//! Waiting for something to be over: a broadcast that happens once.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,31 +9,28 @@ use super::list::{List, Node, Place, Stand};
 use super::wakes::Wakes;
 use crate::sync::Mutex;
 
-/// Those who wait for the end of one thing: one version of one value, one flight of one key.
-pub(crate) struct Watch<T = ()> {
-    inside: Mutex<Inside<T>>,
+/// Those who wait for the end of one thing: one version of one value.
+pub(crate) struct Watch {
+    inside: Mutex<Inside>,
 }
 
-struct Inside<T> {
-    /// The last word, once it is over: nobody enlists any more.
-    over: Option<T>,
+struct Inside {
+    /// Nobody enlists any more.
+    is_over: bool,
     waiters: List,
 }
 
-impl<T> Watch<T> {
+impl Watch {
     pub(crate) fn new() -> Self {
-        Self { inside: Mutex::new(Inside { over: None, waiters: List::new() }) }
+        Self { inside: Mutex::new(Inside { is_over: false, waiters: List::new() }) }
     }
 
-    /// Ends it, with a last word that is the first one to be said, and tells everybody, outside every lock.
-    /// Each batch's panics are kept in `wakes`, for the caller to pass on when it has finished.
-    pub(crate) fn end(&self, word: T, wakes: &mut Wakes) {
-        let mut word = Some(word);
+    /// Ends it, and wakes everybody, outside every lock. Each batch's panics are kept in `wakes`, for the caller to
+    /// pass on when it has finished.
+    pub(crate) fn end(&self, wakes: &mut Wakes) {
         loop {
             let mut inside = self.inside.lock();
-            if inside.over.is_none() {
-                inside.over = word.take();
-            }
+            inside.is_over = true;
             while !wakes.is_full() && !inside.waiters.is_empty() {
                 wakes.push(inside.waiters.send_away(Place::Queued));
             }
@@ -46,18 +43,10 @@ impl<T> Watch<T> {
         }
     }
 
-    /// The last word, if it is over. Cloned under the lock: it is not to be user code.
-    pub(crate) fn ended(&self) -> Option<T>
-    where
-        T: Clone,
-    {
-        self.inside.lock().over.clone()
-    }
-
     /// Enlists `node` with the waker, which it takes, or says that it is over.
     fn enlist(&self, node: Pin<&mut Node>, waker: &mut Option<Waker>) -> bool {
         let mut inside = self.inside.lock();
-        if inside.over.is_some() {
+        if inside.is_over {
             return false;
         }
         let waker = waker.take().expect("a waiter enlists once a step");
@@ -69,37 +58,30 @@ impl<T> Watch<T> {
     fn leave(&self, node: Pin<&mut Node>, wakes: &mut Wakes) -> bool {
         let mut inside = self.inside.lock();
         wakes.keep(inside.waiters.remove(node));
-        inside.over.is_none() && inside.waiters.is_empty()
+        !inside.is_over && inside.waiters.is_empty()
     }
-}
 
-impl Watch {
     /// Ends a watch that nobody waits on. Says whether it did. Called with the lock of what is watched held, so
     /// that nobody comes in between who was sent here by it.
     pub(crate) fn close_if_idle(&self) -> bool {
         let mut inside = self.inside.lock();
-        if inside.waiters.is_empty() {
-            inside.over = Some(());
-        }
-        inside.over.is_some()
+        inside.is_over |= inside.waiters.is_empty();
+        inside.is_over
     }
 }
 
 /// What was found where somebody is to wait.
-pub(crate) enum Look<N, T = ()> {
+pub(crate) enum Look<N> {
     /// What it comes to: there is nothing to wait for any more.
     Over(N),
     /// There is, and this is its watch.
-    Wait(Arc<Watch<T>>),
+    Wait(Arc<Watch>),
     /// There is, and it has no watch: one must be passed. (To allocate it takes too long under a lock.)
     NeedsWatch,
 }
 
 /// Something that ends, to be waited for.
 pub(crate) trait Watched {
-    /// The last word of its watch.
-    type Word;
-
     /// What is found after the end.
     type Next;
 
@@ -110,13 +92,13 @@ pub(crate) trait Watched {
     fn next(&mut self) -> Option<Self::Next>;
 
     /// The same, or the watch to enlist with.
-    fn look(&mut self, spare: &mut Option<Arc<Watch<Self::Word>>>) -> Look<Self::Next, Self::Word>;
+    fn look(&mut self, spare: &mut Option<Arc<Watch>>) -> Look<Self::Next>;
 
     /// Makes the guard, when nothing of this is needed any more.
     fn guard(self, next: Self::Next) -> Self::Guard;
 
     /// The last of those on a watch gave up: takes it away, if it still is the one.
-    fn forget(&mut self, _: &Arc<Watch<Self::Word>>) {}
+    fn forget(&mut self, _: &Arc<Watch>) {}
 
     /// Whether it may be over, as far as can be seen at no cost.
     fn may_be_over(&self) -> bool {
@@ -129,7 +111,7 @@ pub(crate) struct Watching<W: Watched> {
     /// Gone when it was answered.
     watched: Option<W>,
     /// With which it is enlisted.
-    watch: Option<Arc<Watch<W::Word>>>,
+    watch: Option<Arc<Watch>>,
 }
 
 impl<W: Watched> Watching<W> {

@@ -20,7 +20,7 @@ fn lead(flights: &Arc<Flights>) -> OwnedLeader<u8, u32> {
 }
 
 #[test]
-fn a_lead_lost_while_unwinding_past_panicking_wakers_tells_all() {
+fn a_lead_lost_while_unwinding_past_panicking_wakers_is_passed_on_to_all() {
     let flights = Arc::new(Flights::new());
     let held = lead(&flights);
     let bad = hooked(|event| assert!(event == Event::Cloned, "a bad waker"));
@@ -32,8 +32,46 @@ fn a_lead_lost_while_unwinding_past_panicking_wakers_tells_all() {
         panic!("its own");
     });
     assert_eq!(panic, "its own");
+    assert_eq!(flights.len(), 1);
+    // Each was notified in vain, and gives up: that wakes the next one.
+    for one in bads.drain(..9) {
+        assert_eq!(panic_of(|| drop(one)), "a bad waker");
+    }
+    drop(bads);
     assert!(good.iter_mut().all(|one| one.poll_while_woken().is_some_and(|flown| flown.value == 8)));
-    std::mem::drop(catch_unwind(AssertUnwindSafe(|| drop(bad))));
+    drop(catch_unwind(AssertUnwindSafe(|| drop(bad))));
+    assert!(flights.is_empty());
+}
+
+#[test]
+fn a_call_whose_waker_cannot_be_cloned_leaves_nothing_behind() {
+    let flights = Arc::new(Flights::new());
+    let held = lead(&flights);
+    let bad = hooked(|event| assert!(event != Event::Cloned, "a bad waker"));
+    let mut call = Hand::new(flights.join_owned(7));
+    assert_eq!(panic_of(|| drop(call.poll_with(&bad))), "a bad waker");
+    drop(held);
+    assert_eq!(flights.len(), 1, "it has joined");
+    drop(call);
+    assert!(flights.is_empty());
+}
+
+#[test]
+fn a_lead_that_a_waker_spoils_goes_to_another() {
+    let flights = Arc::new(Flights::new());
+    let held = lead(&flights);
+    // It drops the old waker when it is polled for another task.
+    let bad = hooked(|event| assert!(event != Event::Dropped, "a bad waker"));
+    let mut first = Hand::new(flights.join_owned(7));
+    assert!(first.poll_with(&bad).is_none());
+    let mut second = Hand::queued(flights.join_owned(7));
+    assert_eq!(panic_of(|| drop(first.poll())), "a bad waker");
+    drop(held);
+    assert!(first.is_woken() && !second.is_woken());
+    drop(first);
+    assert!(matches!(second.poll_while_woken(), Some(Role::Leader(_))));
+    drop(second);
+    drop(catch_unwind(AssertUnwindSafe(|| drop(bad))));
     assert!(flights.is_empty());
 }
 
@@ -68,18 +106,47 @@ fn a_waker_may_ask_for_the_key_and_drop_others_who_joined() {
             true => drop(held),
             false => drop(held.finish(7)),
         }
-        assert_eq!(led.load(Ordering::Relaxed), 1, "the flight was out of the table before anybody was told");
+        // After an abort it takes the lead as a newcomer, and after the value it begins a flight.
+        assert_eq!(led.load(Ordering::Relaxed), 1);
         for mut other in others.lock().expect("nobody panicked").drain(..) {
             assert!(other.is_woken());
             match other.poll() {
-                Some(Role::Joined(7)) => assert!(!is_aborted),
-                Some(Role::Leader(leader)) => assert!(is_aborted && leader.finish(8) == 8),
+                Some(Role::Joined(value)) => assert_eq!(value, if is_aborted { 9 } else { 7 }),
                 other => panic!("{other:?}"),
             }
         }
         drop((first, waker));
         assert!(flights.is_empty());
     }
+}
+
+#[test]
+fn a_call_that_looks_while_others_are_being_woken_gets_the_value() {
+    let flights = Arc::new(Flights::new());
+    let held = lead(&flights);
+    let last = Arc::new(Mutex::new(None));
+    let got = Arc::new(AtomicUsize::new(0));
+    let waker = {
+        let (last, got) = (last.clone(), got.clone());
+        hooked(move |event| {
+            let last: Option<Hand<_>> = match event {
+                Event::Woken => last.lock().ok().and_then(|mut last| last.take()),
+                Event::Cloned | Event::Dropped => None,
+            };
+            if let Some(mut last) = last {
+                assert!(!last.is_woken(), "it is in a later batch");
+                assert!(matches!(last.poll(), Some(Role::Joined(7))));
+                got.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    let mut first = Hand::new(flights.join_owned(7));
+    assert!(first.poll_with(&waker).is_none());
+    let mut others: Vec<_> = (0..30).map(|_| Hand::queued(flights.join_owned(7))).collect();
+    *last.lock().expect("nobody panicked") = others.pop();
+    assert_eq!(held.finish(7), 7);
+    assert_eq!(got.load(Ordering::Relaxed), 1);
+    assert!(others.iter_mut().all(|other| matches!(other.poll_while_woken(), Some(Role::Joined(7)))));
 }
 
 /// A name that cannot always be made a key.
@@ -99,18 +166,17 @@ impl IntoKey<u8> for Name<'_> {
 }
 
 #[test]
-fn one_that_panics_when_it_should_lead_leaves_the_lead_to_others() {
+fn a_name_of_which_no_key_can_be_made_may_succeed_but_not_begin() {
     let (flights, fails) = (Arc::new(Flights::new()), Cell::new(true));
+    assert_eq!(panic_of(|| drop(flights.join(Name(&fails)).wait())), "no key");
+    assert!(flights.is_empty());
     let held = lead(&flights);
-    let mut broken = Hand::queued(flights.join(Name(&fails)));
+    let mut first = Hand::queued(flights.join(Name(&fails)));
     let mut other = Hand::queued(flights.join(7));
     drop(held);
-    assert_eq!(panic_of(|| drop(broken.poll())), "no key");
-    assert!(flights.is_empty());
-    // It stays where it is, linked as it was, and goes like any other.
-    let Some(Role::Leader(leader)) = other.poll() else { panic!("nobody is at it") };
-    drop(broken);
+    let Some(Role::Leader(leader)) = first.poll() else { panic!("nobody leads") };
     assert_eq!(leader.finish(9), 9);
+    assert!(matches!(other.poll(), Some(Role::Joined(9))));
     assert!(flights.is_empty());
 }
 

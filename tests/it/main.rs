@@ -13,6 +13,7 @@ mod fence;
 mod flight;
 mod flight_hostile;
 mod flight_model;
+mod flight_succession;
 mod futurelock;
 mod keyed;
 mod keyed_bounded;

@@ -4,7 +4,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use latchwork::{Leader, Role, SingleFlight};
+use latchwork::{Leader, Role, SingleFlight, helper};
 use loom::thread;
 
 use crate::support::{Seen, Watched, Woken, check, poll_once};
@@ -203,10 +203,139 @@ fn one_who_joined_and_gives_up_takes_nothing_from_another() {
 }
 
 #[test]
+fn of_two_that_stay_joined_after_an_abort_one_leads() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(Some(3), 800, move || {
+        let (flights, done) = (flights(), Arc::new(Watched::default()));
+        let leader = lead(&flights);
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let mut call = Box::pin(flights.join_owned(7));
+                assert!(poll_once(call.as_mut()).is_pending());
+                let (done, noted) = (done.clone(), noted.clone());
+                thread::spawn(move || match noted.task_pinned(call.as_mut()) {
+                    Role::Leader(leader) => (leader.finish(work(&done)), true),
+                    Role::Joined(value) => (value, false),
+                })
+            })
+            .collect();
+        drop(leader);
+        let got: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
+        assert!(got.iter().all(|(value, _)| *value == 1));
+        assert_eq!((got.iter().filter(|(_, led)| *led).count(), done.get()), (1, 1));
+        let stats = flights.stats();
+        assert_eq!((stats.flights, stats.joined, stats.aborted), (2, 2, 1));
+        assert!(flights.is_empty());
+    });
+    seen.both();
+}
+
+#[test]
+fn a_newcomer_and_a_successor_do_not_lead_at_once() {
+    let (seen, passed) = (Seen::default(), Seen::default());
+    let (noted, passes) = (seen.clone(), passed.clone());
+    check(Some(3), 1_200, move || {
+        let (flights, done) = (flights(), Arc::new(Watched::default()));
+        let leader = lead(&flights);
+        let mut successor = Box::pin(flights.join_owned(7));
+        assert!(poll_once(successor.as_mut()).is_pending());
+        let newcomer = {
+            let (flights, done) = (flights.clone(), done.clone());
+            thread::spawn(move || settle(flights.join(7).wait(), &done))
+        };
+        let successor = {
+            let (done, noted) = (done.clone(), noted.clone());
+            thread::spawn(move || match noted.task_pinned(successor.as_mut()) {
+                Role::Leader(leader) => (leader.finish(work(&done)), true),
+                Role::Joined(value) => (value, false),
+            })
+        };
+        drop(leader);
+        let (successor, newcomer) = (successor.join().unwrap(), newcomer.join().unwrap());
+        assert_eq!(done.get(), usize::from(successor.1) + usize::from(newcomer.1));
+        assert!(successor.1 || newcomer.1);
+        assert!(flights.is_empty());
+        passes.note(newcomer.1);
+    });
+    seen.both();
+    passed.both();
+}
+
+#[test]
+fn a_notified_one_that_gives_up_passes_the_lead_on() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(Some(4), 1_200, move || {
+        let (flights, done) = (flights(), Arc::new(Watched::default()));
+        let leader = lead(&flights);
+        let mut quitter = Box::pin(flights.join_owned(7));
+        assert!(poll_once(quitter.as_mut()).is_pending());
+        let other = {
+            let (flights, done, noted) = (flights.clone(), done.clone(), noted.clone());
+            thread::spawn(move || settle(noted.task(flights.join(7)), &done))
+        };
+        let quitter = thread::spawn(move || drop(quitter));
+        drop(leader);
+        quitter.join().unwrap();
+        assert_eq!(other.join().unwrap(), (1, true));
+        assert!(flights.is_empty());
+    });
+    seen.both();
+}
+
+#[test]
+fn a_flight_that_everybody_leaves_is_gone() {
+    check(None, 4_500, move || {
+        let flights = flights();
+        let leader = lead(&flights);
+        let quitters: Vec<_> = (0..2)
+            .map(|_| {
+                let mut quitter = Box::pin(flights.join_owned(7));
+                assert!(poll_once(quitter.as_mut()).is_pending());
+                thread::spawn(move || drop(quitter))
+            })
+            .collect();
+        drop(leader);
+        for quitter in quitters {
+            quitter.join().unwrap();
+        }
+        assert!(flights.is_empty());
+    });
+}
+
+#[test]
+fn a_value_reaches_more_than_a_batch() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(None, 6, move || {
+        let (flights, done) = (flights(), Arc::new(Watched::default()));
+        let leader = lead(&flights);
+        let idle: Vec<_> = (0..16)
+            .map(|_| {
+                let (mut call, woken) = (Box::pin(flights.join_owned(7)), Arc::new(Woken::default()));
+                assert!(woken.poll(call.as_mut()).is_pending());
+                (call, woken)
+            })
+            .collect();
+        let last = {
+            let (flights, done, noted) = (flights.clone(), done.clone(), noted.clone());
+            thread::spawn(move || settle(noted.task(flights.join(7)), &done))
+        };
+        leader.finish(work(&done));
+        assert!(idle.iter().all(|(_, woken)| woken.is()));
+        last.join().unwrap();
+        drop(idle);
+        assert!(flights.is_empty());
+    });
+    seen.both();
+}
+
+#[test]
 fn one_who_joined_and_is_never_polled_again_stalls_nobody() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(None, 8, move || {
+    check(Some(4), 8, move || {
         let (flights, done) = (flights(), Arc::new(Watched::default()));
         let leader = lead(&flights);
         let woken = Arc::new(Woken::default());
@@ -217,9 +346,38 @@ fn one_who_joined_and_is_never_polled_again_stalls_nobody() {
             thread::spawn(move || settle(noted.task(flights.join(7)), &done))
         };
         drop(leader);
+        helper::round();
         assert!(other.join().unwrap().1, "nobody else could lead");
         assert!(woken.is());
         drop(silent);
+        assert!(flights.is_empty());
+    });
+    seen.both();
+}
+
+#[test]
+fn a_round_beside_an_abort_loses_no_notification() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(Some(3), 20_000, move || {
+        let (flights, done) = (flights(), Arc::new(Watched::default()));
+        let leader = lead(&flights);
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let mut call = Box::pin(flights.join_owned(7));
+                assert!(poll_once(call.as_mut()).is_pending());
+                let (done, noted) = (done.clone(), noted.clone());
+                thread::spawn(move || match noted.task_pinned(call.as_mut()) {
+                    Role::Leader(leader) => (leader.finish(work(&done)), true),
+                    Role::Joined(value) => (value, false),
+                })
+            })
+            .collect();
+        let rounds = thread::spawn(helper::round);
+        drop(leader);
+        rounds.join().unwrap();
+        let got: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
+        assert_eq!((got.iter().filter(|(_, led)| *led).count(), done.get()), (1, 1));
         assert!(flights.is_empty());
     });
     seen.both();

@@ -33,11 +33,13 @@ use crate::flight::{FlightStats, Role, SingleFlight};
 /// [the key tells users apart](Self::share_credentials). Who is told apart by anything else, a header with a token of
 /// your own or a client's certificate, has to be by the key.
 ///
-/// An answer is read to its end before it is shared. These are given to whoever led, and the others call the service by
-/// themselves, as they do if it fails: one that is longer than [`max_body`](Self::max_body) or breaks off, an event
+/// An answer is read to its end before it is shared. These are given to the request that led, and the others call the
+/// service by themselves: one that is longer than [`max_body`](Self::max_body) or breaks off, an event
 /// stream, and what a shared cache could not reuse either, as it sets a cookie, is `private` or `no-store`, or says in
-/// `Vary` that it depends on a header that is not named above. When the client of the one who leads hangs up, or its
-/// call panics, another one leads.
+/// `Vary` that it depends on a header that is not named above.
+///
+/// When the call of the request that leads fails or panics, or its client hangs up, one of the others leads. So while the
+/// service fails, the requests call it one after the other. An error response is an answer and is shared.
 ///
 /// An answer may be older than the question: a GET that follows a client's own write may join one from before it.
 ///
@@ -227,13 +229,9 @@ where
                 Role::Joined(None) => return Ok(service.call(request).await?.map(SharedBody::passed)),
                 Role::Leader(leader) => leader,
             };
-            let answer = match service.call(request).await {
-                Ok(answer) => answer,
-                Err(error) => {
-                    leader.finish(None);
-                    return Err(error);
-                }
-            };
+            // An error is its caller's alone. The lead goes to one of the others, so a service that is down is not
+            // called by all of them at once.
+            let answer = service.call(request).await?;
             let read = if is_for_all(answer.headers(), shares_credentials) {
                 store(answer, max_body).await
             } else {
