@@ -43,7 +43,8 @@ pub(crate) use self::imp::{nap, watch};
 /// Plays one round: gives up the waiters that did not come in time, and wakes others in their place.
 ///
 /// The helper thread does this once a millisecond while a line is crowded. Without it a round is played when this is
-/// called: a notified task is given up after two rounds, a thread after 256.
+/// called: a notified task is given up after two rounds, a thread after 256, and what is reserved for a `lock_many` that
+/// waits for another key after 16.
 ///
 /// # Examples
 ///
@@ -229,7 +230,7 @@ mod imp {
     }
 
     fn lines() -> std::sync::MutexGuard<'static, Vec<Arc<Mutex<Line>>>> {
-        LINES.get().lock().expect("nothing panics while it is locked")
+        LINES.lock().expect("nothing panics while it is locked")
     }
 
     pub(crate) fn now() -> Round {
