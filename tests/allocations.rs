@@ -1,4 +1,4 @@
-//! What retries, flights, claims and gates allocate.
+//! What locks of several keys, retries, flights, claims and gates allocate.
 //!
 //! A binary of its own: its allocator counts, and the other tests should not run by it.
 
@@ -70,6 +70,28 @@ fn policies() -> [RetryPolicy; 2] {
 }
 
 type Out = Result<u32, RetryError<Busy>>;
+
+#[test]
+fn up_to_eight_keys_at_once_allocate_nothing() {
+    let locks = KeyedLock::<u64>::builder().shards(1).build();
+    let shared = Arc::new(KeyedLock::<u64>::new());
+    for count in 1..=8 {
+        let keys = || (0..count).rev().chain(0..count / 2).take(8);
+        // The table keeps what the first lock needs.
+        drop(locks.lock_many(keys()).wait());
+        drop(shared.lock_many(keys()).wait());
+        let (counted, held) = allocations(|| locks.lock_many(keys()).wait().len());
+        assert_eq!((counted, held as u64), (0, count));
+        let (counted, held) = allocations(|| at_once(locks.lock_many(keys())).len());
+        assert_eq!((counted, held as u64), (0, count));
+        let (counted, held) = allocations(|| shared.lock_many_owned(keys()).wait().len());
+        assert_eq!((counted, held as u64), (0, count));
+        let (counted, held) = allocations(|| locks.try_lock_many(keys()).map(|guard| guard.len()));
+        assert_eq!((counted, held.map_err(drop)), (0, Ok(count as usize)));
+        let (counted, guards) = allocations(|| locks.lock_many(keys()).wait().into_guards());
+        assert_eq!((counted, guards.len() as u64), (1, count), "only a vector that is asked for");
+    }
+}
 
 #[test]
 fn a_success_at_once_allocates_nothing() {

@@ -8,6 +8,8 @@ use crate::wait::End;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counters {
     pub(super) waited: u64,
+    /// Grants given back by requests for several keys that found another one busy.
+    pub(super) put_back: u64,
     pub(super) busy: u64,
     pub(super) timed_out: u64,
     pub(super) cancelled: u64,
@@ -17,17 +19,20 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn queued(&mut self, waiters: usize) {
-        self.waited += 1;
+    /// A request stands in a line. It may have `waited` in another one before.
+    pub(super) fn queued(&mut self, waiters: usize, has_waited: bool) {
+        self.waited += u64::from(!has_waited);
         self.waiting += 1;
         self.longest_queue = self.longest_queue.max(waiters);
     }
 
-    pub(super) fn left(&mut self, end: End) {
+    /// A request leaves a line: with an `end`, if that is to be counted here.
+    pub(super) fn left(&mut self, end: Option<End>) {
         self.waiting -= 1;
         match end {
-            End::Cancelled => self.cancelled += 1,
-            End::TimedOut => self.timed_out += 1,
+            Some(End::Cancelled) => self.cancelled += 1,
+            Some(End::TimedOut) => self.timed_out += 1,
+            None => {}
         }
     }
 
@@ -60,7 +65,7 @@ impl Counters {
 pub struct KeyedStats {
     /// Keys held or waited for now.
     pub keys: usize,
-    /// Grants.
+    /// Grants. A key that `lock_many` gives back because another one is busy is not counted.
     pub acquired: u64,
     /// Acquisitions that had to queue, whatever came of them.
     pub waited: u64,
@@ -70,7 +75,7 @@ pub struct KeyedStats {
     pub timed_out: u64,
     /// Acquisitions that queued and were dropped.
     pub cancelled: u64,
-    /// Acquisitions that are queued now, for whatever key.
+    /// Places in the queues of all keys. A waiting `lock_many` may have one for each of its keys.
     pub waiting: usize,
     /// The most waiters that one key ever had.
     pub longest_queue: usize,

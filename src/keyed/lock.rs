@@ -28,7 +28,7 @@ use crate::wait::{Acquire, MAX_PERMITS, Request};
 /// # Deadlock
 ///
 /// A caller that holds a key and waits for it again waits for ever. Two keys taken one after the other can
-/// deadlock with somebody who takes them the other way round; [`lock_many`](Self::lock_many) can't.
+/// deadlock with a caller that takes them the other way round; [`lock_many`](Self::lock_many) can't.
 ///
 /// # Examples
 ///
@@ -343,17 +343,32 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
 }
 
 impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
-    /// Acquires several keys for this caller alone: all of them or none. They are sorted, taken one
-    /// after the other, and each once however often it is named; so two of these calls can't wait
-    /// for each other.
+    /// Acquires several keys for this caller alone: all of them or none. A key that is named twice is
+    /// taken once. The guards are in the keys' order.
+    ///
+    /// It holds no key while it waits. If one of the keys is busy, it waits for that key, and keeps a
+    /// place in the queues of those that it could have taken.
+    ///
+    /// # Fairness
+    ///
+    /// Each queue is served as [`Acquire`] says. When its turn comes at one key while another is busy, the
+    /// first one is reserved for it: newcomers queue, and `try_` calls are refused. A reservation ends
+    /// after 16 rounds of the [helper](crate::helper), which are about 16 ms. The request keeps its
+    /// place in the queue all the same.
+    ///
+    /// So it is not starved by requests for single keys that hold them for less time than that. If others
+    /// hold its keys for longer and almost without a pause, it may wait as long as they go on. Then
+    /// lock one key that stands for the whole set.
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`]: keys acquired so far are released.
+    /// As that of [`Acquire`]. A request that is kept but never polled again holds no key. Others may
+    /// have to wait until its reservations end.
     ///
     /// # Deadlock
     ///
-    /// With a caller who holds one of the keys already and waits for another.
+    /// With itself, if the caller holds one of the keys already. Two of these calls never wait for each
+    /// other. A caller that holds one of the keys and waits for another waits until the reservation ends.
     ///
     /// # Examples
     ///
@@ -409,7 +424,7 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
         &self,
         keys: impl IntoIterator<Item = Q>,
     ) -> Result<KeyedManyGuard<'_, K, S>, Busy> {
-        ManyKeys::attempt(&self, keys, Claim::new(MAX_PERMITS))
+        ManyKeys::attempt(self, keys, Claim::new(MAX_PERMITS))
     }
 
     /// As [`try_lock_many`](Self::try_lock_many), with a guard that keeps the lock alive.
@@ -432,7 +447,7 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
         self: &Arc<Self>,
         keys: impl IntoIterator<Item = Q>,
     ) -> Result<OwnedKeyedManyGuard<K, S>, Busy> {
-        ManyKeys::attempt(self, keys, Claim::new(MAX_PERMITS))
+        ManyKeys::attempt(self.clone(), keys, Claim::new(MAX_PERMITS))
     }
 }
 

@@ -1,47 +1,77 @@
-//! Several keys as one: sorted, without repetitions, all or nothing.
+//! Several keys as one: all or nothing, and nothing is held while the request waits.
+//!
+//! The request takes its keys in their order. When one is busy, it queues for that one, gives back those that it
+//! took, and *stands aside* in their lines: it keeps its place there, and while it is the eldest the permits are
+//! reserved for it. When it is notified it takes the busy key first, and then the others by their places. So
+//!
+//! - it holds nothing between two polls, and one that is never polled again is given up in each line, as every
+//!   notified waiter that does not come; only its patience is longer;
+//! - it grows older in all lines at once, so it has its turn beside any number of requests for single keys.
+//!
+//! # Why two of them do not wait for each other
+//!
+//! A request that waits for its key *k* is expected in the lines of its smaller keys only, and in no line of a
+//! greater one: when it is refused at *k*, it steps back from those. It keeps its ticket there, but nobody counts on
+//! it. So if it stands in the way of another request, in the line of a key *j*, it waits for a key greater than *j*.
+//! Along such a chain the keys grow, so it ends: with a request that holds all its keys, or was notified. A
+//! notified one that comes gets all its keys, or is refused by an older one at a smaller key, and steps back from
+//! all greater ones. The tickets do not change until it is served, and each line has few older ones, so the
+//! eldest of the smallest key goes first, and all are served.
+//!
+//! # Keys
+//!
+//! A key that was stored in its entry can't be taken out of it while others use the entry. It stays there, and the
+//! request's place in the line keeps the entry in use.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::task::Waker;
-use std::vec;
 
+use smallvec::SmallVec;
+
+use super::entry::EntryPtr;
+use super::events;
 use super::guard::KeyedHold;
-use super::request::OneKey;
-use super::table::{AsTable, Claim, Grant};
+use super::table::{AsTable, Claim, Grant, Manner, Table, Wanted};
 use crate::error::Busy;
 use crate::key::IntoKey;
-use crate::wait::{Acquire, End, Node, Request};
+use crate::wait::{Acquire, End, Node, Nodes, Request};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;
+type TableOf<H> = Table<Key<H>, <<H as Deref>::Target as AsTable>::Hasher>;
+type WantedOf<H> = Wanted<Key<H>, Key<H>>;
+
+/// How many keys need no allocation.
+const INLINE: usize = 8;
 
 /// Several keys that are held, until dropped. Behind [`KeyedManyGuard`](super::KeyedManyGuard) and
 /// its owned form.
 #[must_use = "the keys are released at once if their guard is not kept"]
 pub struct KeyedManyHold<H: Deref<Target: AsTable>> {
-    holds: Vec<KeyedHold<H>>,
+    holds: SmallVec<[KeyedHold<H>; INLINE]>,
 }
 
 impl<H: Deref<Target: AsTable>> KeyedManyHold<H> {
-    /// The guards of the single keys, in the keys' order.
+    /// Returns the guards of the single keys, in the keys' order.
     pub fn iter(&self) -> impl Iterator<Item = &KeyedHold<H>> {
         self.holds.iter()
     }
 
-    /// How many keys are held: each one once, however often it was named.
+    /// Returns how many keys are held. A key that was named twice counts once.
     #[must_use]
     pub fn len(&self) -> usize {
         self.holds.len()
     }
 
-    /// Whether no key was named.
+    /// Returns whether no key was named.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.holds.is_empty()
     }
 
-    /// The guards one by one, to be released at different times.
+    /// Returns the guards one by one, to be released at different times.
     ///
     /// # Examples
     ///
@@ -53,19 +83,128 @@ impl<H: Deref<Target: AsTable>> KeyedManyHold<H> {
     /// ```
     #[must_use = "the keys are released at once if their guards are not kept"]
     pub fn into_guards(self) -> Vec<KeyedHold<H>> {
-        self.holds
+        self.holds.into_vec()
     }
 }
 
-/// A request for several keys: one after the other in their order, so that two of them never wait
-/// for each other.
+/// A request for several keys.
 pub(super) struct ManyKeys<H: Deref<Target: AsTable>> {
     handle: H,
-    keys: vec::IntoIter<Key<H>>,
     claim: Claim,
-    current: Option<OneKey<H, Key<H>>>,
-    holds: Vec<KeyedHold<H>>,
+    parts: SmallVec<[Part<H>; INLINE]>,
+    /// The key that was refused last, with which the next attempt begins.
+    at: usize,
+    /// Its places in the lines of its keys, once it had to wait.
+    nodes: Option<Nodes>,
     is_over: bool,
+}
+
+/// One of the keys.
+struct Part<H: Deref<Target: AsTable>> {
+    wanted: WantedOf<H>,
+    /// Where it is enlisted.
+    entry: Option<EntryPtr<Key<H>>>,
+    /// There between the attempt that took the key and its end.
+    grant: Option<Grant<Key<H>>>,
+}
+
+/// The parts of an attempt. If it panics those that were taken are given back, even if a waker panics, too.
+struct Attempt<'a, H>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
+{
+    handle: &'a H,
+    permits: usize,
+    parts: &'a mut [Part<H>],
+}
+
+impl<H> Attempt<'_, H>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
+{
+    /// Gives back what was taken. It never was a guard, so no event is emitted and no hold is reported.
+    #[cold]
+    fn put_back(&mut self) {
+        let table = self.handle.table();
+        while let Some(Part { wanted, grant, .. }) = self.parts.split_off_first_mut() {
+            if let Some(grant) = grant.take() {
+                table.put_back(table.spot(wanted).index, grant.entry, self.permits);
+            }
+        }
+    }
+
+    /// Gives back what was taken, and keeps the places in the lines: the key numbered `refused` is waited for.
+    #[cold]
+    fn stand_aside(&mut self, nodes: &mut Nodes, refused: usize) {
+        let table = self.handle.table();
+        for (at, Part { wanted, entry, grant }) in self.parts.iter_mut().enumerate() {
+            let index = table.spot(wanted).index;
+            if let Some(Grant { entry: granted, .. }) = grant.take() {
+                *entry = Some(granted);
+                table.stand_aside(index, granted, nodes.get(at), self.permits, at < refused);
+            } else if let Some(entry) = entry
+                && at > refused
+            {
+                table.stand_back(index, *entry, nodes.get(at));
+            }
+        }
+        self.keep();
+    }
+
+    /// Comes to its end with what it has.
+    #[inline]
+    fn keep(&mut self) {
+        self.parts = &mut [];
+    }
+}
+
+impl<H> Drop for Attempt<'_, H>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
+{
+    #[inline]
+    fn drop(&mut self) {
+        if !self.parts.is_empty() {
+            self.put_back();
+        }
+    }
+}
+
+/// A request that leaves the lines. If a waker panics it leaves the others all the same.
+struct Leaving<'a, H>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
+{
+    handle: &'a H,
+    parts: std::iter::Enumerate<std::slice::IterMut<'a, Part<H>>>,
+    nodes: &'a mut Nodes,
+    /// The key that was waited for: its wait ends, the other places are just given up.
+    at: usize,
+    end: End,
+}
+
+impl<H> Leaving<'_, H>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
+{
+    fn run(&mut self) {
+        let table = self.handle.table();
+        for (at, Part { wanted, entry, .. }) in self.parts.by_ref() {
+            if let Some(entry) = entry.take() {
+                let end = (at == self.at).then_some(self.end);
+                table.leave(table.spot(wanted).index, entry, self.nodes.get(at), end);
+            }
+        }
+    }
+}
+
+impl<H> Drop for Leaving<'_, H>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
+{
+    fn drop(&mut self) {
+        self.run();
+    }
 }
 
 impl<H> ManyKeys<H>
@@ -73,42 +212,78 @@ where
     H: Deref<Target: AsTable<Key: Eq + Hash + Ord, Hasher: BuildHasher>> + Clone,
     Key<H>: IntoKey<Key<H>>,
 {
+    #[inline]
+    fn new<Q: IntoKey<Key<H>>>(handle: H, keys: impl IntoIterator<Item = Q>, claim: Claim) -> Self {
+        let mut keys: SmallVec<[Key<H>; INLINE]> = keys.into_iter().map(IntoKey::into_key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        // Filled in its place: to copy it costs as much as a key.
+        let mut this = Self { handle, claim, parts: SmallVec::new(), at: 0, nodes: None, is_over: false };
+        this.parts.reserve_exact(keys.len());
+        for key in keys {
+            this.parts.push(Part { wanted: Wanted::new(key), entry: None, grant: None });
+        }
+        this
+    }
+
+    #[inline]
     pub(super) fn acquire<Q: IntoKey<Key<H>>>(
         handle: H,
         keys: impl IntoIterator<Item = Q>,
         claim: Claim,
     ) -> Acquire<Self> {
-        let keys = sorted(keys);
-        let holds = Vec::with_capacity(keys.len());
-        Acquire::new(Self { handle, keys: keys.into_iter(), claim, current: None, holds, is_over: false })
+        Acquire::new(Self::new(handle, keys, claim))
     }
 
     pub(super) fn attempt<Q: IntoKey<Key<H>>>(
-        handle: &H,
+        handle: H,
         keys: impl IntoIterator<Item = Q>,
         claim: Claim,
     ) -> Result<KeyedManyHold<H>, Busy> {
-        let keys = sorted(keys).into_iter();
-        let holds = keys.map(|key| OneKey::attempt(handle.clone(), key, claim)).collect::<Result<_, _>>()?;
-        Ok(KeyedManyHold { holds })
+        let (mut this, mut busy) = (Self::new(handle, keys, claim), Busy::new(0, None));
+        let mut attempt = Attempt { handle: &this.handle, permits: claim.permits, parts: &mut this.parts };
+        let taken = this.claim.take_all(&mut attempt, |table, wanted, claim| {
+            table.take(wanted, claim, Manner::Trying(&mut busy))
+        });
+        let Err(refused) = taken else {
+            attempt.keep();
+            drop(attempt);
+            return Ok(this.guard(()));
+        };
+        attempt.put_back();
+        drop(attempt);
+        let wanted = this.parts[refused].wanted.take();
+        events::rejected(this.handle.table().options(), wanted, busy);
+        Err(busy)
     }
 
-    /// Makes the next key the current one, if there is none; `false` when all are held.
-    fn advance(&mut self) -> bool {
-        if self.current.is_none() {
-            self.current = self.keys.next().map(|key| OneKey::new(self.handle.clone(), key, self.claim));
-        }
-        self.current.is_some()
+    /// The order of an attempt: the key that was refused last, then the others. Each with whether it is the last.
+    fn order(first: usize, count: usize) -> impl Iterator<Item = (usize, bool)> {
+        let others = (0..count).filter(move |at| *at != first);
+        std::iter::once(first).chain(others).zip((0..count).rev().map(|left| left == 0))
     }
+}
 
-    /// Adds the current key's guard to those held.
-    fn keep(&mut self, grant: Grant<Key<H>>) {
-        if let Some(mut current) = self.current.take() {
-            // Should the key's drop panic, this request has come to its end without it.
-            self.is_over = true;
-            self.holds.push(current.guard(grant));
-            self.is_over = false;
+impl Claim {
+    /// Takes the keys one after the other, without waiting. Stops at the first that is refused.
+    #[inline(always)]
+    fn take_all<H>(
+        &mut self,
+        attempt: &mut Attempt<'_, H>,
+        mut take: impl FnMut(&TableOf<H>, &mut WantedOf<H>, &Self) -> Option<Grant<Key<H>>>,
+    ) -> Result<(), usize>
+    where
+        H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
+    {
+        let table = attempt.handle.table();
+        self.now = table.options().now();
+        for (at, Part { wanted, grant, .. }) in attempt.parts.iter_mut().enumerate() {
+            *grant = take(table, wanted, self);
+            if grant.is_none() {
+                return Err(at);
+            }
         }
+        Ok(())
     }
 }
 
@@ -118,51 +293,97 @@ where
     Key<H>: IntoKey<Key<H>>,
 {
     type Guard = KeyedManyHold<H>;
-    type Grant = KeyedManyHold<H>;
+    /// Each part has its own.
+    type Grant = ();
 
-    fn take(&mut self) -> Option<KeyedManyHold<H>> {
+    #[inline]
+    fn take(&mut self) -> Option<()> {
         assert!(!self.is_over, "an Acquire is not polled again after it was ready or panicked");
-        while self.advance() {
-            let grant = self.current.as_mut().and_then(Request::take)?;
-            self.keep(grant);
+        let Self { handle, claim, parts, nodes, at, .. } = self;
+        if nodes.is_some() {
+            // It is no newcomer.
+            return None;
         }
+        let mut attempt = Attempt { handle, permits: claim.permits, parts };
+        let taken =
+            claim.take_all(&mut attempt, |table, wanted, claim| table.take(wanted, claim, Manner::Polite));
+        if let Err(refused) = taken {
+            *at = refused;
+            if refused > 0 {
+                let nodes = nodes.insert(Nodes::new(attempt.parts.len()));
+                attempt.stand_aside(nodes, refused);
+            }
+            attempt.keep();
+            return None;
+        }
+        attempt.keep();
+        Some(())
+    }
+
+    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<()> {
+        let Self { handle, claim, parts, nodes, at: first, .. } = self;
+        let (table, count) = (handle.table(), parts.len());
+        let nodes = nodes.get_or_insert_with(|| Nodes::new(count));
+        claim.now = table.options().now();
+        let mut attempt = Attempt { handle, permits: claim.permits, parts };
+        for (at, is_last) in Self::order(*first, count) {
+            let Part { wanted, entry, grant } = &mut attempt.parts[at];
+            if node.is_thread() {
+                nodes.get(at).be_thread();
+            }
+            // The wait is reported once, with the key that ends it.
+            let queued_at = claim.queued_at.filter(|_| is_last);
+            let granted = table.step(wanted, entry, nodes.get(at), &Claim { queued_at, ..*claim }, task);
+            *grant = granted.map(|granted| granted.expect("a line without a bound has room"));
+            if grant.is_none() {
+                claim.has_waited = true;
+                claim.queued_at = claim.queued_at.or(claim.now);
+                let is_news = *first != at || attempt.parts.iter().any(|part| part.grant.is_some());
+                *first = at;
+                if is_news {
+                    attempt.stand_aside(nodes, at);
+                }
+                attempt.keep();
+                return None;
+            }
+        }
+        attempt.keep();
+        Some(())
+    }
+
+    #[inline]
+    fn guard(&mut self, (): ()) -> KeyedManyHold<H> {
+        // Should an observer or a key's drop panic, this request has come to its end without a guard.
         self.is_over = true;
-        Some(KeyedManyHold { holds: std::mem::take(&mut self.holds) })
-    }
-
-    fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Option<KeyedManyHold<H>> {
-        loop {
-            if let Some(current) = &mut self.current {
-                let grant = current.step(node.as_mut(), task)?;
-                self.keep(grant);
-            }
-            if let Some(holds) = self.take() {
-                return Some(holds);
-            }
+        let Self { handle, claim, parts, .. } = self;
+        let at_once = Claim { queued_at: None, ..*claim };
+        let mut held = KeyedManyHold { holds: SmallVec::new() };
+        held.holds.reserve_exact(parts.len());
+        let mut rest = Attempt { handle, permits: claim.permits, parts };
+        while let Some(Part { wanted, grant, .. }) = rest.parts.split_off_first_mut() {
+            let grant = grant.take().expect("each key was granted");
+            let claim = if rest.parts.is_empty() { &*claim } else { &at_once };
+            let index = handle.table().spot(wanted).index;
+            held.holds.push(KeyedHold::new(handle.clone(), index, grant, claim));
+            // If the key panics when it is dropped, the guard must be there to be dropped, too.
+            wanted.forget_key();
         }
+        held
     }
 
-    fn guard(&mut self, holds: KeyedManyHold<H>) -> KeyedManyHold<H> {
-        holds
+    fn is_waiting(&self, _: &Node) -> bool {
+        self.nodes.is_some()
     }
 
-    fn leave(&mut self, node: Pin<&mut Node>, end: End) {
-        if let Some(current) = &mut self.current {
-            current.leave(node, end);
-        }
+    fn leave(&mut self, _: Pin<&mut Node>, end: End) {
+        let Self { handle, parts, nodes: Some(nodes), at, .. } = self else { return };
+        Leaving { handle, parts: parts.iter_mut().enumerate(), nodes, at: *at, end }.run();
     }
-}
-
-fn sorted<K: Ord, Q: IntoKey<K>>(keys: impl IntoIterator<Item = Q>) -> Vec<K> {
-    let mut keys: Vec<K> = keys.into_iter().map(IntoKey::into_key).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
 }
 
 impl<H: Deref<Target: AsTable>> fmt::Debug for ManyKeys<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ManyKeys").field("held", &self.holds.len()).finish_non_exhaustive()
+        f.debug_struct("ManyKeys").field("keys", &self.parts.len()).finish_non_exhaustive()
     }
 }
 

@@ -126,7 +126,7 @@ where
         if let (Some(handle), Some(entry)) = (&self.handle, self.entry) {
             let table = handle.table();
             let index = table.spot(&mut self.wanted).index;
-            table.leave(index, entry, node, end);
+            table.leave(index, entry, node, Some(end));
         }
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct Claim {
     pub(super) permits: usize,
     /// It does not wait behind so many others.
     pub(super) room: usize,
+    /// Its wait was counted before, for another key.
+    pub(super) has_waited: bool,
     pub(super) caller: &'static Location<'static>,
     /// When the wait began and when the attempt did, where the table tracks times.
     pub(super) queued_at: Option<Instant>,
@@ -90,7 +92,14 @@ impl Claim {
     #[inline]
     #[track_caller]
     pub(super) fn new(permits: usize) -> Self {
-        Self { permits, room: usize::MAX, caller: Location::caller(), queued_at: None, now: None }
+        Self {
+            permits,
+            room: usize::MAX,
+            has_waited: false,
+            caller: Location::caller(),
+            queued_at: None,
+            now: None,
+        }
     }
 
     /// How long it was waited for, where that is known.
@@ -210,13 +219,54 @@ impl<K, S> Table<K, S> {
 
     /// The owner of `node`, enlisted with `entry`, gives up.
     #[cold]
-    pub(super) fn leave(&self, index: u32, entry: EntryPtr<K>, node: Pin<&mut Node>, end: End) {
+    pub(super) fn leave(&self, index: u32, entry: EntryPtr<K>, node: Pin<&mut Node>, end: Option<End>) {
         let mut wakes = Wakes::default();
         let mut shard = self.shard(index);
         let (state, counters) = shard.open(entry);
         state.with_line(self.total(), &mut wakes, |line, permits, wakes| line.leave(permits, node, wakes));
         state.pins -= 1;
         counters.left(end);
+        self.finish(shard, index, entry, &mut wakes);
+        wakes.finish();
+    }
+
+    /// Gives a grant back that nobody has seen.
+    #[cold]
+    pub(super) fn put_back(&self, index: u32, entry: EntryPtr<K>, permits: usize) {
+        self.shard(index).counters().put_back += 1;
+        self.give_back(index, entry, permits, None);
+    }
+
+    /// The same, but its owner keeps a place in the line; see [`Line::stand_aside`](crate::wait::Line::stand_aside).
+    #[cold]
+    pub(super) fn stand_aside(
+        &self,
+        index: u32,
+        entry: EntryPtr<K>,
+        node: Pin<&mut Node>,
+        permits: usize,
+        expected: bool,
+    ) {
+        let mut wakes = Wakes::default();
+        let mut shard = self.shard(index);
+        let (state, counters) = shard.open(entry);
+        counters.put_back += 1;
+        counters.waiting += 1;
+        state.pins += 1;
+        state.with_line(self.total(), &mut wakes, |line, pool, wakes| {
+            line.stand_aside(pool, node, permits, expected, wakes);
+        });
+        self.finish(shard, index, entry, &mut wakes);
+        wakes.finish();
+    }
+
+    /// The owner of `node`, enlisted with `entry`, is not expected here for now.
+    #[cold]
+    pub(super) fn stand_back(&self, index: u32, entry: EntryPtr<K>, node: Pin<&mut Node>) {
+        let mut wakes = Wakes::default();
+        let mut shard = self.shard(index);
+        let (state, _) = shard.open(entry);
+        state.with_line(self.total(), &mut wakes, |line, pool, wakes| line.stand_back(pool, node, wakes));
         self.finish(shard, index, entry, &mut wakes);
         wakes.finish();
     }
@@ -413,7 +463,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
                     if newcomer {
                         *entry = Some(found);
                         state.pins += 1;
-                        counters.queued(waiters);
+                        counters.queued(waiters, claim.has_waited);
                     }
                     self.finish(shard, index, found, &mut wakes);
                     break None;

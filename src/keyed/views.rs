@@ -103,8 +103,9 @@ impl<K, S> Table<K, S> {
         for shard in self.shards() {
             let mut shard = shard.lock();
             sum.keys += shard.len();
-            sum.acquired += shard.fence() - self.options().fence_start;
+            let grants = shard.fence() - self.options().fence_start;
             let counters = shard.counters();
+            sum.acquired += grants - counters.put_back;
             sum.waited += counters.waited;
             sum.busy += counters.busy;
             sum.timed_out += counters.timed_out;

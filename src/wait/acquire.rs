@@ -39,9 +39,15 @@ pub trait Request {
     #[doc(hidden)]
     fn guard(&mut self, grant: Self::Grant) -> Self::Guard;
 
-    /// Gives up; `node` is enlisted.
+    /// Gives up, while it [is waiting](Request::is_waiting).
     #[doc(hidden)]
     fn leave(&mut self, node: Pin<&mut Node>, end: End);
+
+    /// Whether it is enlisted anywhere, and must leave.
+    #[doc(hidden)]
+    fn is_waiting(&self, node: &Node) -> bool {
+        node.is_enlisted()
+    }
 
     /// Whether a step is worth while, as far as can be seen at no cost.
     #[doc(hidden)]
@@ -292,7 +298,7 @@ impl<R: Request> Acquire<R> {
 
     fn give_up(self: Pin<&mut Self>, end: End) {
         let this = self.project();
-        if this.node.is_enlisted() {
+        if this.request.is_waiting(&this.node) {
             this.request.leave(this.node, end);
         }
     }

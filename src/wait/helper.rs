@@ -43,7 +43,8 @@ pub(crate) use self::imp::{nap, watch};
 /// Plays one round: gives up the waiters that did not come in time, and wakes others in their place.
 ///
 /// The helper thread does this once a millisecond while a line is crowded. Without it a round is played when this is
-/// called: a notified task is given up after two rounds, a thread after 256.
+/// called: a notified task is given up after two rounds, a thread after 256, and what is reserved for a `lock_many` that
+/// waits for another key after 16.
 ///
 /// # Examples
 ///

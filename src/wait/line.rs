@@ -22,6 +22,8 @@ const LONG: u16 = 2;
 const PATIENCE: u16 = 2;
 /// The same for a parked thread, which waits for nothing else, so it comes when it gets a processor.
 const PATIENCE_WITH_THREADS: u16 = 256;
+/// The same for one that stands aside: it waits for another lock, and nobody can say how long that takes.
+const PATIENCE_ASIDE: u16 = 16;
 /// The longest patience that is learned from tasks that came late ...
 const PATIENCE_MOST: u16 = 64;
 /// ... and the rounds without late ones after which it is unlearned.
@@ -250,6 +252,55 @@ impl Line {
         }
     }
 
+    /// Gives permits back that the caller has just taken, and keeps its place in the line: the one that it had, or one
+    /// at the back. It has its turn here, but waits for other locks before it can use it.
+    ///
+    /// If it is `expected`, the permits are reserved for it while it is the eldest, until it comes or its patience is
+    /// over. Otherwise nobody counts on it, and when it comes it has its place again.
+    pub(crate) fn stand_aside(
+        &mut self,
+        pool: &impl Pool,
+        node: Pin<&mut Node>,
+        need: usize,
+        expected: bool,
+        wakes: &mut Wakes,
+    ) {
+        let seen = loop {
+            let seen = pool.word();
+            if pool.swap(seen, seen.give(need)) {
+                break seen;
+            }
+        };
+        let stand = node.last_stand().unwrap_or_else(|| self.draw_ticket(need, seen, node.is_thread()));
+        let stand =
+            Stand { since: helper::now(), is_starving: true, is_probed: false, is_aside: true, ..stand };
+        self.len += 1;
+        if expected && !self.many_are_coming() {
+            self.notified += 1;
+            self.claimed += need;
+            self.list.enlist_silently(node, Place::Notified, stand);
+        } else {
+            self.list.enlist_silently(node, Place::Away, stand);
+        }
+        self.settle(pool, wakes);
+    }
+
+    /// Nobody counts on an enlisted waiter any more. When it comes it has its place again.
+    pub(crate) fn stand_back(&mut self, pool: &impl Pool, mut node: Pin<&mut Node>, wakes: &mut Wakes) {
+        let stand = self.list.stand(node.as_mut());
+        match self.list.place(node.as_mut()) {
+            None | Some(Place::Away) => return,
+            Some(Place::Oversized) => {}
+            Some(Place::Queued) => self.queued -= 1,
+            Some(Place::Notified) => {
+                self.notified -= 1;
+                self.claimed -= stand.need;
+            }
+        }
+        wakes.keep(self.list.stand_back(node, Stand { is_aside: true, ..stand }));
+        self.settle(pool, wakes);
+    }
+
     /// The total has grown: those who wanted more than there was may be served now.
     pub(crate) fn grown(&mut self, pool: &impl Pool, wakes: &mut Wakes) {
         if self.least_oversized <= pool.total() {
@@ -298,7 +349,11 @@ impl Line {
     pub(crate) fn look(&mut self, now: Round, wakes: &mut Wakes) -> bool {
         let (patience, notified) = (self.patience, self.notified);
         self.list.give_up(LOOK_MOST.into(), |stand| {
-            let patience = if stand.is_thread { PATIENCE_WITH_THREADS } else { patience };
+            let patience = match stand {
+                Stand { is_aside: true, .. } => PATIENCE_ASIDE.max(patience),
+                Stand { is_thread: true, .. } => PATIENCE_WITH_THREADS,
+                _ => patience,
+            };
             let is_late = stand.since.until(now) > patience;
             if is_late {
                 self.notified -= 1;
@@ -415,12 +470,16 @@ impl Line {
 
     /// Notifies the front without a look at the permits.
     fn probe(&mut self, now: Round, wakes: &mut Wakes) {
-        let many_are_coming = self.claimed > usize::MAX / 4;
         if let Some(front) = self.list.front(Place::Queued)
-            && !many_are_coming
+            && !self.many_are_coming()
         {
             self.notify(Stand { is_probed: true, since: now, ..front }, wakes);
         }
+    }
+
+    /// Whether more are notified than can be counted on.
+    fn many_are_coming(&self) -> bool {
+        self.claimed > usize::MAX / 4
     }
 
     /// Puts the front aside, which wants more permits than there are.
@@ -481,9 +540,19 @@ impl Line {
 
     /// Enlists a newcomer at the back.
     fn enlist(&mut self, pool: &impl Pool, node: Pin<&mut Node>, need: usize, seen: Word, waker: Waker) {
+        let stand = self.draw_ticket(need, seen, node.is_thread());
+        self.len += 1;
+        let ring = self.ring_for(need, pool);
+        self.list.push_back(node, ring, stand, waker);
+    }
+
+    /// What is known of a newcomer.
+    fn draw_ticket(&mut self, need: usize, seen: Word, is_thread: bool) -> Stand {
         let (now, passed) = (helper::now(), self.passed_at(seen));
-        let stand = Stand {
-            ticket: self.next_ticket,
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.wrapping_add(1);
+        Stand {
+            ticket,
             need,
             entered: passed,
             notified_at: passed,
@@ -493,12 +562,9 @@ impl Line {
             in_vain: 0,
             is_starving: false,
             is_probed: false,
-            is_thread: node.is_thread(),
-        };
-        self.next_ticket = self.next_ticket.wrapping_add(1);
-        self.len += 1;
-        let ring = self.ring_for(need, pool);
-        self.list.push_back(node, ring, stand, waker);
+            is_thread,
+            is_aside: false,
+        }
     }
 
     /// Where somebody stands that waits for `need` permits.
@@ -535,6 +601,7 @@ impl Line {
         let has_waited_long = !cfg!(latchwork_loom) && stand.born.until(now) >= LONG;
         stand.is_starving |= place == Place::Away || has_waited_long;
         stand.is_probed = false;
+        stand.is_aside = false;
         stand.since = now;
         let ring = self.ring_for(stand.need, pool);
         self.list.put_back(node, ring, stand, waker);
@@ -563,7 +630,8 @@ impl Line {
     /// Learns how late they come here, and unlearns it where nobody was late for long.
     fn learn(&mut self, stand: &Stand, place: Place, now: Round) {
         let late = stand.since.until(now).saturating_mul(2);
-        if place == Place::Away && late <= PATIENCE_MOST {
+        // One that stood aside was not notified, so it was not late.
+        if place == Place::Away && !stand.is_aside && late <= PATIENCE_MOST {
             self.patience = self.patience.max(late);
             self.learned_at = now;
         } else if self.learned_at.until(now) > UNLEARN {

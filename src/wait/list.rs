@@ -67,6 +67,8 @@ pub(crate) struct Stand {
     pub(crate) is_probed: bool,
     /// A thread waits here, and for nothing else.
     pub(crate) is_thread: bool,
+    /// It had the permits, and gave them back until it has those of other locks as well.
+    pub(crate) is_aside: bool,
 }
 
 impl Stand {
@@ -83,6 +85,7 @@ impl Stand {
         is_starving: false,
         is_probed: false,
         is_thread: false,
+        is_aside: false,
     };
 }
 
@@ -97,6 +100,8 @@ pub struct Node {
     home: Cell<*const List>,
     /// A thread waits here, and for nothing else. Owner only.
     is_thread: Cell<bool>,
+    /// It was enlisted before: `inner` is written. Owner only.
+    has_stood: Cell<bool>,
     /// Written when the node is enlisted, and from then on touched only with `&mut List` of `home`.
     inner: UnsafeCell<MaybeUninit<Inner>>,
     _pinned: PhantomPinned,
@@ -111,7 +116,7 @@ struct Inner {
 }
 
 // SAFETY: the pointers in a node are followed only with `&mut List`, which is guarded by a lock where a list is
-// shared between threads; `home` and `is_thread` are the owner's.
+// shared between threads; `home`, `is_thread` and `has_stood` are the owner's.
 unsafe impl Send for Node {}
 // SAFETY: `&Node` gives no access to anything: every operation takes `Pin<&mut Node>`.
 unsafe impl Sync for Node {}
@@ -128,6 +133,7 @@ impl Node {
         Self {
             home: Cell::new(ptr::null()),
             is_thread: Cell::new(false),
+            has_stood: Cell::new(false),
             inner: UnsafeCell::new(MaybeUninit::uninit()),
             _pinned: PhantomPinned,
         }
@@ -146,6 +152,33 @@ impl Node {
     #[inline]
     pub(crate) fn is_enlisted(&self) -> bool {
         !self.home.get().is_null()
+    }
+
+    /// What was known of a node that has left its list.
+    pub(crate) fn last_stand(&self) -> Option<Stand> {
+        if self.is_enlisted() || !self.has_stood.get() {
+            return None;
+        }
+        Some(self.inner.with_mut(|inner| {
+            // SAFETY: no list knows the node, so nobody but its owner, the caller, does.
+            let inner = unsafe { &mut *inner };
+            // SAFETY: it was written when the node was enlisted.
+            unsafe { inner.assume_init_mut() }.stand
+        }))
+    }
+}
+
+/// The nodes of one that waits in several lines.
+pub(crate) struct Nodes(Pin<Box<[Node]>>);
+
+impl Nodes {
+    pub(crate) fn new(count: usize) -> Self {
+        Self(Box::into_pin((0..count).map(|_| Node::new()).collect()))
+    }
+
+    pub(crate) fn get(&mut self, at: usize) -> Pin<&mut Node> {
+        // SAFETY: an element of a pinned slice does not move.
+        unsafe { self.0.as_mut().map_unchecked_mut(|nodes| &mut nodes[at]) }
     }
 }
 
@@ -214,6 +247,31 @@ impl List {
         // SAFETY: the node was not enlisted, so nobody but its owner, the caller, knows it.
         node.inner.with_mut(|inner| unsafe { &mut *inner }.write(fresh));
         self.link(node, ring, ptr::null());
+    }
+
+    /// Enlists `node` as notified or away, in the order of the tickets. There is no waker: its owner comes by itself.
+    pub(crate) fn enlist_silently(&mut self, node: Pin<&mut Node>, place: Place, stand: Stand) {
+        let node = node.into_ref().get_ref();
+        assert!(!node.is_enlisted(), "a waiter waits for one thing at a time");
+        node.home.set(&raw const *self);
+        let fresh = Inner { prev: ptr::null(), next: ptr::null(), place, stand, waker: None };
+        // SAFETY: the node was not enlisted, so nobody but its owner, the caller, knows it.
+        node.inner.with_mut(|inner| unsafe { &mut *inner }.write(fresh));
+        if place != Place::Away {
+            self.link_by_age(node, place, stand.ticket, ptr::null());
+        }
+    }
+
+    /// Takes an enlisted `node` out of its ring, to be away. The waker is to be dropped once no internal lock is held.
+    pub(crate) fn stand_back(&mut self, node: Pin<&mut Node>, stand: Stand) -> Option<Waker> {
+        let node = node.into_ref().get_ref();
+        let waker = self.open(node, |inner| {
+            inner.stand = stand;
+            inner.waker.take()
+        });
+        self.detach(node);
+        self.open(node, |inner| inner.place = Place::Away);
+        waker
     }
 
     /// Puts a notified or absent `node` back among those in `ring`, where its ticket belongs.
@@ -330,6 +388,7 @@ impl List {
         let waker = self.open(node, |inner| inner.waker.take());
         self.detach(node);
         node.home.set(ptr::null());
+        node.has_stood.set(true);
         waker
     }
 

@@ -241,3 +241,66 @@ fn several_keys_are_never_granted_without_one_of_them() {
         Err(_) => {}
     }
 }
+
+/// Panics when it is hashed or compared so often.
+struct Fuse(u32, Armed, &'static AtomicUsize);
+
+impl Fuse {
+    fn burn(&self) {
+        if self.1.0.load(Ordering::SeqCst) {
+            assert_ne!(self.2.fetch_sub(1, Ordering::SeqCst), 1, "a fuse that burns down");
+        }
+    }
+}
+
+impl PartialEq for Fuse {
+    fn eq(&self, other: &Self) -> bool {
+        self.burn();
+        self.0 == other.0
+    }
+}
+
+impl Eq for Fuse {}
+
+impl PartialOrd for Fuse {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Fuse {
+    fn cmp(&self, other: &Self) -> Order {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl Hash for Fuse {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.burn();
+        self.0.hash(state);
+    }
+}
+
+#[test]
+fn a_key_that_panics_leaves_none_of_several_keys_locked() {
+    let armed = Armed(Arc::new(AtomicBool::new(false)));
+    let left: &'static AtomicUsize = Box::leak(Box::default());
+    let key = |id| Fuse(id, armed.clone(), left);
+    let keys = KeyedLock::<Fuse>::builder().shards(1).build();
+    let panics = (1..).take_while(|fuse| {
+        let held = keys.try_lock(key(2)).expect("it is free");
+        let mut many = Box::pin(keys.lock_many([1, 2, 3].map(key)));
+        left.store(*fuse, Ordering::SeqCst);
+        armed.0.store(true, Ordering::SeqCst);
+        let poll = || many.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        let outcome = catch_unwind(AssertUnwindSafe(poll));
+        armed.0.store(false, Ordering::SeqCst);
+        assert!(!keys.is_locked(key(1)) && !keys.is_locked(key(3)));
+        drop(many);
+        assert_eq!((keys.len(), keys.stats().waiting), (1, 0));
+        drop(held);
+        assert!(keys.is_empty());
+        outcome.is_err()
+    });
+    assert!(panics.count() >= 3, "hashed twice, and compared");
+}

@@ -102,13 +102,13 @@ fn a_cancelled_waiter_of_a_key_passes_it_on() {
 }
 
 #[test]
-fn many_keys_cancelled_half_way_release_those_they_had() {
-    check(None, 800, || {
+fn many_keys_hold_nothing_while_they_wait_and_leave_nothing_when_cancelled() {
+    check(None, 1_700, || {
         let locks = locks();
         let second = locks.lock_owned(2).wait();
         let mut both = Box::pin(locks.lock_many([2, 1]));
         assert!(poll_once(both.as_mut()).is_pending());
-        assert!(locks.is_locked(1));
+        assert!(!locks.is_locked(1), "it holds a key while it waits");
         let rival = {
             let locks = locks.clone();
             thread::spawn(move || drop(locks.lock(1).wait()))
@@ -143,6 +143,76 @@ fn many_keys_named_in_opposite_orders_do_not_deadlock() {
         assert!(locks.is_empty());
     });
     seen.both();
+}
+
+#[test]
+fn many_keys_that_overlap_do_not_wait_for_each_other_beside_a_single_one() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(Some(4), 5_000, move || {
+        let (locks, value) = (locks(), Arc::new(Watched::default()));
+        let rival = {
+            let (locks, value) = (locks.clone(), value.clone());
+            thread::spawn(move || {
+                let _guard = locks.lock_many([3, 2]).wait();
+                value.add(1);
+            })
+        };
+        let single = {
+            let (locks, value) = (locks.clone(), value.clone());
+            thread::spawn(move || {
+                let _guard = locks.lock(2).wait();
+                value.add(1);
+            })
+        };
+        {
+            let _guard = noted.task(locks.lock_many([2, 1]));
+            value.add(1);
+        }
+        rival.join().unwrap();
+        single.join().unwrap();
+        assert_eq!(value.get(), 3);
+        assert!(locks.is_empty());
+    });
+    seen.both();
+}
+
+/// The second one passes the first at key 1, and is before it at key 2: each is the eldest at one of them.
+#[test]
+fn many_keys_that_are_reserved_crosswise_do_not_wait_for_each_other() {
+    check(Some(3), 2_500, || {
+        let locks = locks();
+        let (one, two) = (locks.lock(1).wait(), locks.lock_owned(2).wait());
+        let [mut first, mut second] = [(); 2].map(|()| Box::pin(locks.lock_many_owned([1, 2])));
+        assert!(poll_once(first.as_mut()).is_pending());
+        drop(one);
+        assert!(poll_once(second.as_mut()).is_pending());
+        let holder = thread::spawn(move || drop(two));
+        let first = thread::spawn(move || drop(Seen::default().task_pinned(first.as_mut())));
+        drop(Seen::default().task_pinned(second.as_mut()));
+        holder.join().unwrap();
+        first.join().unwrap();
+        assert!(locks.is_empty());
+    });
+}
+
+/// The single one waits for a key that is reserved for the others, and holds what they wait for.
+#[test]
+fn what_is_reserved_for_many_keys_is_given_up_after_a_while() {
+    check(Some(3), 10, || {
+        let locks = locks();
+        let two = locks.lock_owned(2).wait();
+        let mut both = Box::pin(locks.lock_many([1, 2]));
+        assert!(poll_once(both.as_mut()).is_pending());
+        let mut single = Box::pin(locks.lock(1));
+        assert!(poll_once(single.as_mut()).is_pending());
+        let rounds = thread::spawn(latchwork::helper::round);
+        drop((Seen::default().task_pinned(single.as_mut()), two));
+        rounds.join().unwrap();
+        drop(Seen::default().task_pinned(both.as_mut()));
+        drop((single, both));
+        assert!(locks.is_empty());
+    });
 }
 
 #[test]
