@@ -52,37 +52,48 @@ impl Core {
     }
 
     /// A newcomer's attempt, which stands back behind waiters as the policy says.
-    ///
-    /// One that takes the `whole` expects to find it free and swaps at once: to look first would fetch the
-    /// word's cache line twice when another core has it, a quarter of the time of a contended lock.
     #[inline]
     pub(crate) fn take(&self, need: usize, whole: bool) -> bool {
-        let seen = if whole { Word::free(need) } else { self.permits.word() };
-        self.take_from(seen, need).is_ok()
+        self.take_as_newcomer(need, whole).is_ok()
     }
 
     /// A `try_` call's attempt: a newcomer's that does not wait.
     #[inline]
     pub(crate) fn try_take(&self, need: usize, whole: bool) -> bool {
-        let seen = if whole { Word::free(need) } else { self.permits.word() };
-        match self.take_from(seen, need) {
+        match self.take_as_newcomer(need, whole) {
             Ok(()) => true,
             Err(Refusal::Short) => false,
             Err(Refusal::Reserved) => self.try_take_slow(need),
         }
     }
 
+    /// One that takes the `whole` expects to find it free and swaps at once: to look first would fetch the
+    /// word's cache line twice when another core has it, a quarter of the time of a contended lock.
     #[inline]
-    fn take_from(&self, mut seen: Word, need: usize) -> Result<(), Refusal> {
+    fn take_as_newcomer(&self, need: usize, whole: bool) -> Result<(), Refusal> {
+        let mut seen = if whole {
+            match self.swap(Word::free(need), Word::free(0)) {
+                Ok(()) => return Ok(()),
+                Err(now) => now,
+            }
+        } else {
+            self.permits.word()
+        };
         loop {
-            let next = seen.take(need)?;
-            let swapped =
-                self.permits.word.compare_exchange_weak(seen.0, next.0, Ordering::Acquire, Ordering::Relaxed);
-            match swapped {
-                Ok(_) => return Ok(()),
-                Err(now) => seen = Word(now),
+            match self.swap(seen, seen.take(need)?) {
+                Ok(()) => return Ok(()),
+                Err(now) => seen = now,
             }
         }
+    }
+
+    #[inline]
+    fn swap(&self, seen: Word, next: Word) -> Result<(), Word> {
+        self.permits
+            .word
+            .compare_exchange_weak(seen.0, next.0, Ordering::Acquire, Ordering::Relaxed)
+            .map(drop)
+            .map_err(Word)
     }
 
     #[cold]
