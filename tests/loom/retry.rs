@@ -291,7 +291,7 @@ impl Clock for UntilFree {
 fn a_key_is_free_for_others_while_a_retry_waits() {
     let seen = Seen::default();
     let noted = seen.clone();
-    check(None, 560, move || {
+    check(None, 250, move || {
         let locks = locks();
         let other = {
             let locks = locks.clone();

@@ -357,7 +357,7 @@ fn a_timeout_is_a_cancel_that_loses_nothing() {
 
 #[test]
 fn a_cancelled_writer_makes_way_for_the_reader_behind_it() {
-    check(None, 100, || {
+    check(None, 7, || {
         let lock = Arc::new(RwLock::new(Watched::default()));
         let reader = lock.try_read().unwrap();
         let mut writer = Box::pin(lock.write());
