@@ -1,10 +1,11 @@
 //! The helper thread: gives up waiters that were notified and do not come.
 //!
 //! A future that was notified may never be polled again: its task keeps it in a `select!` whose other branch runs, or in
-//! a collection that it does not poll. Whoever is behind it in the line must not wait for it. Nobody who uses the lock
-//! can notice this, so one thread of the process does: once a round of a millisecond it looks at the lines that are
-//! *crowded*, that is, where two or more wait. It wakes other waiters in the place of those who did not come, and takes
-//! no lock but the one that guards the line for a moment.
+//! a collection that it does not poll. A waiter behind it in the line must not wait for it. No user of the lock
+//! can notice this, so one thread of the process does. It looks at the lines that are *crowded*, that is, where two or
+//! more wait: each millisecond if one of them has not moved, and seldom, each 2 to 32 milliseconds, if all have. It
+//! wakes other waiters in the place of those that did not come, and takes no lock but the one that guards the line, for a
+//! moment.
 //!
 //! # When it runs
 //!
@@ -30,7 +31,7 @@
 
 use std::sync::Arc;
 
-use super::line::Line;
+use super::line::{Line, Pace};
 use super::round::Round;
 use super::wakes::Wakes;
 use crate::sync::Mutex;
@@ -42,7 +43,7 @@ pub(crate) use self::imp::{nap, watch};
 
 /// Plays one round: gives up the waiters that did not come in time, and wakes others in their place.
 ///
-/// The helper thread does this once a millisecond while a line is crowded. Without it a round is played when this is
+/// The helper thread does this from time to time while a line is crowded. Without it a round is played when this is
 /// called: a notified task is given up after two rounds, a thread after 256, and what is reserved for a `lock_many` that
 /// waits for another key after 16.
 ///
@@ -68,21 +69,30 @@ pub(crate) use self::imp::{nap, watch};
 /// # Ok::<(), latchwork::Busy>(())
 /// ```
 pub fn round() {
+    play();
+}
+
+/// Plays a round. Returns whether the next one is urgent, since a line did not move.
+fn play() -> bool {
     let now = imp::next_round();
     let mut lines = imp::take_lines();
+    let mut is_urgent = false;
     lines.retain(|line| {
         let mut wakes = Wakes::default();
-        let again = line.lock().look(now, &mut wakes);
+        let pace = line.lock().look(now, &mut wakes);
         // Outside the lock: wakers are user code, and their panics are nobody's here.
         wakes.wake();
         wakes.forget_panic();
-        again
+        is_urgent |= pace == Pace::Urgent;
+        pace != Pace::Over
     });
     imp::return_lines(lines);
+    is_urgent
 }
 
 #[cfg(not(latchwork_loom))]
 mod imp {
+    use std::ops::RangeInclusive;
     use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
     use std::thread;
     use std::time::Duration;
@@ -91,10 +101,12 @@ mod imp {
 
     use super::*;
 
-    /// How long a round takes.
+    /// How long a round takes while a line does not move, ...
     const ROUND: Duration = Duration::from_millis(1);
+    /// ... and while all do, longer from round to round. To wake a thread costs busy cores far more than a look.
+    const CALM: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::from_millis(32);
     /// How many rounds it looks at nothing before it sleeps: to be woken costs more.
-    const LINGER: u32 = 50;
+    const LINGER: u32 = 10;
 
     struct Helper {
         lines: Vec<Arc<Mutex<Line>>>,
@@ -168,7 +180,7 @@ mod imp {
     }
 
     fn run() {
-        let mut idle = 0;
+        let (mut idle, mut pause) = (0, *CALM.start());
         loop {
             {
                 let mut helper = HELPER.lock();
@@ -178,13 +190,14 @@ mod imp {
                 }
                 while helper.state == State::Asleep {
                     WORK.wait(&mut helper);
+                    (idle, pause) = (0, *CALM.start());
                 }
                 if helper.state != State::Running {
                     return;
                 }
             }
-            thread::sleep(ROUND);
-            round();
+            thread::sleep(pause);
+            pause = if play() { ROUND } else { (2 * pause).clamp(*CALM.start(), *CALM.end()) };
         }
     }
 

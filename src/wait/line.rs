@@ -14,6 +14,8 @@ use super::wakes::Wakes;
 
 /// A waiter that comes in vain after so few have passed it since it was notified meets long holds.
 const FEW: u32 = if cfg!(latchwork_loom) { 1 } else { 8 };
+/// For so many turns newcomers do not pass, at most, before it is found out anew whether holds are long.
+const IN_ORDER_MOST: u8 = 16;
 /// One that comes in vain so often ...
 const OFTEN: u8 = 3;
 /// ... or after so many rounds has waited long enough.
@@ -54,6 +56,17 @@ pub(crate) enum Step {
     NeedsWaker,
 }
 
+/// How soon the helper looks at a line again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pace {
+    /// When it is crowded again.
+    Over,
+    /// After a while: its waiters have their turns.
+    Calm,
+    /// Soon: nothing has moved.
+    Urgent,
+}
+
 /// Those who wait for one lock.
 ///
 /// *Live* waiters are queued or notified: somebody counts on them. The *eldest* is the live one with the oldest
@@ -86,6 +99,11 @@ pub(crate) struct Line {
     passed: u32,
     /// ... and what it was set to.
     allowed: u32,
+    /// For so many turns newcomers do not pass, since holds were found to be long: a waiter that is sure to come in
+    /// vain is woken in vain.
+    in_order: u8,
+    /// To how many `in_order` is set when they are found to be long again.
+    confidence: u8,
     /// How many rounds a notified task is expected for.
     patience: u16,
     /// When somebody was late last.
@@ -114,6 +132,8 @@ impl Line {
             eldest: None,
             passed: 0,
             allowed: 0,
+            in_order: 0,
+            confidence: 1,
             patience: PATIENCE,
             learned_at: Round::START,
             burst: 1,
@@ -343,10 +363,10 @@ impl Line {
 
     /// What nobody else may notice: gives up those who were notified and have not come in time, and notifies others
     /// in their place, twice as many each time. Asks the front, if it has been blocked for long, whether it is still
-    /// there. Returns whether to look again in the next round.
+    /// there. Returns how soon to look again.
     ///
     /// It has no look at the permits: those it notifies may come in vain, and then settle.
-    pub(crate) fn look(&mut self, now: Round, wakes: &mut Wakes) -> bool {
+    pub(crate) fn look(&mut self, now: Round, wakes: &mut Wakes) -> Pace {
         let (patience, notified) = (self.patience, self.notified);
         self.list.give_up(LOOK_MOST.into(), |stand| {
             let patience = match stand {
@@ -361,7 +381,8 @@ impl Line {
             }
             is_late
         });
-        if self.notified < notified {
+        let gave_up = self.notified < notified;
+        if gave_up {
             self.is_stale = true;
             for _ in 0..self.burst {
                 self.probe(now, wakes);
@@ -375,7 +396,25 @@ impl Line {
             self.probe(now, wakes);
         }
         self.is_watched = self.is_crowded();
-        self.is_watched
+        if !self.is_watched {
+            Pace::Over
+        } else if gave_up || self.is_stuck(now) {
+            Pace::Urgent
+        } else {
+            Pace::Calm
+        }
+    }
+
+    /// Whether the line looks as it did a round ago: it may wait for one that does not come.
+    fn is_stuck(&mut self, now: Round) -> bool {
+        let stood_here = |stand: Stand| stand.since.until(now) >= 2;
+        if self.notified > 0 {
+            return self.list.front(Place::Notified).is_some_and(stood_here);
+        }
+        // A front that was asked already is asked seldom.
+        self.list
+            .front(Place::Queued)
+            .is_some_and(|front| front.probe_after == PROBE_AFTER && stood_here(front))
     }
 
     /// Permits were given back.
@@ -404,12 +443,17 @@ impl Line {
             self.notify_fitting(pool, seen, wakes);
             let eldest = self.eldest();
             let passed = self.passed_at(seen);
+            let mut is_new = false;
             let left = match eldest {
                 None => 0,
                 Some((eldest, _)) if eldest.is_starving => 0,
                 Some((eldest, _)) if self.eldest != Some(eldest.ticket) => {
+                    is_new = true;
                     let passed_it = passed.wrapping_sub(eldest.entered);
-                    allowance(passed_it as usize, (self.queued + self.notified) as usize)
+                    match self.in_order {
+                        0 => allowance(passed_it as usize, (self.queued + self.notified) as usize),
+                        _ => 0,
+                    }
                 }
                 Some(_) => seen.left(),
             };
@@ -427,6 +471,7 @@ impl Line {
                 // It was for the sake of another one.
                 self.is_tried &= self.eldest == eldest;
                 self.eldest = eldest;
+                self.in_order -= u8::from(is_new && self.in_order > 0);
                 self.passed = passed;
                 self.allowed = left as u32;
                 self.is_stale = false;
@@ -597,6 +642,7 @@ impl Line {
             let passed_it = self.passed_at(seen).wrapping_sub(stand.notified_at);
             stand.in_vain = stand.in_vain.saturating_add(1);
             stand.is_starving |= passed_it <= FEW || stand.in_vain >= OFTEN;
+            self.meets_holds(passed_it <= FEW);
         }
         let has_waited_long = !cfg!(latchwork_loom) && stand.born.until(now) >= LONG;
         stand.is_starving |= place == Place::Away || has_waited_long;
@@ -624,6 +670,17 @@ impl Line {
         if place == Place::Notified {
             self.notified -= 1;
             self.claimed -= stand.need;
+        }
+    }
+
+    /// Learns whether holds are long, from one that came in vain: the more often they are found to be, the longer the line
+    /// is served in order before a newcomer may pass again. Short ones are found at once.
+    fn meets_holds(&mut self, are_long: bool) {
+        if are_long {
+            self.in_order = self.confidence;
+            self.confidence = (2 * self.confidence).min(IN_ORDER_MOST);
+        } else {
+            self.confidence = 1;
         }
     }
 

@@ -61,7 +61,8 @@
 //! - **Waiter, when it runs**: takes if it is the eldest, or if there is enough for all that are older. In vain, it goes
 //!   back to its ticket's place. It is starving then if at most 8 newcomers passed since it was notified (holds are
 //!   long), if it came in vain three times, if it has waited for two rounds, or if it was away. So a long hold passes
-//!   it about once, and short ones as often as they may.
+//!   it about once, and short ones as often as they may. Where holds were found to be long, the next waiters have their
+//!   turns in order, without coming in vain first.
 //! - **Cancel**: leaves the line, and settles.
 //! - **Helper**: a thread that looks at *crowded* lines, in which two are live. It gives up notified ones whose patience
 //!   is over (2 rounds for a task, 256 for a parked thread) and wakes a growing number in their place. It wakes a front
