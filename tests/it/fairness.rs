@@ -123,6 +123,25 @@ fn a_waiter_that_meets_a_long_hold_is_passed_by_that_one_alone() {
 }
 
 #[test]
+fn where_holds_are_long_the_next_waiters_have_their_turns_in_order() {
+    every_way(|way| {
+        let mut first = notified(&way);
+        let long = way.attempt().expect("a release hands nothing over");
+        assert!(first.poll().is_none());
+        drop(long);
+        let held = first.poll().expect("its turn");
+        let mut second = Hand::queued(way.acquire());
+        drop(held);
+        assert_eq!(newcomers(&way), 0, "it would come in vain, too");
+        drop(second.poll().expect("its turn"));
+        // After some turns it is found out anew.
+        let mut third = notified(&way);
+        assert_eq!(newcomers(&way), TURN);
+        assert!(third.poll().is_some());
+    });
+}
+
+#[test]
 fn a_waiter_does_not_come_in_vain_a_fourth_time() {
     every_way(|way| {
         let mut waiter = notified(&way);
