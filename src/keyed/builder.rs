@@ -92,8 +92,8 @@ impl<K, S> KeyedBuilder<K, S> {
     }
 
     /// The hasher. The default one, `std`'s, withstands keys that are chosen to collide, as keys
-    /// that come from requests may be. All 64 bits of the hash are used: the low ones choose the
-    /// shard, the high ones the entry.
+    /// that come from requests may be. All 64 bits of the hash count, for the choice of the shard and inside it, so a
+    /// hasher may return trusted ids as they are.
     ///
     /// # Examples
     ///
