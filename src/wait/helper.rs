@@ -203,7 +203,7 @@ mod imp {
 
     /// Does without the helper thread from now on. If it runs already it ends.
     ///
-    /// See the [module](self) for what is lost.
+    /// See [`helper`](crate::helper) for what is lost.
     ///
     /// # Examples
     ///
