@@ -457,7 +457,8 @@ fn passed_beside(singles: usize, hold: usize, order: &[Index], together: bool) -
         }
         moves += 1;
         assert!(moves < 1_000_000, "it starves");
-        let at = index.index(singles);
+        // In any order, but all of them from time to time: one that holds a key for ever is another case.
+        let at = if moves % 2 == 0 { index.index(singles) } else { moves / 2 % singles };
         let (hand, guard, held) = &mut tasks[at];
         if guard.is_some() && *held < hold {
             *held += 1;
