@@ -51,6 +51,16 @@ impl State {
         outcome
     }
 
+    /// Keeps the entry in use. One who is not to be counted any more, since its guard was forgotten, keeps it for ever:
+    /// to count on from the largest number would free it under the others.
+    #[inline]
+    pub(super) fn pin(&mut self) {
+        match self.pins.checked_add(1) {
+            Some(pins) => self.pins = pins,
+            None => std::process::abort(),
+        }
+    }
+
     /// How many wait.
     pub(super) fn waiters(&self) -> usize {
         self.line.as_ref().map_or(0, |line| line.lock().len())

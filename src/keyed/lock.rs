@@ -353,7 +353,7 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// Each queue is served as [`Acquire`] says. When its turn comes at one key while another is busy, the
     /// first one is reserved for it: newcomers queue, and `try_` calls are refused. A reservation ends
-    /// after 16 rounds of the [helper](crate::helper), which are 16 to 80 ms. The request keeps its
+    /// after 16 rounds of the [helper](crate::helper), mostly 16 to 80 ms. The request keeps its
     /// place in the queue all the same.
     ///
     /// So it is not starved by requests for single keys that hold them for less time than that. If others

@@ -23,9 +23,12 @@
 //! A key that was stored in its entry can't be taken out of it while others use the entry. It stays there, and the
 //! request's place in the line keeps the entry in use.
 
+use std::any::Any;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::Waker;
 
@@ -37,7 +40,7 @@ use super::guard::KeyedHold;
 use super::table::{AsTable, Claim, Grant, Manner, Table, Wanted};
 use crate::error::Busy;
 use crate::key::IntoKey;
-use crate::wait::{Acquire, End, Node, Nodes, Request};
+use crate::wait::{Acquire, End, Keeps, Node, Nodes, Request};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;
 type TableOf<H> = Table<Key<H>, <<H as Deref>::Target as AsTable>::Hasher>;
@@ -106,6 +109,8 @@ struct Part<H: Deref<Target: AsTable>> {
     entry: Option<EntryPtr<Key<H>>>,
     /// There between the attempt that took the key and its end.
     grant: Option<Grant<Key<H>>>,
+    /// It was enlisted there when it took the key.
+    had_place: bool,
 }
 
 /// The parts of an attempt. If it panics those that were taken are given back, even if a waker panics, too.
@@ -137,11 +142,12 @@ where
     #[cold]
     fn stand_aside(&mut self, nodes: &mut Nodes, refused: usize) {
         let table = self.handle.table();
-        for (at, Part { wanted, entry, grant }) in self.parts.iter_mut().enumerate() {
+        for (at, Part { wanted, entry, grant, had_place }) in self.parts.iter_mut().enumerate() {
             let index = table.spot(wanted).index;
             if let Some(Grant { entry: granted, .. }) = grant.take() {
                 *entry = Some(granted);
-                table.stand_aside(index, granted, nodes.get(at), self.permits, at < refused);
+                let keeps = Keeps { place: *had_place, reservation: at < refused };
+                table.stand_aside(index, granted, nodes.get(at), self.permits, keeps);
             } else if let Some(entry) = entry
                 && at > refused
             {
@@ -221,7 +227,7 @@ where
         let mut this = Self { handle, claim, parts: SmallVec::new(), at: 0, nodes: None, is_over: false };
         this.parts.reserve_exact(keys.len());
         for key in keys {
-            this.parts.push(Part { wanted: Wanted::new(key), entry: None, grant: None });
+            this.parts.push(Part { wanted: Wanted::new(key), entry: None, grant: None, had_place: false });
         }
         this
     }
@@ -255,6 +261,21 @@ where
         let wanted = this.parts[refused].wanted.take();
         events::rejected(this.handle.table().options(), wanted, busy);
         Err(busy)
+    }
+
+    /// Leaves the lines after a waker has panicked, perhaps twice, and passes the first panic on.
+    #[cold]
+    fn leave_after(&mut self, panic: Box<dyn Any + Send>, second: Option<Box<dyn Any + Send>>) -> ! {
+        // To drop it might panic once more.
+        let _ = ManuallyDrop::new(second);
+        let left = catch_unwind(AssertUnwindSafe(|| self.leave_lines(End::Cancelled)));
+        let _ = ManuallyDrop::new(left);
+        resume_unwind(panic)
+    }
+
+    fn leave_lines(&mut self, end: End) {
+        let Self { handle, parts, nodes: Some(nodes), at, .. } = self else { return };
+        Leaving { handle, parts: parts.iter_mut().enumerate(), nodes, at: *at, end }.run();
     }
 
     /// The order of an attempt: the key that was refused last, then the others. Each with whether it is the last.
@@ -311,7 +332,12 @@ where
             *at = refused;
             if refused > 0 {
                 let nodes = nodes.insert(Nodes::new(attempt.parts.len()));
-                attempt.stand_aside(nodes, refused);
+                // On a thread nobody leaves the lines for a request that was not pinned yet.
+                let aside = catch_unwind(AssertUnwindSafe(|| attempt.stand_aside(nodes, refused)));
+                if let Err(panic) = aside {
+                    let rest = catch_unwind(AssertUnwindSafe(|| drop(attempt)));
+                    self.leave_after(panic, rest.err());
+                }
             }
             attempt.keep();
             return None;
@@ -327,7 +353,8 @@ where
         claim.now = table.options().now();
         let mut attempt = Attempt { handle, permits: claim.permits, parts };
         for (at, is_last) in Self::order(*first, count) {
-            let Part { wanted, entry, grant } = &mut attempt.parts[at];
+            let Part { wanted, entry, grant, had_place } = &mut attempt.parts[at];
+            *had_place = entry.is_some();
             if node.is_thread() {
                 nodes.get(at).be_thread();
             }
@@ -376,8 +403,7 @@ where
     }
 
     fn leave(&mut self, _: Pin<&mut Node>, end: End) {
-        let Self { handle, parts, nodes: Some(nodes), at, .. } = self else { return };
-        Leaving { handle, parts: parts.iter_mut().enumerate(), nodes, at: *at, end }.run();
+        self.leave_lines(end);
     }
 }
 

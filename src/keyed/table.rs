@@ -20,7 +20,7 @@ use crate::error::Busy;
 use crate::fence::Fence;
 use crate::key::{Form, IntoKey};
 use crate::shards::spread;
-use crate::wait::{End, Node, Refusal, Step, Wakes, Word};
+use crate::wait::{End, Keeps, Node, Refusal, Step, Wakes, Word};
 
 /// Shards, and what is the same for all of them.
 pub struct Table<K, S> {
@@ -245,16 +245,16 @@ impl<K, S> Table<K, S> {
         entry: EntryPtr<K>,
         node: Pin<&mut Node>,
         permits: usize,
-        expected: bool,
+        keeps: Keeps,
     ) {
         let mut wakes = Wakes::default();
         let mut shard = self.shard(index);
         let (state, counters) = shard.open(entry);
         counters.put_back += 1;
         counters.waiting += 1;
-        state.pins += 1;
+        state.pin();
         state.with_line(self.total(), &mut wakes, |line, pool, wakes| {
-            line.stand_aside(pool, node, permits, expected, wakes);
+            line.stand_aside(pool, node, permits, keeps, wakes);
         });
         self.finish(shard, index, entry, &mut wakes);
         wakes.finish();
@@ -286,7 +286,9 @@ impl<K, S> Table<K, S> {
         loop {
             let more = wakes.is_unfinished();
             let (state, _) = shard.open(entry);
-            state.pins += u32::from(more);
+            if more {
+                state.pin();
+            }
             let idle = state.word.get() == self.full && state.pins == 0;
             let key = idle.then(|| shard.remove(entry));
             if idle {
@@ -462,7 +464,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
                 Step::Refused => {
                     if newcomer {
                         *entry = Some(found);
-                        state.pins += 1;
+                        state.pin();
                         counters.queued(waiters, claim.has_waited);
                     }
                     self.finish(shard, index, found, &mut wakes);
@@ -489,7 +491,9 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         let (state, counters) = shard.open(entry);
         state.fence = number;
         // No permits would not keep the entry in use.
-        state.pins += u32::from(claim.permits == 0);
+        if claim.permits == 0 {
+            state.pin();
+        }
         if self.options.tracks() {
             if let Some(waited) = claim.waited() {
                 counters.waited_for(waited);

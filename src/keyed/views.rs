@@ -128,7 +128,7 @@ impl<K, S> Table<K, S> {
             let entries: Vec<_> = shard.entries().collect();
             for entry in entries {
                 let (state, _) = shard.open(entry);
-                state.pins += 1;
+                state.pin();
                 let held = self.full().permits() - state.word.get().permits();
                 let holder = state.holder.as_deref().filter(|_| held > 0);
                 views.push(KeyView {

@@ -39,13 +39,13 @@ use crate::sync::Mutex;
 pub(crate) use self::imp::now;
 #[cfg(not(latchwork_loom))]
 pub use self::imp::{is_running, without_thread};
-pub(crate) use self::imp::{nap, watch};
+pub(crate) use self::imp::{nap, stand_in, watch};
 
 /// Plays one round: gives up the waiters that did not come in time, and wakes others in their place.
 ///
 /// The helper thread does this from time to time while a line is crowded. Without it a round is played when this is
 /// called: a notified task is given up after two rounds, a thread after 256, and what is reserved for a `lock_many` that
-/// waits for another key after 16.
+/// waits for another key after 16. Where tasks came late before, it is up to 64.
 ///
 /// # Examples
 ///
@@ -74,12 +74,15 @@ pub fn round() {
 
 /// Plays a round. Returns whether the next one is urgent, since a line did not move.
 fn play() -> bool {
-    let now = imp::next_round();
+    imp::begin_round();
     let mut lines = imp::take_lines();
     let mut is_urgent = false;
     lines.retain(|line| {
         let mut wakes = Wakes::default();
-        let pace = line.lock().look(now, &mut wakes);
+        let mut locked = line.lock();
+        // Of this moment: another round may have begun, in which somebody was notified.
+        let pace = locked.look(now(), &mut wakes);
+        drop(locked);
         // Outside the lock: wakers are user code, and their panics are nobody's here.
         wakes.wake();
         wakes.forget_panic();
@@ -95,7 +98,7 @@ mod imp {
     use std::ops::RangeInclusive;
     use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
     use std::thread;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use parking_lot::Condvar;
 
@@ -135,8 +138,8 @@ mod imp {
         Round::from_number(NOW.load(Ordering::Relaxed))
     }
 
-    pub(super) fn next_round() -> Round {
-        Round::from_number(NOW.fetch_add(1, Ordering::Relaxed)).next()
+    pub(super) fn begin_round() {
+        NOW.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn take_lines() -> Vec<Arc<Mutex<Line>>> {
@@ -148,6 +151,12 @@ mod imp {
         // Those that became crowded in the meantime are few.
         std::mem::swap(&mut helper.lines, &mut lines);
         helper.lines.append(&mut lines);
+        // The thread saw none of them while somebody else played the round.
+        if helper.state == State::Asleep && !helper.lines.is_empty() {
+            helper.state = State::Running;
+            drop(helper);
+            WORK.notify_one();
+        }
     }
 
     /// Looks at a line from the next round on, for as long as it is crowded.
@@ -174,9 +183,20 @@ mod imp {
         }
     }
 
-    /// How long a thread may be parked before it plays a round itself, where nobody else does.
+    /// How long a thread may be parked before it [stands in](stand_in) for the helper, where there is none.
     pub(crate) fn nap() -> Option<Duration> {
         IS_ABSENT.load(Ordering::Relaxed).then_some(2 * ROUND)
+    }
+
+    /// Plays a round, unless another parked thread has just done so.
+    pub(crate) fn stand_in() {
+        static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+        let mut last = LAST.lock();
+        if last.is_none_or(|last| last.elapsed() >= ROUND) {
+            *last = Some(Instant::now());
+            drop(last);
+            round();
+        }
     }
 
     fn run() {
@@ -250,9 +270,7 @@ mod imp {
         Round::START
     }
 
-    pub(super) fn next_round() -> Round {
-        Round::START
-    }
+    pub(super) fn begin_round() {}
 
     pub(super) fn take_lines() -> Vec<Arc<Mutex<Line>>> {
         std::mem::take(&mut lines())
@@ -269,4 +287,6 @@ mod imp {
     pub(crate) fn nap() -> Option<Duration> {
         None
     }
+
+    pub(crate) fn stand_in() {}
 }

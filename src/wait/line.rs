@@ -56,6 +56,15 @@ pub(crate) enum Step {
     NeedsWaker,
 }
 
+/// What one that stands aside keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keeps {
+    /// The place that it had in this line before it took the permits.
+    pub(crate) place: bool,
+    /// The permits are reserved for it.
+    pub(crate) reservation: bool,
+}
+
 /// How soon the helper looks at a line again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pace {
@@ -275,14 +284,14 @@ impl Line {
     /// Gives permits back that the caller has just taken, and keeps its place in the line: the one that it had, or one
     /// at the back. It has its turn here, but waits for other locks before it can use it.
     ///
-    /// If it is `expected`, the permits are reserved for it while it is the eldest, until it comes or its patience is
+    /// If a reservation is kept, the permits are for it while it is the eldest, until it comes or its patience is
     /// over. Otherwise nobody counts on it, and when it comes it has its place again.
     pub(crate) fn stand_aside(
         &mut self,
         pool: &impl Pool,
         node: Pin<&mut Node>,
         need: usize,
-        expected: bool,
+        keeps: Keeps,
         wakes: &mut Wakes,
     ) {
         let seen = loop {
@@ -291,11 +300,14 @@ impl Line {
                 break seen;
             }
         };
-        let stand = node.last_stand().unwrap_or_else(|| self.draw_ticket(need, seen, node.is_thread()));
+        let stand = match node.last_stand() {
+            Some(stand) if keeps.place => stand,
+            _ => self.draw_ticket(need, seen, node.is_thread()),
+        };
         let stand =
             Stand { since: helper::now(), is_starving: true, is_probed: false, is_aside: true, ..stand };
         self.len += 1;
-        if expected && !self.many_are_coming() {
+        if keeps.reservation && !self.many_are_coming() {
             self.notified += 1;
             self.claimed += need;
             self.list.enlist_silently(node, Place::Notified, stand);

@@ -151,7 +151,7 @@ mod watch;
 pub(crate) use self::acquire::End;
 pub use self::acquire::{Acquire, Request};
 pub(crate) use self::core::{AsCore, Core};
-pub(crate) use self::line::{Line, Pool, Step};
+pub(crate) use self::line::{Keeps, Line, Pool, Step};
 pub(crate) use self::list::{List, Node, Nodes, Place, Stand};
 pub(crate) use self::on_core::OnCore;
 pub(crate) use self::park::blocking;

@@ -60,7 +60,7 @@ impl Alarm {
             (left, Some(nap)) => {
                 park_timeout(left.map_or(nap, |left| left.min(nap)));
                 if !self.bell.has_rung.load(Ordering::Acquire) {
-                    helper::round();
+                    helper::stand_in();
                 }
             }
         }

@@ -10,12 +10,6 @@ pub(crate) struct Round(u16);
 impl Round {
     pub(crate) const START: Self = Self(0);
 
-    /// The round after this one.
-    #[cfg(not(latchwork_loom))]
-    pub(crate) fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-
     #[cfg(not(latchwork_loom))]
     pub(crate) fn from_number(number: u16) -> Self {
         Self(number)

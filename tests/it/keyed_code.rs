@@ -6,12 +6,12 @@ use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
 
 use latchwork::{IntoKey, KeyedLock, OwnedKeyedGuard};
 
-use crate::support::{Hand, no_hang};
+use crate::support::{Event, Hand, hooked, no_hang, panic_of};
 
 type Table = Arc<OnceLock<Weak<KeyedLock<Busybody>>>>;
 
@@ -303,4 +303,60 @@ fn a_key_that_panics_leaves_none_of_several_keys_locked() {
         outcome.is_err()
     });
     assert!(panics.count() >= 3, "hashed twice, and compared");
+}
+
+/// Runs something once when it is hashed.
+struct Trigger(u32, Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+
+impl PartialEq for Trigger {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Trigger {}
+
+impl PartialOrd for Trigger {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Trigger {
+    fn cmp(&self, other: &Self) -> Order {
+        self.0.cmp(&other.0)
+    }
+}
+
+impl Hash for Trigger {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+        let act = self.1.lock().expect("it is not poisoned").take();
+        act.into_iter().for_each(|act| act());
+    }
+}
+
+/// The request was not pinned yet, so nobody left the lines for it: its places were freed under them.
+#[test]
+fn a_thread_that_meets_a_panicking_waker_on_its_way_to_several_keys_leaves_all_lines() {
+    let keys = Arc::new(KeyedLock::<Trigger>::new());
+    let key = |id| Trigger(id, Arc::default());
+    let held = keys.try_lock(key(2)).expect("it is free");
+    let waker = hooked(|event| assert!(event != Event::Woken, "a waker that panics"));
+    let first = Arc::new(Mutex::new(Some(Box::pin(keys.lock_owned(key(1))))));
+    let second = key(2);
+    *second.1.lock().expect("it is not poisoned") = Some(Box::new({
+        let first = first.clone();
+        move || {
+            let mut first = first.lock().expect("it is not poisoned");
+            let first = first.as_mut().expect("it is there").as_mut();
+            assert!(first.poll(&mut Context::from_waker(&waker)).is_pending(), "key 1 was taken just now");
+        }
+    }));
+    let said = panic_of(|| drop(keys.lock_many([key(1), second]).wait()));
+    assert_eq!(said, "a waker that panics");
+    drop(first.lock().expect("it is not poisoned").take());
+    assert_eq!((keys.len(), keys.stats().waiting), (1, 0));
+    drop(held);
+    assert!(keys.is_empty());
 }
