@@ -31,7 +31,8 @@
 
 use std::sync::Arc;
 
-use super::line::{Line, Pace};
+use super::line::Line;
+use super::look::Pace;
 use super::round::Round;
 use super::wakes::Wakes;
 use crate::sync::Mutex;

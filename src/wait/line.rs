@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use super::helper;
 use super::list::{List, Node, Place, Stand, is_older};
+use super::look::{PATIENCE, PROBE_AFTER, PROBE_AFTER_MOST};
 use super::policy::{MAX_PERMITS, Marks, Refusal, Word, allowance};
 use super::round::Round;
 use super::wakes::Wakes;
@@ -20,21 +21,6 @@ const IN_ORDER_MOST: u8 = 16;
 const OFTEN: u8 = 3;
 /// ... or after so many rounds has waited long enough.
 const LONG: u16 = 2;
-/// Rounds in which a notified task is expected to come.
-const PATIENCE: u16 = 2;
-/// The same for a parked thread, which waits for nothing else, so it comes when it gets a processor.
-const PATIENCE_WITH_THREADS: u16 = 256;
-/// The same for one that stands aside: it waits for another lock, and nobody can say how long that takes.
-const PATIENCE_ASIDE: u16 = 16;
-/// The longest patience that is learned from tasks that came late ...
-const PATIENCE_MOST: u16 = 64;
-/// ... and the rounds without late ones after which it is unlearned.
-const UNLEARN: u16 = 256;
-/// Rounds after which a blocked front is asked whether it is still there, doubled each time it is.
-const PROBE_AFTER: u16 = 8;
-const PROBE_AFTER_MOST: u16 = 1024;
-/// How many are given up, and notified in their place, in one look: a bound on the time for which it is locked.
-const LOOK_MOST: u16 = 1024;
 
 /// The permits of one lock. The marks in its word are changed under the line's lock only, and so is the total.
 pub(crate) trait Pool {
@@ -56,26 +42,6 @@ pub(crate) enum Step {
     NeedsWaker,
 }
 
-/// What one that stands aside keeps.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Keeps {
-    /// The place that it had in this line before it took the permits.
-    pub(crate) place: bool,
-    /// The permits are reserved for it.
-    pub(crate) reservation: bool,
-}
-
-/// How soon the helper looks at a line again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Pace {
-    /// When it is crowded again.
-    Over,
-    /// After a while: its waiters have their turns.
-    Calm,
-    /// Soon: nothing has moved.
-    Urgent,
-}
-
 /// Those who wait for one lock.
 ///
 /// *Live* waiters are queued or notified: somebody counts on them. The *eldest* is the live one with the oldest
@@ -93,40 +59,40 @@ pub(crate) enum Pace {
 /// refused, sets it right.
 #[derive(Debug)]
 pub(crate) struct Line {
-    list: List,
+    pub(super) list: List,
     /// How many are enlisted, wherever they stand.
-    len: u32,
-    queued: u32,
-    notified: u32,
+    pub(super) len: u32,
+    pub(super) queued: u32,
+    pub(super) notified: u32,
     /// What the notified ones want, in all.
-    claimed: usize,
+    pub(super) claimed: usize,
     /// The ticket of the next waiter, wrapping.
-    next_ticket: u32,
+    pub(super) next_ticket: u32,
     /// The ticket of the eldest, as of the last settling.
-    eldest: Option<u32>,
+    pub(super) eldest: Option<u32>,
     /// How many newcomers had passed the line when the word's count was set last, wrapping, ...
-    passed: u32,
+    pub(super) passed: u32,
     /// ... and what it was set to.
-    allowed: u32,
+    pub(super) allowed: u32,
     /// For so many turns newcomers do not pass, since holds were found to be long: a waiter that is sure to come in
     /// vain is woken in vain.
-    in_order: u8,
+    pub(super) in_order: u8,
     /// To how many `in_order` is set when they are found to be long again.
-    confidence: u8,
+    pub(super) confidence: u8,
     /// How many rounds a notified task is expected for.
-    patience: u16,
+    pub(super) patience: u16,
     /// When somebody was late last.
-    learned_at: Round,
+    pub(super) learned_at: Round,
     /// How many are notified at the next look in the place of those who did not come.
-    burst: u16,
+    pub(super) burst: u16,
     /// The smallest need of those who want more than there is.
-    least_oversized: usize,
+    pub(super) least_oversized: usize,
     /// The helper looks at this line.
-    is_watched: bool,
+    pub(super) is_watched: bool,
     /// A `try_` call was refused for the sake of the eldest.
-    is_tried: bool,
+    pub(super) is_tried: bool,
     /// The helper changed places since the last settling.
-    is_stale: bool,
+    pub(super) is_stale: bool,
 }
 
 impl Line {
@@ -156,24 +122,6 @@ impl Line {
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.len as usize
-    }
-
-    /// Returns `true` once when the helper must begin to look at this line.
-    pub(crate) fn begin_watch(&mut self) -> bool {
-        let begins = !self.is_watched && self.is_crowded();
-        self.is_watched |= begins;
-        begins
-    }
-
-    /// The same for a line whose permits are often held for long: returns `true` only when somebody was notified, so
-    /// that a release will not do if that one does not come.
-    pub(crate) fn begin_watch_of_notified(&mut self) -> bool {
-        self.notified > 0 && self.begin_watch()
-    }
-
-    /// Whether somebody depends on others who may not come.
-    fn is_crowded(&self) -> bool {
-        self.queued + self.notified > u32::from(!self.is_tried)
     }
 
     /// A newcomer's attempt that does not wait. What is reserved for others may not be: they may have been given up
@@ -281,58 +229,6 @@ impl Line {
         }
     }
 
-    /// Gives permits back that the caller has just taken, and keeps its place in the line: the one that it had, or one
-    /// at the back. It has its turn here, but waits for other locks before it can use it.
-    ///
-    /// If a reservation is kept, the permits are for it while it is the eldest, until it comes or its patience is
-    /// over. Otherwise nobody counts on it, and when it comes it has its place again.
-    pub(crate) fn stand_aside(
-        &mut self,
-        pool: &impl Pool,
-        node: Pin<&mut Node>,
-        need: usize,
-        keeps: Keeps,
-        wakes: &mut Wakes,
-    ) {
-        let seen = loop {
-            let seen = pool.word();
-            if pool.swap(seen, seen.give(need)) {
-                break seen;
-            }
-        };
-        let stand = match node.last_stand() {
-            Some(stand) if keeps.place => stand,
-            _ => self.draw_ticket(need, seen, node.is_thread()),
-        };
-        let stand =
-            Stand { since: helper::now(), is_starving: true, is_probed: false, is_aside: true, ..stand };
-        self.len += 1;
-        if keeps.reservation && !self.many_are_coming() {
-            self.notified += 1;
-            self.claimed += need;
-            self.list.enlist_silently(node, Place::Notified, stand);
-        } else {
-            self.list.enlist_silently(node, Place::Away, stand);
-        }
-        self.settle(pool, wakes);
-    }
-
-    /// Nobody counts on an enlisted waiter any more. When it comes it has its place again.
-    pub(crate) fn stand_back(&mut self, pool: &impl Pool, mut node: Pin<&mut Node>, wakes: &mut Wakes) {
-        let stand = self.list.stand(node.as_mut());
-        match self.list.place(node.as_mut()) {
-            None | Some(Place::Away) => return,
-            Some(Place::Oversized) => {}
-            Some(Place::Queued) => self.queued -= 1,
-            Some(Place::Notified) => {
-                self.notified -= 1;
-                self.claimed -= stand.need;
-            }
-        }
-        wakes.keep(self.list.stand_back(node, Stand { is_aside: true, ..stand }));
-        self.settle(pool, wakes);
-    }
-
     /// The total has grown: those who wanted more than there was may be served now.
     pub(crate) fn grown(&mut self, pool: &impl Pool, wakes: &mut Wakes) {
         if self.least_oversized <= pool.total() {
@@ -371,62 +267,6 @@ impl Line {
     pub(crate) fn dismissed(&mut self, mut node: Pin<&mut Node>) -> Option<Waker> {
         let place = self.list.place(node.as_mut())?;
         self.take_off(node, place)
-    }
-
-    /// What nobody else may notice: gives up those who were notified and have not come in time, and notifies others
-    /// in their place, twice as many each time. Asks the front, if it has been blocked for long, whether it is still
-    /// there. Returns how soon to look again.
-    ///
-    /// It has no look at the permits: those it notifies may come in vain, and then settle.
-    pub(crate) fn look(&mut self, now: Round, wakes: &mut Wakes) -> Pace {
-        let (patience, notified) = (self.patience, self.notified);
-        self.list.give_up(LOOK_MOST.into(), |stand| {
-            let patience = match stand {
-                Stand { is_aside: true, .. } => PATIENCE_ASIDE.max(patience),
-                Stand { is_thread: true, .. } => PATIENCE_WITH_THREADS,
-                _ => patience,
-            };
-            let is_late = stand.since.until(now) > patience;
-            if is_late {
-                self.notified -= 1;
-                self.claimed -= stand.need;
-            }
-            is_late
-        });
-        let gave_up = self.notified < notified;
-        if gave_up {
-            self.is_stale = true;
-            for _ in 0..self.burst {
-                self.probe(now, wakes);
-            }
-            self.burst = self.burst.saturating_mul(2).min(LOOK_MOST);
-        } else if self.notified == 0
-            && self.is_crowded()
-            && let Some(front) = self.list.front(Place::Queued)
-            && front.since.until(now) > front.probe_after
-        {
-            self.probe(now, wakes);
-        }
-        self.is_watched = self.is_crowded();
-        if !self.is_watched {
-            Pace::Over
-        } else if gave_up || self.is_stuck(now) {
-            Pace::Urgent
-        } else {
-            Pace::Calm
-        }
-    }
-
-    /// Whether the line looks as it did a round ago: it may wait for one that does not come.
-    fn is_stuck(&mut self, now: Round) -> bool {
-        let stood_here = |stand: Stand| stand.since.until(now) >= 2;
-        if self.notified > 0 {
-            return self.list.front(Place::Notified).is_some_and(stood_here);
-        }
-        // A front that was asked already is asked seldom.
-        self.list
-            .front(Place::Queued)
-            .is_some_and(|front| front.probe_after == PROBE_AFTER && stood_here(front))
     }
 
     /// Permits were given back.
@@ -518,25 +358,11 @@ impl Line {
     }
 
     /// Notifies the front, of which `stand` will be known.
-    fn notify(&mut self, stand: Stand, wakes: &mut Wakes) {
+    pub(super) fn notify(&mut self, stand: Stand, wakes: &mut Wakes) {
         self.claimed += stand.need;
         self.queued -= 1;
         self.notified += 1;
         wakes.push(self.list.notify_front(stand));
-    }
-
-    /// Notifies the front without a look at the permits.
-    fn probe(&mut self, now: Round, wakes: &mut Wakes) {
-        if let Some(front) = self.list.front(Place::Queued)
-            && !self.many_are_coming()
-        {
-            self.notify(Stand { is_probed: true, since: now, ..front }, wakes);
-        }
-    }
-
-    /// Whether more are notified than can be counted on.
-    fn many_are_coming(&self) -> bool {
-        self.claimed > usize::MAX / 4
     }
 
     /// Puts the front aside, which wants more permits than there are.
@@ -557,7 +383,7 @@ impl Line {
     }
 
     /// How many newcomers had passed the line at a word, wrapping.
-    fn passed_at(&self, seen: Word) -> u32 {
+    pub(super) fn passed_at(&self, seen: Word) -> u32 {
         self.passed.wrapping_add(self.allowed.saturating_sub(seen.left() as u32))
     }
 
@@ -604,7 +430,7 @@ impl Line {
     }
 
     /// What is known of a newcomer.
-    fn draw_ticket(&mut self, need: usize, seen: Word, is_thread: bool) -> Stand {
+    pub(super) fn draw_ticket(&mut self, need: usize, seen: Word, is_thread: bool) -> Stand {
         let (now, passed) = (helper::now(), self.passed_at(seen));
         let ticket = self.next_ticket;
         self.next_ticket = ticket.wrapping_add(1);
@@ -693,18 +519,6 @@ impl Line {
             self.confidence = (2 * self.confidence).min(IN_ORDER_MOST);
         } else {
             self.confidence = 1;
-        }
-    }
-
-    /// Learns how late they come here, and unlearns it where nobody was late for long.
-    fn learn(&mut self, stand: &Stand, place: Place, now: Round) {
-        let late = stand.since.until(now).saturating_mul(2);
-        // One that stood aside was not notified, so it was not late.
-        if place == Place::Away && !stand.is_aside && late <= PATIENCE_MOST {
-            self.patience = self.patience.max(late);
-            self.learned_at = now;
-        } else if self.learned_at.until(now) > UNLEARN {
-            self.patience = PATIENCE;
         }
     }
 

@@ -9,6 +9,7 @@
 //! list      the intrusive rings of waiters: the only raw pointers
 //! wakes     what is to be done outside the locks: wakers to wake, a helper to call
 //! line      what each party does under the lock that guards the line
+//! look      what the helper does with it; aside: one that waits in several lines
 //! core      an atomic word and a line: for locks that stand alone (tables have their own)
 //! on_core   what a lock with a core asks of it
 //! helper    one thread that gives up waiters that do not come
@@ -133,10 +134,12 @@
 //! - Futurelock: Oxide Computer Company, RFD 609 (2025).
 
 mod acquire;
+mod aside;
 mod core;
 pub mod helper;
 mod line;
 mod list;
+mod look;
 mod on_core;
 mod park;
 #[cfg(all(feature = "tokio", not(latchwork_loom)))]
@@ -150,8 +153,9 @@ mod watch;
 
 pub(crate) use self::acquire::End;
 pub use self::acquire::{Acquire, Request};
+pub(crate) use self::aside::Keeps;
 pub(crate) use self::core::{AsCore, Core};
-pub(crate) use self::line::{Keeps, Line, Pool, Step};
+pub(crate) use self::line::{Line, Pool, Step};
 pub(crate) use self::list::{List, Node, Nodes, Place, Stand};
 pub(crate) use self::on_core::OnCore;
 pub(crate) use self::park::blocking;
