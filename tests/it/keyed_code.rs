@@ -305,8 +305,10 @@ fn a_key_that_panics_leaves_none_of_several_keys_locked() {
     assert!(panics.count() >= 3, "hashed twice, and compared");
 }
 
+type Act = Box<dyn FnOnce() + Send>;
+
 /// Runs something once when it is hashed.
-struct Trigger(u32, Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+struct Trigger(u32, Arc<Mutex<Option<Act>>>);
 
 impl PartialEq for Trigger {
     fn eq(&self, other: &Self) -> bool {
