@@ -32,7 +32,7 @@ struct Inside<K> {
 }
 
 /// The names that are taken. Under a shard's lock runs nothing of the user's but `Eq`; names are hashed and cloned
-/// before and dropped after. When a shard grows, those who use another one do not wait for it.
+/// before and dropped after. When a shard grows, users of another one do not wait for it.
 pub struct Table<K>(Shards<Mutex<Inside<K>>>);
 
 impl<K> Table<K> {

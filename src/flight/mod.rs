@@ -51,7 +51,7 @@
 //! - **Call that gives up**: leaves the line, which notifies the next one if it was notified itself. The last call to
 //!   leave a flight that nobody leads takes the entry out.
 //!
-//! Who keeps a flight is counted by its `Arc`. It is cloned, and dropped by calls that are on a flight in the
+//! The `Arc` of a flight counts those that keep it. It is cloned, and dropped by calls that are on a flight in the
 //! table, under the shard's lock only. So a count of two under that lock means: the table and this call.
 //!
 //! # Why no wake-up is lost

@@ -194,7 +194,7 @@ impl<V> Flight<V> {
     }
 }
 
-/// Wakes those who were notified, outside the locks.
+/// Wakes the call that was notified, outside the locks.
 fn wake(wakes: &mut Wakes) {
     let is_unfinished = wakes.wake();
     debug_assert!(!is_unfinished, "one lead is offered to one call at a time");

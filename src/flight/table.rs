@@ -19,8 +19,8 @@ pub(super) struct Entry<K, V> {
     /// lock when the table grows.
     hash: u64,
     key: K,
-    /// Cloned, and dropped by those who are on it, under the shard's lock only. So two of them are the table's own and
-    /// that of the last one.
+    /// Cloned, and dropped by calls that are on it, under the shard's lock only. So two of them are the table's own and
+    /// that of the last call.
     flight: Arc<Flight<V>>,
 }
 

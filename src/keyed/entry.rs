@@ -51,8 +51,8 @@ impl State {
         outcome
     }
 
-    /// Keeps the entry in use. One who is not to be counted any more, since its guard was forgotten, keeps it for ever:
-    /// to count on from the largest number would free it under the others.
+    /// Keeps the entry in use. A forgotten guard keeps it for ever, so safe code can count to the largest number. To
+    /// wrap there would free the entry under the others.
     #[inline]
     pub(super) fn pin(&mut self) {
         match self.pins.checked_add(1) {

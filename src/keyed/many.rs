@@ -6,7 +6,8 @@
 //!
 //! - it holds nothing between two polls, and one that is never polled again is given up in each line, as every
 //!   notified waiter that does not come; only its patience is longer;
-//! - it grows older in all lines at once, so it has its turn beside any number of requests for single keys.
+//! - it grows older in all lines at once, so it has its turn beside any number of requests for single keys that hold
+//!   them for less time than its reservations last.
 //!
 //! # Why two of them do not wait for each other
 //!

@@ -55,8 +55,8 @@ pub(crate) enum Step {
 /// 5. the helper looks at the line if two or more are live.
 ///
 /// The helper changes places, but never a word. So after it 1, 2 and 4 may be untrue until somebody settles: then the
-/// word says too often that somebody waits, and whoever of the notified ones comes, or the next newcomer that is
-/// refused, sets it right.
+/// word says too often that somebody waits. The next notified waiter that comes, or the next newcomer that is refused,
+/// sets it right.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(super) list: List,

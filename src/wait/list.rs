@@ -11,7 +11,7 @@
 //! - `inner` is touched through `&mut List` only.
 //! - A list does not move while nodes are enlisted: its owner keeps it behind an `Arc`, or in a table's shard.
 //!   If it goes with nodes still enlisted, their owners were forgotten (`mem::forget` of a boxed future): their
-//!   memory stays, and nobody looks again.
+//!   memory stays, and at most the helper looks again.
 //!
 //! Each ring is circular and keeps its head alone (`head.prev` is the tail). It is ordered by the waiters'
 //! tickets, the eldest first.
