@@ -1,6 +1,8 @@
 //! What can come of an acquisition other than a guard.
 
+pub use crate::digits::BadNumber;
 use crate::fence::Fence;
+use crate::verdict::{Classify, RetryKind, Verdict};
 
 /// The lock is held, or reserved for a waiter, and the call was not allowed to wait.
 ///
@@ -48,4 +50,18 @@ pub struct TimedOut;
 
 impl TimedOut {
     pub(crate) const NEW: Self = Self;
+}
+
+/// The key was held: its holder may be through soon.
+impl Classify for Busy {
+    fn classify(&self) -> Verdict {
+        Verdict::Retry(RetryKind::LockTimeout)
+    }
+}
+
+/// The lock was not had in time.
+impl Classify for TimedOut {
+    fn classify(&self) -> Verdict {
+        Verdict::Retry(RetryKind::LockTimeout)
+    }
 }

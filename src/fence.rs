@@ -12,6 +12,7 @@ use hashbrown::hash_table::Entry as Slot;
 use crate::digits::{self, BadNumber};
 use crate::shards::{Shards, default_count, shrink, spread};
 use crate::sync::Mutex;
+use crate::verdict::{Classify, Verdict};
 
 /// The token of one lock grant: of two grants of the same key, the later one has the greater fence.
 ///
@@ -76,7 +77,7 @@ impl fmt::Display for Fence {
 /// # Examples
 ///
 /// ```
-/// use latchwork::{BadNumber, Fence};
+/// use latchwork::{Fence, error::BadNumber};
 ///
 /// let error = "007".parse::<Fence>().unwrap_err();
 /// assert_eq!(error.why, BadNumber::LeadingZero);
@@ -124,7 +125,7 @@ pub struct StaleFence {
 /// # Examples
 ///
 /// ```
-/// use latchwork::{FenceGate, KeyedLock};
+/// use latchwork::{KeyedLock, fence::FenceGate};
 ///
 /// let (locks, gate) = (KeyedLock::<u32>::new(), FenceGate::new());
 /// let late = locks.lock(7).wait().fence();
@@ -132,7 +133,7 @@ pub struct StaleFence {
 /// gate.admit(7, current)?;
 /// gate.admit(7, current)?;
 /// assert_eq!(gate.admit(7, late).unwrap_err().latest, current);
-/// # Ok::<(), latchwork::StaleFence>(())
+/// # Ok::<(), latchwork::fence::StaleFence>(())
 /// ```
 pub struct FenceGate<K, S = RandomState> {
     shards: Shards<Mutex<HashTable<Seen<K>>>>,
@@ -168,7 +169,7 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
     ///
     /// ```
     /// use std::hash::{BuildHasherDefault, DefaultHasher};
-    /// use latchwork::FenceGate;
+    /// use latchwork::fence::FenceGate;
     ///
     /// let gate = FenceGate::<u64, _>::with_hasher(BuildHasherDefault::<DefaultHasher>::default());
     /// assert_eq!(gate.latest(&7), None);
@@ -207,11 +208,11 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
     /// # Examples
     ///
     /// ```
-    /// let gate = latchwork::FenceGate::<String>::new();
+    /// let gate = latchwork::fence::FenceGate::<String>::new();
     /// let fence = latchwork::Fence::new(7).expect("it is not zero");
     /// gate.admit("ada".to_owned(), fence)?;
     /// assert_eq!(gate.latest("ada"), Some(fence));
-    /// # Ok::<(), latchwork::StaleFence>(())
+    /// # Ok::<(), latchwork::fence::StaleFence>(())
     /// ```
     pub fn latest<Q>(&self, key: &Q) -> Option<Fence>
     where
@@ -228,11 +229,11 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
     /// # Examples
     ///
     /// ```
-    /// let gate = latchwork::FenceGate::new();
+    /// let gate = latchwork::fence::FenceGate::new();
     /// let fence = latchwork::Fence::new(7).expect("it is not zero");
     /// gate.admit("ada", fence)?;
     /// assert_eq!((gate.forget(&"ada"), gate.latest(&"ada")), (Some(fence), None));
-    /// # Ok::<(), latchwork::StaleFence>(())
+    /// # Ok::<(), latchwork::fence::StaleFence>(())
     /// ```
     pub fn forget<Q>(&self, key: &Q) -> Option<Fence>
     where
@@ -258,5 +259,12 @@ impl<K, S> fmt::Debug for FenceGate<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: usize = self.shards.iter().map(|shard| shard.lock().len()).sum();
         f.debug_struct("FenceGate").field("keys", &keys).finish_non_exhaustive()
+    }
+}
+
+/// Somebody else holds the lock by now: to write all the same is what the fence is there to prevent.
+impl Classify for StaleFence {
+    fn classify(&self) -> Verdict {
+        Verdict::Stop
     }
 }

@@ -31,7 +31,7 @@ pub unsafe trait Protect: AsCore {
 }
 
 /// Exclusive access to a locked value, until dropped. Behind
-/// [`MutexGuard`](crate::MutexGuard), [`RwLockWriteGuard`](crate::RwLockWriteGuard) and their owned forms.
+/// [`MutexGuard`](crate::mutex::MutexGuard), [`RwLockWriteGuard`](crate::rwlock::RwLockWriteGuard) and their owned forms.
 ///
 /// It may be held across an `.await` and dropped on another thread. A panic while it is held
 /// releases the lock and does not poison it.
@@ -68,7 +68,7 @@ impl<H: Deref<Target: Protect>, T: ?Sized> ExclusiveGuard<H, T> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Mutex, MutexGuard};
+    /// use latchwork::{Mutex, mutex::MutexGuard};
     ///
     /// let pair = Mutex::new((1, "one"));
     /// let mut first = MutexGuard::map(pair.lock().wait(), |pair| &mut pair.0);
@@ -90,7 +90,7 @@ impl<H: Deref<Target: Protect>, T: ?Sized> ExclusiveGuard<H, T> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Mutex, MutexGuard};
+    /// use latchwork::{Mutex, mutex::MutexGuard};
     ///
     /// let list = Mutex::new(vec![1]);
     /// let none = MutexGuard::filter_map(list.lock().wait(), |list| list.get_mut(5));
@@ -140,7 +140,7 @@ impl<H: Deref<Target: Protect>, T: ?Sized> Drop for ExclusiveGuard<H, T> {
 }
 
 /// Shared access to a locked value, until dropped. Behind
-/// [`RwLockReadGuard`](crate::RwLockReadGuard) and its owned form.
+/// [`RwLockReadGuard`](crate::rwlock::RwLockReadGuard) and its owned form.
 ///
 /// It may be held across an `.await` and dropped on another thread.
 #[must_use = "the lock is released at once if its guard is not kept"]
@@ -180,7 +180,7 @@ impl<H: Deref<Target: Protect>, T: ?Sized> SharedGuard<H, T> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RwLock, RwLockReadGuard};
+    /// use latchwork::{RwLock, rwlock::RwLockReadGuard};
     ///
     /// let pair = RwLock::new((1, "one"));
     /// let name = RwLockReadGuard::map(pair.read().wait(), |pair| pair.1);

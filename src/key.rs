@@ -17,7 +17,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// use std::hash::{Hash, Hasher};
-/// use latchwork::{IntoKey, KeyedLock};
+/// use latchwork::{KeyedLock, key::IntoKey};
 ///
 /// #[derive(PartialEq, Eq, Hash)]
 /// struct Seat { row: String, number: u32 }

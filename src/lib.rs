@@ -24,17 +24,17 @@
 //! | one value that threads and tasks change | [`Mutex`] |
 //! | one value that is read often and changed rarely | [`RwLock`] |
 //! | at most n at a time of something | [`Semaphore`] |
-//! | to refuse the late write of a paused holder | [`Fence`], [`FenceGate`] |
+//! | to refuse the late write of a paused holder | [`Fence`], [`FenceGate`](fence::FenceGate) |
 //! | an edit from a stale page refused, not lost | [`Versioned`], [`VersionedMap`] |
 //! | to be told when a value changes | [`Versioned::changed`], [`VersionedMap::changed`] |
 //! | a name that nobody else has | [`Claims`] |
 //! | to try again, with growing and spread waits | [`RetryPolicy`] |
 //! | to resolve a conflict by reading again | [`RetryPolicy::retry_on_conflict`] |
-//! | to keep retries from adding to an outage | [`Budget`] |
-//! | a lock in front of a handler that stays as it is | [`KeyedLockLayer`](axum::KeyedLockLayer) |
-//! | one call of a handler for equal GETs | [`CoalesceLayer`](axum::CoalesceLayer) |
-//! | `If-Match`, `ETag`, and errors as answers | [`IfMatch`](axum::IfMatch), [`Tagged`](axum::Tagged), [`Problem`](axum::Problem) |
-//! | figures for Prometheus and the like | [`Publisher`](metrics::Publisher) |
+//! | to keep retries from adding to an outage | [`Budget`](retry::Budget) |
+//! | a lock in front of a handler that stays as it is | [`KeyedLockLayer`](layer::KeyedLockLayer) |
+//! | one call of a handler for equal GETs | [`CoalesceLayer`](layer::CoalesceLayer) |
+//! | `If-Match`, `ETag`, and errors as answers | [`IfMatch`](web::IfMatch), [`Tagged`](web::Tagged), [`Problem`](web::Problem) |
+//! | figures for Prometheus and the like | [`Publisher`](publish::Publisher) |
 //!
 //! # One way to wait
 //!
@@ -82,61 +82,55 @@
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
 //! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); of
 //!   retries (debug); and of many tasks that block their workers (warn).
-//! - `axum`: [a lock in front of handlers](axum::KeyedLockLayer), [preconditions](axum::IfMatch), errors as
+//! - `axum`: [a lock in front of handlers](layer::KeyedLockLayer), [preconditions](web::IfMatch), errors as
 //!   [problems](docs::problems); for whatever is built on tower.
 //! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights and layers.
 
-#[cfg(all(feature = "axum", not(latchwork_loom)))]
-pub mod axum;
-mod claim;
+pub mod acquire {
+    //! A pending acquisition, and the ways to wait for it.
+
+    pub use crate::wait::{Acquire, Request};
+}
+pub mod claim;
 mod digits;
-mod error;
-mod fence;
-mod flight;
-mod guard;
-mod key;
-mod keyed;
+pub mod docs;
+pub mod error;
+#[cfg(all(feature = "axum", not(latchwork_loom)))]
+pub mod extract;
+pub mod fence;
+pub mod flight;
+pub mod guard;
+pub mod key;
+pub mod keyed;
+#[cfg(all(feature = "axum", not(latchwork_loom)))]
+pub mod layer;
+pub mod mutex;
+pub mod provider;
 #[cfg(all(feature = "metrics", not(latchwork_loom)))]
-pub mod metrics;
-mod mutex;
-mod retry;
-mod rwlock;
-mod semaphore;
+pub mod publish;
+pub mod retry;
+pub mod rwlock;
+pub mod semaphore;
 #[cfg(feature = "serde")]
 mod serde;
 mod shards;
-mod stamp;
+pub mod stamp;
 mod sync;
-mod versioned;
+pub mod verdict;
+pub mod versioned;
 mod wait;
+#[cfg(all(feature = "axum", not(latchwork_loom)))]
+pub mod web;
 
-pub mod docs;
-
-pub use claim::{
-    Claim, ClaimExhausted, ClaimHold, Claims, OwnedClaim, Taken, UniqueClaim, numbered_suffixes,
-    random_suffixes,
-};
-pub use digits::BadNumber;
+pub use claim::Claims;
 pub use error::{Busy, TimedOut};
-pub use fence::{Fence, FenceGate, ParseFenceError, StaleFence};
-pub use flight::{FlightStats, Flown, Leader, LeaderHold, OwnedLeader, Role, SingleFlight};
-pub use guard::{ExclusiveGuard, SharedGuard};
-pub use key::IntoKey;
-pub use keyed::{
-    KeyView, KeyedBuilder, KeyedGuard, KeyedHold, KeyedLock, KeyedManyGuard, KeyedManyHold, KeyedPermit,
-    KeyedSemaphore, KeyedStats, OwnedKeyedGuard, OwnedKeyedManyGuard, OwnedKeyedPermit, Times, Timing,
-};
-pub use mutex::{Mutex, MutexGuard, OwnedMutexGuard};
-pub use retry::{
-    Attempt, Backoff, Budget, ByTrait, Classifier, Classify, Clock, Entrance, Gate, Gated, Jitter,
-    RetryCounts, RetryError, RetryKind, RetryOnConflict, RetryPolicy, RetryStats, Retrying, Session, Shared,
-    Sleep, StopReason, Ungated, Verdict, VirtualClock, sqlstate,
-};
-pub use rwlock::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
-pub use semaphore::{OwnedPermit, Permit, Permits, Semaphore};
-pub use stamp::{BadEtag, ParseStampError, Stamp, StampOutOfRange, StampSource, StampsExhausted};
-pub use versioned::{
-    Change, Changes, Conflict, Expect, Snapshot, Upserted, Versioned, VersionedMap, VersionedMapBuilder,
-    WriteError,
-};
-pub use wait::{Acquire, Request, helper};
+pub use fence::Fence;
+pub use flight::SingleFlight;
+pub use keyed::{KeyedLock, KeyedSemaphore};
+pub use mutex::Mutex;
+pub use retry::RetryPolicy;
+pub use rwlock::RwLock;
+pub use semaphore::Semaphore;
+pub use stamp::Stamp;
+pub use versioned::{Conflict, Versioned, VersionedMap};
+pub use wait::{Acquire, helper};

@@ -279,7 +279,7 @@ where
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RwLock, RwLockWriteGuard};
+    /// use latchwork::{RwLock, rwlock::RwLockWriteGuard};
     ///
     /// let lock = RwLock::new(1);
     /// let mut writer = lock.write().wait();

@@ -15,8 +15,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use latchwork::{
-    Budget, Busy, Claims, Fence, FenceGate, KeyedLock, RetryError, RetryPolicy, RetryStats, Role,
-    SingleFlight, VirtualClock,
+    Busy, Claims, Fence, KeyedLock, RetryPolicy, SingleFlight,
+    fence::FenceGate,
+    flight::Role,
+    retry::{Budget, RetryError, RetryStats, VirtualClock},
 };
 
 thread_local! {
@@ -133,7 +135,7 @@ fn a_success_at_once_by_tokios_clock_allocates_nothing() {
 fn a_call_that_waits_is_seen_to_allocate() {
     let policy = RetryPolicy::new()
         .clock(VirtualClock::new())
-        .classify_with(|_: &()| latchwork::Verdict::Retry(latchwork::RetryKind::Transient));
+        .classify_with(|_: &()| latchwork::verdict::Verdict::Retry(latchwork::verdict::RetryKind::Transient));
     let (counted, out) = allocations(|| policy.run_blocking(|_| Err::<(), _>(())));
     assert!(counted > 0 && out.is_err(), "blind: the virtual clock notes its waits");
 }

@@ -16,7 +16,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use latchwork::{Jitter, KeyedBuilder, KeyedLock, RetryKind, RetryPolicy, Verdict, VirtualClock};
+use latchwork::{
+    KeyedLock, RetryPolicy,
+    keyed::KeyedBuilder,
+    retry::{Jitter, VirtualClock},
+    verdict::{RetryKind, Verdict},
+};
 use tracing::field::{Field, Visit};
 use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Subscriber};

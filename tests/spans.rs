@@ -18,7 +18,7 @@ use axum::http::request::Parts;
 use axum::http::{Request, Response};
 use futures::FutureExt;
 use latchwork::KeyedLock;
-use latchwork::axum::{KeyedLockLayer, Mode};
+use latchwork::layer::{KeyedLockLayer, Mode};
 use tower::{Layer as _, Service, ServiceExt, service_fn};
 use tracing::Subscriber;
 use tracing::field::{Field, Visit};

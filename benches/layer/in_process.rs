@@ -15,7 +15,10 @@ use axum::response::Response;
 use axum::routing::get;
 use dashmap::DashMap;
 use latchwork::KeyedLock;
-use latchwork::axum::{CoalesceLayer, KeyedLockLayer, Mode, path_param};
+use latchwork::{
+    extract::path_param,
+    layer::{CoalesceLayer, KeyedLockLayer, Mode},
+};
 use tokio::runtime::Runtime;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service};

@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use latchwork::KeyedLock;
-use latchwork::axum::{KeyedLockLayer, path_param};
+use latchwork::{extract::path_param, layer::KeyedLockLayer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{Request, Response};
 use dashmap::DashMap;
 use latchwork::KeyedLock;
-use latchwork::axum::KeyedLockLayer;
+use latchwork::layer::KeyedLockLayer;
 use tower::Service;
 
 pub(crate) type Answer = Result<Response<Body>, Infallible>;

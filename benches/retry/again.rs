@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, BlockingRetryable, Retryable};
-use latchwork::Backoff;
+use latchwork::retry::Backoff;
 use tokio::runtime::Runtime;
 use tokio_retry2::Retry;
 

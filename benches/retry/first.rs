@@ -4,7 +4,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use backon::{BlockingRetryable, Retryable};
-use latchwork::{Budget, RetryPolicy, RetryStats};
+use latchwork::{
+    RetryPolicy,
+    retry::{Budget, RetryStats},
+};
 use tokio::runtime::Runtime;
 use tokio_retry2::Retry;
 

@@ -4,7 +4,7 @@ use std::future::ready;
 use std::time::Duration;
 
 use backon::{BlockingRetryable, Retryable};
-use latchwork::{Budget, RetryStats};
+use latchwork::retry::{Budget, RetryStats};
 use tokio::runtime::Runtime;
 use tokio_retry2::Retry;
 

@@ -8,7 +8,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use backon::{ConstantBuilder, ExponentialBuilder};
-use latchwork::{Classify, RetryKind, RetryPolicy, Verdict};
+use latchwork::{
+    RetryPolicy,
+    verdict::{Classify, RetryKind, Verdict},
+};
 use tokio_retry2::RetryError;
 use tokio_retry2::strategy::ExponentialFactorBackoff;
 

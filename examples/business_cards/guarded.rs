@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use latchwork::axum::{IfMatch, IfNoneMatch, Problem, Tagged};
-use latchwork::{Expect, RetryError};
+use latchwork::web::{IfMatch, IfNoneMatch, Problem, Tagged};
+use latchwork::{retry::RetryError, versioned::Expect};
 
 use crate::input::{Body, CardId, Edit, NewCard, NewProfile, UserId};
 use crate::service::{App, created, upserted};

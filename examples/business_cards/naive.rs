@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use latchwork::axum::Tagged;
+use latchwork::web::Tagged;
 
 use crate::input::{Body, CardId, Edit, NewCard, NewProfile, UserId};
 use crate::service::{App, created, upserted};

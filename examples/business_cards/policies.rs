@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use latchwork::axum::Problem;
-use latchwork::metrics::Publisher;
-use latchwork::{Budget, RetryCounts, RetryError, RetryKind, RetryPolicy, RetryStats, Verdict};
+use latchwork::publish::Publisher;
+use latchwork::web::Problem;
+use latchwork::{
+    RetryPolicy,
+    retry::{Budget, RetryCounts, RetryError, RetryStats},
+    verdict::{RetryKind, Verdict},
+};
 
 use crate::store::StoreError;
 

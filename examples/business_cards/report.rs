@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
 use hdrhistogram::Histogram;
-use latchwork::{RetryCounts, RetryKind};
+use latchwork::{retry::RetryCounts, verdict::RetryKind};
 use serde::Serialize;
 
 use crate::audit::{Audit, Ledger};

@@ -8,8 +8,8 @@ use axum::Router;
 use axum::http::header;
 use axum::response::Response;
 use axum::routing::get;
-use latchwork::axum::{Problem, ProblemKind};
-use latchwork::metrics::{BUCKETS, Publisher};
+use latchwork::publish::{BUCKETS, Publisher};
+use latchwork::web::{Problem, ProblemKind};
 use metrics::{counter, describe_counter};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 

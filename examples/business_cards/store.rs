@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use latchwork::{Expect, Stamp};
+use latchwork::{Stamp, versioned::Expect};
 use serde::Serialize;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};

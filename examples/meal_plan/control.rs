@@ -10,8 +10,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use latchwork::axum::{Mode, Outcome, Problem};
-use latchwork::metrics::{BUCKETS, Publisher};
+use latchwork::publish::{BUCKETS, Publisher};
+use latchwork::{
+    layer::{Mode, Outcome},
+    web::Problem,
+};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@ use std::panic;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use latchwork::axum::Problem;
+use latchwork::web::Problem;
 
 use crate::input::Fault;
 

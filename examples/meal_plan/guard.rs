@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use latchwork::KeyedLock;
-use latchwork::axum::{KeyedLockLayer, LayerCounts, ModeSwitch, Outcome, PathParam, path_param};
-use latchwork::metrics::times;
+use latchwork::publish::times;
+use latchwork::{
+    extract::{PathParam, path_param},
+    layer::{KeyedLockLayer, LayerCounts, ModeSwitch, Outcome},
+};
 
 pub(crate) struct Guard {
     pub(crate) locks: Arc<KeyedLock<String>>,

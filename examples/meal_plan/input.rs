@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use latchwork::axum::Problem;
+use latchwork::web::Problem;
 use serde::Deserialize;
 use serde_json::error::Category;
 

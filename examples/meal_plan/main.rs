@@ -24,7 +24,7 @@ use std::sync::Arc;
 use axum::Router;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use latchwork::axum::{Mode, ModeSwitch};
+use latchwork::layer::{Mode, ModeSwitch};
 
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};

@@ -14,7 +14,7 @@ use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use futures::FutureExt;
 use latchwork::TimedOut;
-use latchwork::axum::Problem;
+use latchwork::web::Problem;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

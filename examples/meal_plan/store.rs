@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use latchwork::axum::Problem;
+use latchwork::web::Problem;
 use serde::Serialize;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{QueryBuilder, SqlitePool};

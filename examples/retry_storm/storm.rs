@@ -16,8 +16,9 @@ use fastrand::Rng;
 use futures::future::join_all;
 use hdrhistogram::Histogram;
 use latchwork::{
-    Clock, Gate, Jitter, KeyedLock, RetryError, RetryPolicy, RetryStats, Sleep, Snapshot, Versioned,
-    WriteError,
+    KeyedLock, RetryPolicy, Versioned,
+    retry::{Clock, Gate, Jitter, RetryError, RetryStats, Sleep},
+    versioned::{Snapshot, WriteError},
 };
 use serde::Serialize;
 use tokio::runtime::Builder;

@@ -44,7 +44,7 @@ impl<H: Deref<Target: AsClaims>> ClaimHold<H> {
     /// ```
     /// let slugs: latchwork::Claims = latchwork::Claims::new();
     /// assert_eq!(**slugs.try_claim("ada")?.name(), *"ada");
-    /// # Ok::<(), latchwork::Taken>(())
+    /// # Ok::<(), latchwork::claim::Taken>(())
     /// ```
     #[must_use]
     pub fn name(&self) -> &<H::Target as AsClaims>::Name {
@@ -60,7 +60,7 @@ impl<H: Deref<Target: AsClaims>> ClaimHold<H> {
     /// let slugs: latchwork::Claims = latchwork::Claims::new();
     /// let name = slugs.try_claim("ada")?.commit();
     /// assert!(&*name == "ada" && slugs.is_taken("ada"));
-    /// # Ok::<(), latchwork::Taken>(())
+    /// # Ok::<(), latchwork::claim::Taken>(())
     /// ```
     pub fn commit(mut self) -> <H::Target as AsClaims>::Name
     where

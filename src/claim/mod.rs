@@ -34,7 +34,7 @@ use crate::shards::spread;
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Claims, numbered_suffixes};
+/// use latchwork::{Claims, claim::numbered_suffixes};
 ///
 /// let slugs: Claims = Claims::new();
 /// let first = slugs.claim_unique("ada", numbered_suffixes(), 10)?;
@@ -43,7 +43,7 @@ use crate::shards::spread;
 /// first.claim.commit();   // the row is stored
 /// drop(second);           // it could not be
 /// assert!(slugs.is_taken("ada") && !slugs.is_taken("ada-2"));
-/// # Ok::<(), latchwork::ClaimExhausted>(())
+/// # Ok::<(), latchwork::claim::ClaimExhausted>(())
 /// ```
 pub struct Claims<K = Arc<str>, S = RandomState> {
     table: Table<K>,
@@ -102,7 +102,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Claims<K, S> {
     /// assert!(slugs.try_claim("ada").is_err());
     /// drop(claim);
     /// assert!(slugs.try_claim("ada").is_ok());
-    /// # Ok::<(), latchwork::Taken>(())
+    /// # Ok::<(), latchwork::claim::Taken>(())
     /// ```
     pub fn try_claim(&self, name: impl Into<K>) -> Result<Claim<'_, K, S>, Taken<K>> {
         claim(self, name.into())
@@ -123,7 +123,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Claims<K, S> {
     /// let claim = slugs.try_claim_owned("ada")?;
     /// std::thread::spawn(move || drop(claim)).join().expect("it does not panic");
     /// assert!(!slugs.is_taken("ada"));
-    /// # Ok::<(), latchwork::Taken>(())
+    /// # Ok::<(), latchwork::claim::Taken>(())
     /// ```
     pub fn try_claim_owned(self: &Arc<Self>, name: impl Into<K>) -> Result<OwnedClaim<K, S>, Taken<K>> {
         claim(self.clone(), name.into())
@@ -143,7 +143,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Claims<K, S> {
     /// ports.mark_taken(8080_u16);
     /// let port = ports.claim_first(8080..9000_u16, 100)?;
     /// assert_eq!((*port.claim.name(), port.attempts), (8081, 2));
-    /// # Ok::<(), latchwork::ClaimExhausted>(())
+    /// # Ok::<(), latchwork::claim::ClaimExhausted>(())
     /// ```
     pub fn claim_first(
         &self,
@@ -167,7 +167,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Claims<K, S> {
     /// let ports: Arc<latchwork::Claims<u16>> = Arc::default();
     /// let port = ports.claim_first_owned(8080..9000_u16, 100)?;
     /// assert_eq!(port.claim.commit(), 8080);
-    /// # Ok::<(), latchwork::ClaimExhausted>(())
+    /// # Ok::<(), latchwork::claim::ClaimExhausted>(())
     /// ```
     pub fn claim_first_owned(
         self: &Arc<Self>,
@@ -187,14 +187,14 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Claims<K, S> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Claims, numbered_suffixes};
+    /// use latchwork::{Claims, claim::numbered_suffixes};
     ///
     /// let slugs: Claims = Claims::new();
     /// slugs.mark_taken("ada");
     /// let slug = slugs.claim_unique("ada", numbered_suffixes(), 10)?;
     /// assert_eq!((&**slug.claim.name(), slug.attempts), ("ada-2", 2));
     /// assert!(slugs.claim_unique("ada", numbered_suffixes(), 2).is_err());
-    /// # Ok::<(), latchwork::ClaimExhausted>(())
+    /// # Ok::<(), latchwork::claim::ClaimExhausted>(())
     /// ```
     pub fn claim_unique(
         &self,
@@ -220,9 +220,9 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Claims<K, S> {
     /// use std::sync::Arc;
     ///
     /// let slugs: Arc<latchwork::Claims> = Arc::default();
-    /// let slug = slugs.claim_unique_owned("ada", latchwork::random_suffixes(4), 10)?;
+    /// let slug = slugs.claim_unique_owned("ada", latchwork::claim::random_suffixes(4), 10)?;
     /// assert_eq!(**slug.claim.name(), *"ada");
-    /// # Ok::<(), latchwork::ClaimExhausted>(())
+    /// # Ok::<(), latchwork::claim::ClaimExhausted>(())
     /// ```
     pub fn claim_unique_owned(
         self: &Arc<Self>,
@@ -248,7 +248,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Claims<K, S> {
     /// slugs.mark_taken("ada");    // the unique index refused the row
     /// drop(claim);
     /// assert!(slugs.is_taken("ada"));
-    /// # Ok::<(), latchwork::Taken>(())
+    /// # Ok::<(), latchwork::claim::Taken>(())
     /// ```
     pub fn mark_taken(&self, name: impl Into<K>) -> bool {
         let name = name.into();
@@ -267,7 +267,7 @@ impl<K: Eq + Hash + Clone, S: BuildHasher> Claims<K, S> {
     /// assert!(!slugs.release("ada"));
     /// claim.commit();
     /// assert!(slugs.release("ada") && !slugs.is_taken("ada"));
-    /// # Ok::<(), latchwork::Taken>(())
+    /// # Ok::<(), latchwork::claim::Taken>(())
     /// ```
     pub fn release<Q>(&self, name: &Q) -> bool
     where

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::verdict::{Classify, RetryKind, Verdict};
+
 /// The name is taken; it comes back with the error.
 ///
 /// Neither its text nor its `Debug` shows the name, so that it can be logged.
@@ -38,3 +40,10 @@ impl<K> fmt::Display for Taken<K> {
 }
 
 impl<K> Error for Taken<K> {}
+
+/// The name is taken: with another one it may work.
+impl<K> Classify for Taken<K> {
+    fn classify(&self) -> Verdict {
+        Verdict::Retry(RetryKind::UniqueViolation)
+    }
+}

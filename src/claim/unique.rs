@@ -86,7 +86,7 @@ pub(super) fn suffixed<K: for<'a> From<&'a str>>(
 /// # Examples
 ///
 /// ```
-/// assert!(latchwork::numbered_suffixes().take(2).eq(["-2", "-3"]));
+/// assert!(latchwork::claim::numbered_suffixes().take(2).eq(["-2", "-3"]));
 /// ```
 pub fn numbered_suffixes() -> impl Iterator<Item = String> + Clone {
     (2..=u64::MAX).map(|number| format!("-{number}"))
@@ -106,7 +106,7 @@ pub fn numbered_suffixes() -> impl Iterator<Item = String> + Clone {
 /// # Examples
 ///
 /// ```
-/// let suffix = latchwork::random_suffixes(4).next().expect("there is no end");
+/// let suffix = latchwork::claim::random_suffixes(4).next().expect("there is no end");
 /// assert!(suffix.len() == 5 && suffix.starts_with('-'));
 /// ```
 pub fn random_suffixes(length: usize) -> impl Iterator<Item = String> + Clone {

@@ -33,7 +33,7 @@ type Value<H> = <<H as Deref>::Target as AsFlights>::Value;
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Role, SingleFlight};
+/// use latchwork::{SingleFlight, flight::Role};
 ///
 /// let menus = SingleFlight::<u32, String>::new();
 /// let menu = match menus.join(7).wait() {
@@ -89,7 +89,7 @@ impl<H: Deref<Target: AsFlights>> LeaderHold<H> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Role, SingleFlight};
+    /// use latchwork::{SingleFlight, flight::Role};
     ///
     /// let menus = SingleFlight::<u32, String>::new();
     /// std::thread::scope(|s| {

@@ -156,7 +156,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use latchwork::{Role, SingleFlight};
+    /// use latchwork::{SingleFlight, flight::Role};
     ///
     /// let flights = SingleFlight::<String, u32>::new();
     /// let Role::Leader(leader) = flights.join("ada").wait() else { panic!("nobody is at it") };
@@ -175,7 +175,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use latchwork::{Role, SingleFlight};
+    /// use latchwork::{SingleFlight, flight::Role};
     ///
     /// let flights: Arc<SingleFlight<String, u32>> = Arc::default();
     /// if let Role::Leader(leader) = flights.join_owned("ada").wait() {

@@ -129,7 +129,7 @@ impl<K, S> KeyedBuilder<K, S> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use latchwork::{KeyedLock, Mutex, Timing};
+    /// use latchwork::{KeyedLock, Mutex, keyed::Timing};
     ///
     /// let seen = Arc::new(Mutex::new(Vec::new()));
     /// let book = seen.clone();

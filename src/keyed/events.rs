@@ -8,44 +8,12 @@ use crate::error::Busy;
 use crate::fence::Fence;
 use crate::key::IntoKey;
 
-#[cfg(any(feature = "tracing", feature = "axum"))]
-mod show {
-    use std::fmt;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::thread::panicking;
-
-    use super::super::options::{Options, ShowKey};
-
-    /// A key with the way to show it.
-    pub(crate) struct Shown<'a, K>(&'a K, ShowKey<K>);
-
-    impl<'a, K> Shown<'a, K> {
-        /// The key, if the table was told how to show it.
-        pub(in crate::keyed) fn new(options: &Options<K>, key: &'a K) -> Option<Self> {
-            options.show_key.map(|show| Self(key, show))
-        }
-    }
-
-    impl<K> fmt::Display for Shown<'_, K> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            if !panicking() {
-                return (self.1)(self.0, f);
-            }
-            // A panic that leaves a destructor while the thread unwinds would abort the process.
-            catch_unwind(AssertUnwindSafe(|| (self.1)(self.0, f))).unwrap_or_else(|_| f.write_str("?"))
-        }
-    }
-}
-
-#[cfg(feature = "axum")]
-pub(super) use self::show::Shown;
-
 #[cfg(feature = "tracing")]
 fn shown<'a, K>(
     options: &Options<K>,
     key: &'a K,
-) -> Option<tracing::field::DisplayValue<show::Shown<'a, K>>> {
-    show::Shown::new(options, key).map(tracing::field::display)
+) -> Option<tracing::field::DisplayValue<crate::provider::Shown<'a, K>>> {
+    crate::provider::Shown::new(options.show_key, key).map(tracing::field::display)
 }
 
 #[cfg(feature = "tracing")]

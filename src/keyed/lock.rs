@@ -64,10 +64,9 @@ impl<K, S> KeyedLock<K, S> {
         Self { table }
     }
 
-    /// The key as it may be shown, if it may be.
-    #[cfg(feature = "axum")]
-    pub(crate) fn shown<'a>(&self, key: &'a K) -> Option<super::events::Shown<'a, K>> {
-        super::events::Shown::new(self.table.options(), key)
+    /// How keys are shown, if they may be.
+    pub(super) fn how_to_show(&self) -> Option<crate::provider::ShowKey<K>> {
+        self.table.options().show_key
     }
 
     /// How many keys are held or waited for. Shards are counted one after the other.

@@ -24,7 +24,7 @@
 //! # What runs where
 //!
 //! A key is hashed once, before the shard's lock. Under it only `Eq` (or
-//! [`IntoKey::is_key`](crate::IntoKey::is_key)) of the keys with the same 32 bits of hash runs; if it panics, nothing has changed. An
+//! [`IntoKey::is_key`](crate::key::IntoKey::is_key)) of the keys with the same 32 bits of hash runs; if it panics, nothing has changed. An
 //! owned key is made of a borrowed one outside, after which the shard is looked at afresh. Keys are
 //! dropped, wakers are woken, events are emitted and observers are told outside.
 //!
@@ -45,6 +45,7 @@ mod guard;
 mod lock;
 mod many;
 mod options;
+mod provider;
 mod request;
 mod semaphore;
 mod shard;
@@ -57,6 +58,7 @@ pub use self::counters::{KeyedStats, Times};
 pub use self::guard::KeyedHold;
 pub use self::lock::{KeyedGuard, KeyedLock, KeyedManyGuard, OwnedKeyedGuard, OwnedKeyedManyGuard};
 pub use self::many::KeyedManyHold;
+pub use self::provider::LocalWait;
 pub use self::semaphore::{KeyedPermit, KeyedSemaphore, OwnedKeyedPermit};
 pub use self::timing::Timing;
 pub use self::views::KeyView;

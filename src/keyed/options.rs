@@ -1,12 +1,9 @@
 //! What a table is told at the start.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::timing::{Observer, Timing, report};
-
-/// Writes a key as it may be shown in events.
-pub(super) type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
+use crate::provider::ShowKey;
 
 /// What a table is told at the start.
 pub(super) struct Options<K> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
-/// use latchwork::{KeyedLock, Timing};
+/// use latchwork::{KeyedLock, keyed::Timing};
 ///
 /// static HOLDS: AtomicU64 = AtomicU64::new(0);
 /// let locks: KeyedLock<u32> = KeyedLock::builder()

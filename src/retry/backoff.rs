@@ -14,7 +14,7 @@ use fastrand::Rng;
 ///
 /// ```
 /// use std::time::Duration;
-/// use latchwork::{Backoff, Jitter};
+/// use latchwork::retry::{Backoff, Jitter};
 ///
 /// let second = Duration::from_secs(1);
 /// let backoff = Backoff::new().base_delay(second).max_delay(second);
@@ -45,7 +45,7 @@ pub enum Jitter {
 ///
 /// ```
 /// use std::time::Duration;
-/// use latchwork::{Backoff, Jitter};
+/// use latchwork::retry::{Backoff, Jitter};
 ///
 /// let waits: Vec<_> = Backoff::new().jitter(Jitter::None).map(|wait| wait.as_millis()).take(7).collect();
 /// assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000]);
@@ -67,7 +67,7 @@ impl Backoff {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(latchwork::Backoff::new().nominal(1).as_millis(), 100);
+    /// assert_eq!(latchwork::retry::Backoff::new().nominal(1).as_millis(), 100);
     /// ```
     #[must_use]
     pub const fn new() -> Self {
@@ -89,7 +89,7 @@ impl Backoff {
     /// ```
     /// use std::time::Duration;
     ///
-    /// let backoff = latchwork::Backoff::new().base_delay(Duration::from_millis(7));
+    /// let backoff = latchwork::retry::Backoff::new().base_delay(Duration::from_millis(7));
     /// assert_eq!(backoff.nominal(2).as_millis(), 14);
     /// ```
     #[must_use]
@@ -106,7 +106,7 @@ impl Backoff {
     /// ```
     /// use std::time::Duration;
     ///
-    /// let backoff = latchwork::Backoff::new().max_delay(Duration::from_millis(150));
+    /// let backoff = latchwork::retry::Backoff::new().max_delay(Duration::from_millis(150));
     /// assert_eq!(backoff.nominal(u32::MAX).as_millis(), 150);
     /// ```
     #[must_use]
@@ -124,7 +124,7 @@ impl Backoff {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(latchwork::Backoff::new().multiplier(3).nominal(3).as_millis(), 900);
+    /// assert_eq!(latchwork::retry::Backoff::new().multiplier(3).nominal(3).as_millis(), 900);
     /// ```
     #[must_use]
     pub const fn multiplier(mut self, multiplier: u32) -> Self {
@@ -138,7 +138,7 @@ impl Backoff {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Backoff, Jitter};
+    /// use latchwork::retry::{Backoff, Jitter};
     ///
     /// let mut waits = Backoff::new().jitter(Jitter::None);
     /// assert_eq!(waits.next(), Some(Backoff::new().nominal(1)));
@@ -154,7 +154,7 @@ impl Backoff {
     /// # Examples
     ///
     /// ```
-    /// let waits = |seed| latchwork::Backoff::new().seed(seed).take(5).collect::<Vec<_>>();
+    /// let waits = |seed| latchwork::retry::Backoff::new().seed(seed).take(5).collect::<Vec<_>>();
     /// assert_eq!(waits(7), waits(7));
     /// assert_ne!(waits(7), waits(8));
     /// ```
@@ -169,7 +169,7 @@ impl Backoff {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(latchwork::Backoff::new().nominal(3).as_millis(), 400);
+    /// assert_eq!(latchwork::retry::Backoff::new().nominal(3).as_millis(), 400);
     /// ```
     #[must_use]
     pub fn nominal(&self, retry: u32) -> Duration {

@@ -8,8 +8,8 @@
 
 use std::fmt;
 
-use super::classify::RetryKind;
 use crate::sync::{AtomicUsize, Ordering};
+use crate::verdict::RetryKind;
 
 /// Prices by kind: conflicts show that somebody got ahead, so they cost nothing, and a hot key does not
 /// use up what is kept for outages.
@@ -38,7 +38,7 @@ const PRICES: [u32; RetryKind::ALL.len()] = {
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Budget, RetryKind, RetryPolicy, StopReason, Verdict};
+/// use latchwork::{RetryPolicy, retry::{Budget, StopReason}, verdict::{RetryKind, Verdict}};
 ///
 /// static DATABASE: Budget = Budget::new(10); // two transient retries
 /// let policy = RetryPolicy::new().base_delay(std::time::Duration::ZERO).budget(&DATABASE);
@@ -74,7 +74,7 @@ impl Budget {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Budget, RetryKind};
+    /// use latchwork::{retry::Budget, verdict::RetryKind};
     ///
     /// static SLOW: Budget = Budget::new(100).price(RetryKind::Transient, 50);
     /// assert_eq!(SLOW.price_of(RetryKind::Transient), 50);
@@ -91,7 +91,7 @@ impl Budget {
     /// # Examples
     ///
     /// ```
-    /// let strict = latchwork::Budget::new(100).earnings(0);
+    /// let strict = latchwork::retry::Budget::new(100).earnings(0);
     /// assert_eq!(strict.tokens(), 100);
     /// ```
     #[must_use]
@@ -105,7 +105,7 @@ impl Budget {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Budget, RetryKind};
+    /// use latchwork::{retry::Budget, verdict::RetryKind};
     ///
     /// assert_eq!(Budget::new(100).price_of(RetryKind::Transient), 5);
     /// ```
@@ -119,7 +119,7 @@ impl Budget {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(latchwork::Budget::new(100).tokens(), 100);
+    /// assert_eq!(latchwork::retry::Budget::new(100).tokens(), 100);
     /// ```
     #[must_use]
     pub fn tokens(&self) -> u32 {
@@ -131,7 +131,7 @@ impl Budget {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(latchwork::Budget::new(100).capacity(), 100);
+    /// assert_eq!(latchwork::retry::Budget::new(100).capacity(), 100);
     /// ```
     #[must_use]
     pub const fn capacity(&self) -> u32 {

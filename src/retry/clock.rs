@@ -22,7 +22,7 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// ```
 /// use std::time::Duration;
-/// use latchwork::{Clock, RetryPolicy, Sleep};
+/// use latchwork::{RetryPolicy, retry::{Clock, Sleep}};
 ///
 /// struct Smol;
 /// # async fn timer(_: Duration) {}
@@ -114,7 +114,7 @@ impl Clock for SystemClock {
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+/// use latchwork::{RetryPolicy, retry::{Jitter, VirtualClock}, verdict::{RetryKind, Verdict}};
 ///
 /// let clock = VirtualClock::new();
 /// let policy = RetryPolicy::new().jitter(Jitter::None).clock(clock.clone());
@@ -146,7 +146,7 @@ impl VirtualClock {
     /// # Examples
     ///
     /// ```
-    /// let clock = latchwork::VirtualClock::new();
+    /// let clock = latchwork::retry::VirtualClock::new();
     /// assert!(clock.elapsed().is_zero() && clock.waits().is_empty());
     /// ```
     #[must_use]
@@ -160,7 +160,7 @@ impl VirtualClock {
     /// # Examples
     ///
     /// ```
-    /// let clock = latchwork::VirtualClock::new();
+    /// let clock = latchwork::retry::VirtualClock::new();
     /// clock.advance(std::time::Duration::from_secs(7));
     /// assert_eq!(clock.elapsed().as_secs(), 7);
     /// ```
@@ -173,7 +173,7 @@ impl VirtualClock {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Clock, VirtualClock};
+    /// use latchwork::retry::{Clock, VirtualClock};
     /// use std::time::Duration;
     ///
     /// let clock = VirtualClock::new();
@@ -190,7 +190,7 @@ impl VirtualClock {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Clock, VirtualClock};
+    /// use latchwork::retry::{Clock, VirtualClock};
     /// use std::time::Duration;
     ///
     /// let clock = VirtualClock::new();

@@ -18,7 +18,7 @@ impl<C> RetryPolicy<C> {
     /// - `apply(loaded)` makes what is to be stored of it, or refuses. It gets the loaded value itself: none is
     ///   left over for an attempt to come, so no attempt can store what was made of a stale one.
     /// - `store(changed)` writes, on condition that the version is still the one that was loaded. Its
-    ///   error classifies as [`VersionConflict`](crate::RetryKind::VersionConflict) if it is not.
+    ///   error classifies as [`VersionConflict`](crate::verdict::RetryKind::VersionConflict) if it is not.
     ///
     /// Errors of all three are classified in the same way, and those that pass are retried.
     ///
@@ -37,7 +37,7 @@ impl<C> RetryPolicy<C> {
     /// );
     /// let stored = change.escalate_after(2, &locks, "row").run().await?;
     /// assert_eq!(*stored, 42);
-    /// # Ok::<(), latchwork::RetryError<latchwork::WriteError<i32>>>(())
+    /// # Ok::<(), latchwork::retry::RetryError<latchwork::versioned::WriteError<i32>>>(())
     /// # }).expect("nobody else writes");
     /// # Ok::<(), std::io::Error>(())
     /// ```

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// # Examples
 ///
 /// ```
-/// assert_eq!(latchwork::StopReason::AttemptsExhausted.to_string(), "attempts exhausted");
+/// assert_eq!(latchwork::retry::StopReason::AttemptsExhausted.to_string(), "attempts exhausted");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -59,7 +59,7 @@ impl fmt::Display for StopReason {
 /// # Examples
 ///
 /// ```
-/// use latchwork::{RetryKind, RetryPolicy, StopReason, Verdict};
+/// use latchwork::{RetryPolicy, retry::StopReason, verdict::{RetryKind, Verdict}};
 ///
 /// let policy = RetryPolicy::new().max_attempts(1).name("save card");
 /// let policy = policy.classify_with(|_: &&str| Verdict::Retry(RetryKind::Transient));
@@ -78,7 +78,7 @@ pub struct RetryError<E> {
     pub reason: StopReason,
     /// How many attempts were made, with the first call.
     pub attempts: u32,
-    /// How many of them ended in a [conflict](crate::RetryKind::is_conflict).
+    /// How many of them ended in a [conflict](crate::verdict::RetryKind::is_conflict).
     pub conflicts: u32,
     /// How long it waited between them, in all.
     pub slept: Duration,
@@ -92,7 +92,7 @@ impl<E> RetryError<E> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryPolicy, Verdict};
+    /// use latchwork::{RetryPolicy, verdict::Verdict};
     ///
     /// let policy = RetryPolicy::new().classify_with(|_: &u8| Verdict::Stop);
     /// assert_eq!(policy.run_blocking(|_| Err::<(), u8>(7)).map_err(|error| error.into_inner()), Err(7));

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 /// A lock by key, as an escalation needs it: see
-/// [`RetryOnConflict::escalate_after`](crate::RetryOnConflict::escalate_after).
+/// [`RetryOnConflict::escalate_after`](crate::retry::RetryOnConflict::escalate_after).
 ///
 /// [`KeyedLock`](crate::KeyedLock) is one; a lock in the database can be made one. What each method
 /// returns keeps the caller inside until it is dropped.
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Gate, KeyedLock};
+/// use latchwork::{KeyedLock, retry::Gate};
 /// use std::{future::Future, sync::Arc};
 ///
 /// /// All rows of one tenant are one gate.

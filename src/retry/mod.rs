@@ -55,7 +55,7 @@ mod stats;
 
 pub use self::backoff::{Backoff, Jitter};
 pub use self::budget::Budget;
-pub use self::classify::{ByTrait, Classifier, Classify, RetryKind, Verdict};
+pub use self::classify::{ByTrait, Classifier};
 pub use self::clock::{Clock, Sleep, VirtualClock};
 pub use self::conflict::RetryOnConflict;
 pub use self::error::{RetryError, StopReason};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::classify::RetryKind;
+use crate::verdict::RetryKind;
 
 /// An attempt has failed, and another one will be made after a wait.
 ///
@@ -10,7 +10,7 @@ use super::classify::RetryKind;
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU32, Ordering};
-/// use latchwork::{RetryKind, RetryPolicy, Verdict, VirtualClock};
+/// use latchwork::{RetryPolicy, retry::VirtualClock, verdict::{RetryKind, Verdict}};
 ///
 /// static RETRIES: AtomicU32 = AtomicU32::new(0);
 /// let policy = RetryPolicy::new().clock(VirtualClock::new()).on_retry(|retry| {

@@ -10,17 +10,18 @@ use parking_lot::Mutex;
 
 use super::backoff::{Backoff, Jitter};
 use super::budget::Budget;
-use super::classify::{ByTrait, RetryKind, Verdict};
+use super::classify::ByTrait;
 use super::clock::{Clock, SystemClock};
 use super::observe::{Observer, Retrying};
 use super::shared::Shared;
 use super::stats::RetryStats;
+use crate::verdict::{RetryKind, Verdict};
 
 /// How often, how long, and for which errors attempts are made again.
 ///
 /// By default there are four attempts, the first call included, with waits of 100, 200 and 400 ms that
 /// are [fully spread](Jitter::Full), for every [`RetryKind`] but unique violations. What an error means is said by
-/// its [`Classify`](crate::Classify), or by a function given to [`classify_with`](Self::classify_with).
+/// its [`Classify`](crate::verdict::Classify), or by a function given to [`classify_with`](Self::classify_with).
 ///
 /// A policy holds no state of a call: keep one, and share it; it can be a `static`. A success at the first
 /// attempt reads no clock (with a [`deadline`](Self::deadline), once), draws no random number and
@@ -39,7 +40,7 @@ use super::stats::RetryStats;
 /// *guard -= 1;
 /// let busy = TAKE.run_blocking(|_attempt| stock.try_lock()).unwrap_err();
 /// assert_eq!(busy.to_string(), "take: gave up at attempt 2: attempts exhausted");
-/// # Ok::<(), latchwork::RetryError<Busy>>(())
+/// # Ok::<(), latchwork::retry::RetryError<Busy>>(())
 /// ```
 #[derive(Clone)]
 pub struct RetryPolicy<C = ByTrait> {
@@ -96,7 +97,7 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{Jitter, VirtualClock}, verdict::{RetryKind, Verdict}};
     /// use std::time::Duration;
     ///
     /// let clock = VirtualClock::new();
@@ -117,7 +118,7 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{Jitter, VirtualClock}, verdict::{RetryKind, Verdict}};
     /// use std::time::Duration;
     ///
     /// let clock = VirtualClock::new();
@@ -137,7 +138,7 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{Jitter, VirtualClock}, verdict::{RetryKind, Verdict}};
     /// use std::time::Duration;
     ///
     /// let clock = VirtualClock::new();
@@ -161,7 +162,7 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{Jitter, VirtualClock}, verdict::{RetryKind, Verdict}};
     /// use std::time::Duration;
     ///
     /// let clock = VirtualClock::new();
@@ -181,7 +182,7 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{Jitter, VirtualClock}, verdict::{RetryKind, Verdict}};
     /// use std::time::Duration;
     ///
     /// let clock = VirtualClock::new();
@@ -203,7 +204,7 @@ impl<C> RetryPolicy<C> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use latchwork::{Jitter, RetryKind, RetryPolicy, StopReason, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{Jitter, StopReason, VirtualClock}, verdict::{RetryKind, Verdict}};
     ///
     /// let ms = Duration::from_millis;
     /// let policy = RetryPolicy::new().jitter(Jitter::None).deadline(ms(250)).clock(VirtualClock::new());
@@ -222,7 +223,7 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::VirtualClock, verdict::{RetryKind, Verdict}};
     ///
     /// let policy = RetryPolicy::new().retry_kind(RetryKind::UniqueViolation, true).clock(VirtualClock::new());
     /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::UniqueViolation));
@@ -241,7 +242,7 @@ impl<C> RetryPolicy<C> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use latchwork::{Budget, Busy, RetryPolicy};
+    /// use latchwork::{Busy, RetryPolicy, retry::Budget};
     ///
     /// let budget = Arc::new(Budget::new(100));
     /// let policy = RetryPolicy::new().budget(&budget);
@@ -260,7 +261,7 @@ impl<C> RetryPolicy<C> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use latchwork::{Busy, RetryPolicy, RetryStats};
+    /// use latchwork::{Busy, RetryPolicy, retry::RetryStats};
     ///
     /// let stats = Arc::new(RetryStats::new());
     /// let policy = RetryPolicy::new().stats(&stats);
@@ -278,7 +279,7 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryPolicy, Verdict};
+    /// use latchwork::{RetryPolicy, verdict::Verdict};
     ///
     /// let policy = RetryPolicy::new().name("save card").classify_with(|_: &()| Verdict::Stop);
     /// assert_eq!(policy.run_blocking(|_| Err::<(), _>(())).unwrap_err().name, "save card");
@@ -295,7 +296,7 @@ impl<C> RetryPolicy<C> {
     ///
     /// ```
     /// use std::sync::mpsc::channel;
-    /// use latchwork::{RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::VirtualClock, verdict::{RetryKind, Verdict}};
     ///
     /// let (send, told) = channel();
     /// let policy = RetryPolicy::new().clock(VirtualClock::new()).on_retry(move |retry| drop(send.send(*retry)));
@@ -315,7 +316,7 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Jitter, RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{Jitter, VirtualClock}, verdict::{RetryKind, Verdict}};
     /// use std::time::Duration;
     ///
     /// let clock = VirtualClock::new();
@@ -336,7 +337,7 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryKind, RetryPolicy, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::VirtualClock, verdict::{RetryKind, Verdict}};
     ///
     /// let waits = || {
     ///     let clock = VirtualClock::new();
@@ -353,14 +354,14 @@ impl<C> RetryPolicy<C> {
         self
     }
 
-    /// Says by a function what errors mean, instead of by their [`Classify`](crate::Classify): for those of
+    /// Says by a function what errors mean, instead of by their [`Classify`](crate::verdict::Classify): for those of
     /// other crates.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::io::{self, ErrorKind};
-    /// use latchwork::{RetryKind, RetryPolicy, Verdict};
+    /// use latchwork::{RetryPolicy, verdict::{RetryKind, Verdict}};
     ///
     /// let policy = RetryPolicy::new().classify_with(|error: &io::Error| match error.kind() {
     ///     ErrorKind::ConnectionRefused => Verdict::Retry(RetryKind::Transient),

@@ -29,7 +29,7 @@ impl<C> RetryPolicy<C> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryKind, RetryPolicy, Verdict};
+    /// use latchwork::{RetryPolicy, verdict::{RetryKind, Verdict}};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
     /// async fn save(card: &str, attempt: u32) -> Result<usize, &'static str> {
@@ -84,7 +84,7 @@ impl<C> RetryPolicy<C> {
     /// let policy = latchwork::RetryPolicy::new();
     /// let guard = policy.run_blocking(|_| locks.try_lock(7))?;
     /// assert_eq!(guard.key(), &7);
-    /// # Ok::<(), latchwork::RetryError<latchwork::Busy>>(())
+    /// # Ok::<(), latchwork::retry::RetryError<latchwork::Busy>>(())
     /// ```
     pub fn run_blocking<T, E, F>(&self, mut attempt: F) -> Result<T, RetryError<E>>
     where

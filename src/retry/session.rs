@@ -6,10 +6,11 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
-use super::classify::{Classifier, Verdict};
+use super::classify::Classifier;
 use super::error::{RetryError, StopReason};
 use super::observe::{Retrying, report};
 use super::policy::RetryPolicy;
+use crate::verdict::Verdict;
 
 /// Which attempt it is.
 ///
@@ -64,7 +65,7 @@ impl Attempt {
         self.is_last
     }
 
-    /// How many attempts before it ended in a [conflict](crate::RetryKind::is_conflict).
+    /// How many attempts before it ended in a [conflict](crate::verdict::RetryKind::is_conflict).
     ///
     /// # Examples
     ///
@@ -89,7 +90,7 @@ impl Attempt {
 ///
 /// ```
 /// use std::ops::ControlFlow::Break;
-/// use latchwork::{Busy, RetryError, RetryPolicy};
+/// use latchwork::{Busy, RetryPolicy, retry::RetryError};
 ///
 /// # struct Connection(u32);
 /// async fn save(connection: &mut Connection) -> Result<u32, Busy> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use latchwork::{Budget, Shared};
+/// use latchwork::retry::{Budget, Shared};
 ///
 /// static FOR_ALL: Budget = Budget::new(100);
 /// let one: Shared<Budget> = Shared::from(&FOR_ALL);

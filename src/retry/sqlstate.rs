@@ -3,7 +3,7 @@
 //! The codes are those of the SQL standard and of
 //! [PostgreSQL](https://www.postgresql.org/docs/current/errcodes-appendix.html).
 
-use super::classify::{RetryKind, Verdict};
+use crate::verdict::{RetryKind, Verdict};
 
 /// What to do about an error with this SQLSTATE. A text that is none, and every code that is not listed,
 /// means [`Verdict::Stop`].
@@ -24,7 +24,7 @@ use super::classify::{RetryKind, Verdict};
 /// # Examples
 ///
 /// ```
-/// use latchwork::{RetryKind, Verdict, sqlstate};
+/// use latchwork::{retry::sqlstate, verdict::{RetryKind, Verdict}};
 ///
 /// assert_eq!(sqlstate::verdict("40001"), Verdict::Retry(RetryKind::Serialization));
 /// assert_eq!(sqlstate::verdict("08007"), Verdict::Stop);

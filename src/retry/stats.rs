@@ -4,8 +4,8 @@ use std::iter::Sum;
 use std::ops::Add;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::classify::RetryKind;
 use super::error::StopReason;
+use crate::verdict::RetryKind;
 
 /// Counters that policies keep when told to: one set for each thing to be watched.
 ///
@@ -15,14 +15,14 @@ use super::error::StopReason;
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Busy, RetryPolicy, RetryStats};
+/// use latchwork::{Busy, RetryPolicy, retry::RetryStats};
 ///
 /// static SAVES: RetryStats = RetryStats::new();
 /// let policy = RetryPolicy::new().stats(&SAVES);
 /// policy.run_blocking(|_| Ok::<_, Busy>(7))?;
 /// let counts = SAVES.counts();
 /// assert_eq!((counts.calls(), counts.first_try_ok, counts.conflict_rate()), (1, 1, 0.0));
-/// # Ok::<(), latchwork::RetryError<Busy>>(())
+/// # Ok::<(), latchwork::retry::RetryError<Busy>>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct RetryStats {
@@ -87,7 +87,7 @@ impl RetryStats {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Busy, RetryPolicy, RetryStats};
+    /// use latchwork::{Busy, RetryPolicy, retry::RetryStats};
     ///
     /// static STATS: RetryStats = RetryStats::new();
     /// drop(RetryPolicy::new().stats(&STATS).session());
@@ -155,7 +155,7 @@ impl RetryCounts {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{RetryStats, VirtualClock}, verdict::{RetryKind, Verdict}};
     ///
     /// static STATS: RetryStats = RetryStats::new();
     /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
@@ -173,7 +173,7 @@ impl RetryCounts {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{RetryStats, VirtualClock}, verdict::{RetryKind, Verdict}};
     ///
     /// static STATS: RetryStats = RetryStats::new();
     /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
@@ -191,7 +191,7 @@ impl RetryCounts {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{RetryStats, VirtualClock}, verdict::{RetryKind, Verdict}};
     ///
     /// static STATS: RetryStats = RetryStats::new();
     /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
@@ -209,7 +209,7 @@ impl RetryCounts {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{RetryStats, VirtualClock}, verdict::{RetryKind, Verdict}};
     ///
     /// static STATS: RetryStats = RetryStats::new();
     /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
@@ -227,7 +227,7 @@ impl RetryCounts {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{RetryStats, VirtualClock}, verdict::{RetryKind, Verdict}};
     ///
     /// static STATS: RetryStats = RetryStats::new();
     /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
@@ -245,7 +245,7 @@ impl RetryCounts {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{RetryKind, RetryPolicy, RetryStats, Verdict, VirtualClock};
+    /// use latchwork::{RetryPolicy, retry::{RetryStats, VirtualClock}, verdict::{RetryKind, Verdict}};
     ///
     /// static STATS: RetryStats = RetryStats::new();
     /// let policy = RetryPolicy::new().stats(&STATS).clock(VirtualClock::new());
@@ -264,7 +264,7 @@ impl RetryCounts {
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Busy, RetryCounts, RetryPolicy, RetryStats};
+/// use latchwork::{Busy, RetryPolicy, retry::{RetryCounts, RetryStats}};
 ///
 /// static EDITS: RetryStats = RetryStats::new();
 /// static VIEWS: RetryStats = RetryStats::new();

@@ -9,7 +9,7 @@ use super::{ParseStampError, Stamp};
 /// # Examples
 ///
 /// ```
-/// use latchwork::{BadEtag, Stamp};
+/// use latchwork::{Stamp, stamp::BadEtag};
 ///
 /// assert_eq!(Stamp::from_etag(r#"W/"7""#), Err(BadEtag::Weak));
 /// assert_eq!(BadEtag::Weak.to_string(), "a weak entity tag names no single version");
@@ -56,7 +56,7 @@ impl Stamp {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{BadEtag, Stamp};
+    /// use latchwork::{Stamp, stamp::BadEtag};
     ///
     /// assert_eq!(Stamp::from_etag(r#""7""#)?.get(), 7);
     /// assert_eq!(Stamp::from_etag("7"), Err(BadEtag::Unquoted));

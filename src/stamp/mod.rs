@@ -28,7 +28,7 @@ use crate::digits::{self, BadNumber};
 /// let stamp: Stamp = "7".parse()?;
 /// assert_eq!((stamp.get(), stamp.to_string()), (7, "7".to_owned()));
 /// assert!("07".parse::<Stamp>().is_err());
-/// # Ok::<(), latchwork::ParseStampError>(())
+/// # Ok::<(), latchwork::stamp::ParseStampError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Stamp(NonZeroU64);
@@ -100,7 +100,7 @@ impl fmt::Display for Stamp {
 /// # Examples
 ///
 /// ```
-/// use latchwork::{BadNumber, Stamp};
+/// use latchwork::{Stamp, error::BadNumber};
 ///
 /// let error = "-7".parse::<Stamp>().unwrap_err();
 /// assert_eq!(error.why, BadNumber::Sign);

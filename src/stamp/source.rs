@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::Stamp;
 use crate::sync::{AtomicU64, Ordering};
+use crate::verdict::{Classify, Verdict};
 
 /// The last stamp was given out; nothing was written.
 ///
@@ -17,6 +18,13 @@ use crate::sync::{AtomicU64, Ordering};
 #[non_exhaustive]
 pub struct StampsExhausted;
 
+/// There are no more stamps: another attempt fails, too.
+impl Classify for StampsExhausted {
+    fn classify(&self) -> Verdict {
+        Verdict::Stop
+    }
+}
+
 /// A counter that gives out each stamp once, in rising order.
 ///
 /// A [`VersionedMap`](crate::VersionedMap) has one for all its keys, so that a key which is removed and
@@ -25,11 +33,11 @@ pub struct StampsExhausted;
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Stamp, StampSource};
+/// use latchwork::{Stamp, stamp::StampSource};
 ///
 /// let source = StampSource::after(Stamp::new(41).expect("it is in range"));
 /// assert_eq!(source.next()?.get(), 42);
-/// # Ok::<(), latchwork::StampsExhausted>(())
+/// # Ok::<(), latchwork::stamp::StampsExhausted>(())
 /// ```
 pub struct StampSource {
     /// The latest number, zero for none; for a moment beyond the end, when the end is reached.
@@ -45,7 +53,7 @@ impl StampSource {
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(latchwork::StampSource::new().next().map(|stamp| stamp.get()), Ok(1));
+    /// assert_eq!(latchwork::stamp::StampSource::new().next().map(|stamp| stamp.get()), Ok(1));
     /// ```
     #[must_use]
     pub fn new() -> Self {
@@ -57,7 +65,7 @@ impl StampSource {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Stamp, StampSource};
+    /// use latchwork::{Stamp, stamp::StampSource};
     ///
     /// assert!(StampSource::after(Stamp::MAX).next().is_err());
     /// ```
@@ -81,8 +89,8 @@ impl StampSource {
     ///
     /// ```
     /// let before_2020 = 1_577_836_800_000_000;
-    /// assert!(latchwork::StampSource::from_clock().next()?.get() > before_2020);
-    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// assert!(latchwork::stamp::StampSource::from_clock().next()?.get() > before_2020);
+    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
     /// ```
     #[must_use]
     pub fn from_clock() -> Self {
@@ -101,9 +109,9 @@ impl StampSource {
     /// # Examples
     ///
     /// ```
-    /// let source = latchwork::StampSource::new();
+    /// let source = latchwork::stamp::StampSource::new();
     /// assert_eq!((source.next()?.get(), source.next()?.get()), (1, 2));
-    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
     /// ```
     pub fn next(&self) -> Result<Stamp, StampsExhausted> {
         // One addition, and not a load before it: half the time where threads meet. What goes beyond the
@@ -121,13 +129,13 @@ impl StampSource {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Stamp, StampSource};
+    /// use latchwork::{Stamp, stamp::StampSource};
     ///
     /// let source = StampSource::new();
     /// source.observe(Stamp::new(7).expect("it is in range"));
     /// source.observe(Stamp::MIN);
     /// assert_eq!(source.next()?.get(), 8);
-    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
     /// ```
     pub fn observe(&self, seen: Stamp) {
         self.latest.fetch_max(seen.get(), Ordering::Relaxed);
@@ -138,10 +146,10 @@ impl StampSource {
     /// # Examples
     ///
     /// ```
-    /// let source = latchwork::StampSource::new();
+    /// let source = latchwork::stamp::StampSource::new();
     /// assert_eq!(source.latest(), None);
     /// assert_eq!(Some(source.next()?), source.latest());
-    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
     /// ```
     #[must_use]
     pub fn latest(&self) -> Option<Stamp> {

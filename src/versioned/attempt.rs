@@ -13,12 +13,12 @@ use crate::stamp::StampsExhausted;
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Change, Versioned};
+/// use latchwork::{Versioned, versioned::Change};
 ///
 /// let online = Versioned::new(true);
 /// let same = online.try_modify(|_| Ok::<_, std::convert::Infallible>(Change::Keep))?;
 /// assert_eq!(same.stamp().get(), 1);
-/// # Ok::<(), latchwork::WriteError<bool>>(())
+/// # Ok::<(), latchwork::versioned::WriteError<bool>>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change<T> {

@@ -13,12 +13,12 @@ use crate::stamp::StampSource;
 /// # Examples
 ///
 /// ```
-/// use latchwork::{StampSource, VersionedMap};
+/// use latchwork::{VersionedMap, stamp::StampSource};
 ///
 /// let cards: VersionedMap<u64, String> = VersionedMap::builder().stamps(StampSource::from_clock()).build();
 /// let ada = cards.insert_new(7, "Ada".to_owned())?;
 /// assert!(ada.stamp().get() > 1);
-/// # Ok::<(), latchwork::WriteError<String>>(())
+/// # Ok::<(), latchwork::versioned::WriteError<String>>(())
 /// ```
 pub struct VersionedMapBuilder<K, V, S = RandomState> {
     hasher: S,
@@ -64,7 +64,7 @@ impl<K, V, S> VersionedMapBuilder<K, V, S> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Stamp, StampSource, VersionedMap};
+    /// use latchwork::{Stamp, VersionedMap, stamp::StampSource};
     ///
     /// let latest = Stamp::new(41).expect("it is in range");
     /// let map = VersionedMap::<u8, u8>::builder().stamps(StampSource::after(latest)).build();

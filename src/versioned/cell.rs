@@ -30,7 +30,7 @@ use crate::wait::{Acquire, Look, Request, Watch, Watched, Watching};
 /// let error = card.update(second_tab, |name| format!("Countess {name}")).unwrap_err();
 /// let conflict = error.conflict().expect("the first tab was faster");
 /// assert_eq!(conflict.current.as_deref().map(String::as_str), Some("Ada Lovelace"));
-/// # Ok::<(), latchwork::WriteError<String>>(())
+/// # Ok::<(), latchwork::versioned::WriteError<String>>(())
 /// ```
 pub struct Versioned<T> {
     /// The stamp of `state.current`, for those who want no more. Stored while the lock is held.
@@ -62,11 +62,11 @@ impl<T> Versioned<T> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Stamp, StampSource, Versioned};
+    /// use latchwork::{Stamp, Versioned, stamp::StampSource};
     ///
     /// let fresh = StampSource::from_clock().next()?;
     /// assert!(Versioned::starting_at("Ada", fresh).stamp() > Stamp::MIN);
-    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
     /// ```
     #[must_use]
     pub fn starting_at(value: T, stamp: Stamp) -> Self {
@@ -83,7 +83,7 @@ impl<T> Versioned<T> {
     /// let before = cell.snapshot();
     /// cell.modify(|n| n + 1)?;
     /// assert_eq!((*before, *cell.snapshot()), (7, 8));
-    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
     /// ```
     #[inline]
     #[must_use]
@@ -99,7 +99,7 @@ impl<T> Versioned<T> {
     /// let cell = latchwork::Versioned::new(7);
     /// let written = cell.modify(|n| n + 1)?;
     /// assert_eq!(cell.stamp(), written.stamp());
-    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
     /// ```
     #[inline]
     #[must_use]
@@ -117,7 +117,7 @@ impl<T> Versioned<T> {
     /// let cached = rates.stamp();
     /// rates.modify(|_| [1.0, 0.8])?;
     /// assert!(!rates.is_current(cached));
-    /// # Ok::<(), latchwork::StampsExhausted>(())
+    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
     /// ```
     #[inline]
     #[must_use]
@@ -134,13 +134,13 @@ impl<T> Versioned<T> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Expect, Versioned};
+    /// use latchwork::{Versioned, versioned::Expect};
     ///
     /// let price = Versioned::new(10);
     /// let dearer = price.compare_and_set(price.stamp(), 11)?;
     /// price.compare_and_set(Expect::Any, 12)?;
     /// assert!(price.compare_and_set(dearer.stamp(), 9).is_err());
-    /// # Ok::<(), latchwork::WriteError<i32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<i32>>(())
     /// ```
     pub fn compare_and_set(&self, expect: impl Into<Expect>, value: T) -> Result<Snapshot<T>, WriteError<T>> {
         let expect = expect.into();
@@ -173,7 +173,7 @@ impl<T> Versioned<T> {
     /// let stock = Versioned::new(3);
     /// let after = stock.update(stock.stamp(), |left| left - 1)?;
     /// assert_eq!((*after, after.stamp().get()), (2, 2));
-    /// # Ok::<(), latchwork::WriteError<i32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<i32>>(())
     /// ```
     pub fn update(
         &self,
@@ -192,7 +192,7 @@ impl<T> Versioned<T> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Change, Versioned, WriteError};
+    /// use latchwork::{Versioned, versioned::{Change, WriteError}};
     ///
     /// let stock = Versioned::new(1_u32);
     /// let sell = |left: &u32| left.checked_sub(1).map(Change::Set).ok_or("sold out");
@@ -273,7 +273,7 @@ impl<T> Versioned<T> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Change, Versioned};
+    /// use latchwork::{Versioned, versioned::Change};
     ///
     /// let tags = Versioned::new(vec!["new"]);
     /// let add = |tags: &Vec<_>| Ok::<_, ()>(if tags.len() < 2 { Change::Set(vec!["a", "b"]) } else { Change::Keep });

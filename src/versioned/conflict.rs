@@ -7,6 +7,7 @@ use std::fmt;
 use super::expect::Expect;
 use super::snapshot::Snapshot;
 use crate::stamp::{Stamp, StampsExhausted};
+use crate::verdict::{Classify, RetryKind, Verdict};
 
 /// A write found another version than it expected, and changed nothing.
 ///
@@ -21,7 +22,7 @@ use crate::stamp::{Stamp, StampsExhausted};
 /// let conflict = card.compare_and_set(read, "Grace").unwrap_err().into_conflict().expect("it is stale");
 /// assert_eq!(conflict.to_string(), "conflict: expected stamp 1, found stamp 2");
 /// assert_eq!((conflict.current.as_deref(), conflict.rejected), (Some(&"Augusta"), Some("Grace")));
-/// # Ok::<(), latchwork::StampsExhausted>(())
+/// # Ok::<(), latchwork::stamp::StampsExhausted>(())
 /// ```
 #[non_exhaustive]
 pub struct Conflict<T> {
@@ -69,7 +70,7 @@ impl<T> Error for Conflict<T> {}
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Change, Expect, Versioned, WriteError};
+/// use latchwork::{Versioned, versioned::{Change, Expect, WriteError}};
 ///
 /// let stock = Versioned::new(0_u32);
 /// let sold = stock.try_update(Expect::Any, |left| left.checked_sub(1).map(Change::Set).ok_or("sold out"));
@@ -160,6 +161,24 @@ impl<T, E: Error + 'static> Error for WriteError<T, E> {
         match self {
             Self::Refused(error) => Some(error),
             Self::Conflict(_) | Self::Exhausted(_) => None,
+        }
+    }
+}
+
+/// The value has changed: read it again.
+impl<T> Classify for Conflict<T> {
+    fn classify(&self) -> Verdict {
+        Verdict::Retry(RetryKind::VersionConflict)
+    }
+}
+
+/// A conflict is retried; what the closure refused is what its error says.
+impl<T, E: Classify> Classify for WriteError<T, E> {
+    fn classify(&self) -> Verdict {
+        match self {
+            Self::Conflict(conflict) => conflict.classify(),
+            Self::Refused(error) => error.classify(),
+            Self::Exhausted(exhausted) => exhausted.classify(),
         }
     }
 }

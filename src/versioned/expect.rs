@@ -9,7 +9,7 @@ use crate::stamp::Stamp;
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Expect, Stamp};
+/// use latchwork::{Stamp, versioned::Expect};
 ///
 /// let [six, seven] = [6, 7].map(|number| Stamp::new(number).expect("it is in range"));
 /// let expect = Expect::from(seven);
@@ -39,7 +39,7 @@ impl Expect {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Expect, Stamp};
+    /// use latchwork::{Stamp, versioned::Expect};
     ///
     /// assert!(Expect::Present.admits(Some(Stamp::MIN)));
     /// assert!(!Expect::Present.admits(None));

@@ -25,7 +25,7 @@ use crate::stamp::{Stamp, StampSource};
 /// # Examples
 ///
 /// ```
-/// use latchwork::{Expect, VersionedMap};
+/// use latchwork::{VersionedMap, versioned::Expect};
 ///
 /// let cards: VersionedMap<String, String> = VersionedMap::new();
 /// let first = cards.insert_new("ada".to_owned(), "Ada".to_owned())?;
@@ -33,7 +33,7 @@ use crate::stamp::{Stamp, StampSource};
 /// let stale = cards.update("ada", first.stamp(), |name| format!("Countess {name}")).unwrap_err();
 /// assert_eq!(stale.to_string(), "conflict: expected stamp 1, found stamp 2");
 /// assert!(cards.remove("ada", Expect::Present).is_ok());
-/// # Ok::<(), latchwork::WriteError<String>>(())
+/// # Ok::<(), latchwork::versioned::WriteError<String>>(())
 /// ```
 pub struct VersionedMap<K, V, S = RandomState> {
     shards: Shards<K, V>,
@@ -75,7 +75,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// let cards = latchwork::VersionedMap::<String, u32>::new();
     /// cards.insert_new("ada".to_owned(), 36)?;
     /// assert_eq!(cards.get("ada").as_deref(), Some(&36));
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     #[inline]
     #[must_use]
@@ -95,7 +95,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// let cards = latchwork::VersionedMap::<&str, u32>::new();
     /// let ada = cards.insert_new("ada", 36)?;
     /// assert_eq!((cards.stamp("ada"), cards.stamp("grace")), (Some(ada.stamp()), None));
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     #[inline]
     #[must_use]
@@ -117,7 +117,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// let cards = latchwork::VersionedMap::<&str, u32>::new();
     /// cards.insert_new("ada", 36)?;
     /// assert!(cards.contains_key("ada") && !cards.contains_key("grace"));
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     #[must_use]
     pub fn contains_key<Q>(&self, key: &Q) -> bool
@@ -141,7 +141,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// cards.insert_new("ada", 36)?;
     /// let error = cards.insert_new("ada", 37).unwrap_err();
     /// assert_eq!(error.into_conflict().and_then(|conflict| conflict.rejected), Some(37));
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     pub fn insert_new(&self, key: K, value: V) -> Result<Snapshot<V>, WriteError<V>> {
         self.put(key, Expect::Absent, value).map(|(stored, _)| stored)
@@ -167,7 +167,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// let three = stock.insert_new("gum", 3)?;
     /// let two = stock.update("gum", three.stamp(), |left| left - 1)?;
     /// assert_eq!((*two, two.stamp() > three.stamp()), (2, true));
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     pub fn update<Q>(
         &self,
@@ -191,7 +191,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Change, Expect, VersionedMap, WriteError};
+    /// use latchwork::{VersionedMap, versioned::{Change, Expect, WriteError}};
     ///
     /// let stock = VersionedMap::<&str, u32>::new();
     /// stock.insert_new("gum", 0).expect("it is new");
@@ -231,7 +231,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// assert!(visits.modify("home", |n| n + 1).is_err());
     /// visits.insert_new("home", 0)?;
     /// assert_eq!(*visits.modify("home", |n| n + 1)?, 1);
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     pub fn modify<Q>(&self, key: &Q, f: impl FnMut(&V) -> V) -> Result<Snapshot<V>, WriteError<V>>
     where
@@ -263,7 +263,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     ///     n + 1
     /// });
     /// assert!(crowded.is_err_and(|error| error.conflict().is_some_and(|conflict| conflict.rejected == Some(21))));
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     pub fn modify_up_to<Q>(
         &self,
@@ -287,13 +287,13 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Expect, VersionedMap};
+    /// use latchwork::{VersionedMap, versioned::Expect};
     ///
     /// let profiles = VersionedMap::<&str, u32>::new();
     /// let first = profiles.upsert("ada", Expect::Any, 36)?;
     /// let second = profiles.upsert("ada", first.stamp, 37)?;
     /// assert!(first.created && !second.created);
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     pub fn upsert(&self, key: K, expect: impl Into<Expect>, value: V) -> Result<Upserted, WriteError<V>> {
         let (stored, created) = self.put(key, expect.into(), value)?;
@@ -310,14 +310,14 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{Expect, VersionedMap};
+    /// use latchwork::{VersionedMap, versioned::Expect};
     ///
     /// let cards = VersionedMap::<&str, u32>::new();
     /// let old = cards.insert_new("ada", 36)?.stamp();
     /// let gone = cards.remove("ada", old)?;
     /// cards.insert_new("ada", 37)?;
     /// assert!(gone.is_some_and(|age| *age == 36) && cards.remove("ada", old).is_err());
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     pub fn remove<Q>(&self, key: &Q, expect: impl Into<Expect>) -> Result<Option<Snapshot<V>>, Conflict<V>>
     where
@@ -357,7 +357,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// assert!(cache.seed("ada", "Ada Lovelace", seven));
     /// assert!(!cache.seed("ada", "Ada", six));
     /// assert_eq!(cache.insert_new("grace", "Grace")?.stamp().get(), 8);
-    /// # Ok::<(), latchwork::WriteError<&str>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<&str>>(())
     /// ```
     pub fn seed(&self, key: K, value: V, stamp: Stamp) -> bool {
         let hash = self.hash(&key);

@@ -30,9 +30,9 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     ///     let news = s.spawn(|| prices.changed("gum", known).wait());
     ///     prices.modify("gum", |price| price + 1)?;
     ///     assert_eq!(news.join().expect("it does not panic").as_deref(), Some(&11));
-    ///     Ok::<(), latchwork::WriteError<u32>>(())
+    ///     Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// })?;
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     pub fn changed<'a, Q>(
         &'a self,

@@ -15,7 +15,7 @@ use crate::stamp::Stamp;
 /// let before = card.snapshot();
 /// card.modify(|name| format!("{name} Lovelace"))?;
 /// assert_eq!((before.len(), before.stamp().get()), (3, 1));
-/// # Ok::<(), latchwork::StampsExhausted>(())
+/// # Ok::<(), latchwork::stamp::StampsExhausted>(())
 /// ```
 pub struct Snapshot<T> {
     value: Arc<T>,

@@ -28,7 +28,7 @@ impl<K, V, S> VersionedMap<K, V, S> {
     /// let cards = latchwork::VersionedMap::<&str, u32>::new();
     /// cards.insert_new("ada", 36)?;
     /// assert_eq!((cards.len(), cards.is_empty()), (1, false));
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
@@ -57,7 +57,7 @@ impl<K, V, S> VersionedMap<K, V, S> {
     /// let all = cards.snapshot();
     /// cards.insert_new("g", "Grace")?;
     /// assert_eq!((all.len(), *all[0].1), (1, "Ada"));
-    /// # Ok::<(), latchwork::WriteError<&str>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<&str>>(())
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> Vec<(K, Snapshot<V>)>
@@ -75,7 +75,7 @@ impl<K, V, S> VersionedMap<K, V, S> {
     /// let cards = latchwork::VersionedMap::<&str, u32>::new();
     /// cards.insert_new("ada", 36)?;
     /// assert_eq!(cards.keys(), ["ada"]);
-    /// # Ok::<(), latchwork::WriteError<u32>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
     #[must_use]
     pub fn keys(&self) -> Vec<K>
@@ -102,7 +102,7 @@ impl<K, V, S> VersionedMap<K, V, S> {
     /// let first = cards.changed_since(None);
     /// let g = cards.insert_new("g", "Grace")?;
     /// assert_eq!(cards.changed_since(first.upto).keys, [("g", g.stamp())]);
-    /// # Ok::<(), latchwork::WriteError<&str>>(())
+    /// # Ok::<(), latchwork::versioned::WriteError<&str>>(())
     /// ```
     #[must_use]
     pub fn changed_since(&self, since: impl Into<Option<Stamp>>) -> Changes<K>

@@ -123,7 +123,6 @@ impl<R: Request> Acquire<R> {
     }
 
     /// What a first poll would return, if it would be ready: a newcomer's attempt.
-    #[cfg(all(feature = "axum", not(latchwork_loom)))]
     #[inline]
     pub(crate) fn take(&mut self) -> Option<R::Guard> {
         let grant = self.request.take()?;

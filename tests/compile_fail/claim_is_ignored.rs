@@ -1,6 +1,6 @@
 #![deny(unused_must_use)]
 
-use latchwork::{Claims, numbered_suffixes};
+use latchwork::{Claims, claim::numbered_suffixes};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let slugs = Claims::<String>::new();

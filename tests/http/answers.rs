@@ -10,12 +10,20 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use latchwork::axum::{Mode, Problem, ProblemKind};
 use latchwork::{
-    BadEtag, BadNumber, Budget, Busy, Change, ClaimExhausted, Claims, Conflict, Expect, Fence, FenceGate,
-    KeyedLock, ParseFenceError, ParseStampError, RetryError, RetryKind, RetryPolicy, Semaphore, StaleFence,
-    Stamp, StampOutOfRange, StampSource, StampsExhausted, Taken, TimedOut, Verdict, Versioned, VersionedMap,
-    WriteError,
+    Busy, Claims, Conflict, Fence, KeyedLock, RetryPolicy, Semaphore, Stamp, TimedOut, Versioned,
+    VersionedMap,
+    claim::{ClaimExhausted, Taken},
+    error::BadNumber,
+    fence::{FenceGate, ParseFenceError, StaleFence},
+    retry::{Budget, RetryError},
+    stamp::{BadEtag, ParseStampError, StampOutOfRange, StampSource, StampsExhausted},
+    verdict::{RetryKind, Verdict},
+    versioned::{Change, Expect, WriteError},
+};
+use latchwork::{
+    layer::Mode,
+    web::{Problem, ProblemKind},
 };
 use serde_json::{Value, json};
 
@@ -456,8 +464,8 @@ fn no_error_of_the_crate_is_without_an_answer() {
     assert!(errors.remove("Problem"), "it is an error itself");
     assert!(errors.len() >= 14 && errors.contains("Taken") && errors.contains("WriteError"), "{errors:?}");
     let answers = concat!(
-        include_str!("../../src/axum/problem/errors.rs"),
-        include_str!("../../src/axum/lock/mode.rs")
+        include_str!("../../src/web/problem/errors.rs"),
+        include_str!("../../src/layer/lock/mode.rs")
     );
     for error in errors {
         let is_answered =

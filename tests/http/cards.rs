@@ -6,8 +6,8 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::routing::get;
 use axum::{Json, Router};
-use latchwork::axum::{IfMatch, IfNoneMatch, Problem, Tagged};
-use latchwork::{Snapshot, Stamp, VersionedMap};
+use latchwork::web::{IfMatch, IfNoneMatch, Problem, Tagged};
+use latchwork::{Stamp, VersionedMap, versioned::Snapshot};
 use serde_json::{Value, json};
 
 use crate::support::Server;

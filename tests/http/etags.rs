@@ -2,8 +2,8 @@
 
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderName, Method, StatusCode};
-use latchwork::axum::{IfMatch, IfNoneMatch, Problem, ProblemKind};
-use latchwork::{Expect, Stamp};
+use latchwork::web::{IfMatch, IfNoneMatch, Problem, ProblemKind};
+use latchwork::{Stamp, versioned::Expect};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

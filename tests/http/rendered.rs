@@ -6,7 +6,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
-use latchwork::axum::{IfMatch, Problem, ProblemKind};
+use latchwork::web::{IfMatch, Problem, ProblemKind};
 use latchwork::{Busy, KeyedLock};
 
 use crate::support::Server;

@@ -2,7 +2,7 @@
 
 use axum::http::header::IF_NONE_MATCH;
 use axum::http::{Method, StatusCode};
-use latchwork::axum::{IfNoneMatch, Problem, Tagged};
+use latchwork::web::{IfNoneMatch, Problem, Tagged};
 
 use crate::support::{Answer, extract, stamp};
 

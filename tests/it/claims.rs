@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Barrier};
 
-use latchwork::{Claim, Claims, OwnedClaim, Taken, numbered_suffixes, random_suffixes};
+use latchwork::{
+    Claims,
+    claim::{Claim, OwnedClaim, Taken, numbered_suffixes, random_suffixes},
+};
 
 use crate::support::{Hand, panic_of};
 

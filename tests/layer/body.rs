@@ -12,7 +12,7 @@ use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use latchwork::axum::HeldBody;
+use latchwork::layer::HeldBody;
 use tower::service_fn;
 
 use crate::service::{Probe, around, call, layer, locks, post};

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, h
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use latchwork::axum::{CoalesceLayer, SharedBody};
+use latchwork::layer::{CoalesceLayer, SharedBody};
 use tower::{Layer, Service, service_fn};
 
 use crate::drops::{self, slow_soup, stop};

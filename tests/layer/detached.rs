@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use futures::FutureExt;
-use latchwork::axum::{Mode, Outcome};
+use latchwork::layer::{Mode, Outcome};
 use tokio::runtime::Builder;
 use tower::service_fn;
 

@@ -12,7 +12,7 @@ use axum::http::{Request, Response};
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use latchwork::axum::Mode;
+use latchwork::layer::Mode;
 use tower::service_fn;
 
 use crate::service::{around, call, layer, locks, post};

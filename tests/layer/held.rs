@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use latchwork::Fence;
-use latchwork::axum::{HeldKey, Outcome};
+use latchwork::layer::{HeldKey, Outcome};
 use tower::service_fn;
 
 use crate::service::{Answer, Gate, Probe, around, call, gated, get, layer, locks, post};

@@ -7,8 +7,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode};
 use axum::routing::get;
-use latchwork::axum::{KeyedLockLayer, Mode, Outcome, extension, header, path_param};
 use latchwork::{Fence, KeyedLock};
+use latchwork::{
+    extract::path_param,
+    layer::{KeyedLockLayer, Mode, Outcome, extension, header},
+};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::service::{around, call, layer, locks, ok};

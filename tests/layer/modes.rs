@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use latchwork::axum::{KeyedLockLayer, Mode, ModeSwitch, Outcome, header};
+use latchwork::layer::{KeyedLockLayer, Mode, ModeSwitch, Outcome, header};
 use tower::service_fn;
 
 use crate::service::{Gate, around, call, layer, locks, post};

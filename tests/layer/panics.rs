@@ -16,8 +16,8 @@ use axum::response::IntoResponse;
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use latchwork::axum::{KeyedLockLayer, Problem};
-use latchwork::{KeyedLock, Timing};
+use latchwork::{KeyedLock, keyed::Timing};
+use latchwork::{layer::KeyedLockLayer, web::Problem};
 use tower::Service;
 
 use crate::service::{by_path, call, post};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
-use latchwork::axum::Outcome;
+use latchwork::layer::Outcome;
 use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, service_fn};
 

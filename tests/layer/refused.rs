@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use latchwork::axum::{Outcome, Problem};
+use latchwork::{layer::Outcome, web::Problem};
 use tower::service_fn;
 
 use crate::service::{around, call, layer, locks, ok, post};

@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response};
 use latchwork::KeyedLock;
-use latchwork::axum::KeyedLockLayer;
+use latchwork::layer::KeyedLockLayer;
 use tower::{Layer, Service, service_fn};
 
 pub(crate) type Locks = Arc<KeyedLock<String>>;

@@ -4,7 +4,11 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use latchwork::{Leader, Role, SingleFlight, helper};
+use latchwork::{
+    SingleFlight,
+    flight::{Leader, Role},
+    helper,
+};
 use loom::thread;
 
 use crate::support::{Seen, Watched, Woken, check, poll_once};

@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use latchwork::{KeyedBuilder, KeyedLock, helper};
+use latchwork::{KeyedLock, helper, keyed::KeyedBuilder};
 use loom::thread;
 
 use crate::support::{Seen, Watched, check, poll_once};

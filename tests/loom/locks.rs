@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use latchwork::{Mutex, RwLock, RwLockWriteGuard, Semaphore};
+use latchwork::{Mutex, RwLock, Semaphore, rwlock::RwLockWriteGuard};
 use loom::sync::Arc as LoomArc;
 use loom::thread;
 use std::sync::Arc;

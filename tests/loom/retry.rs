@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchwork::{
-    Budget, Classify, Clock, KeyedBuilder, KeyedLock, RetryError, RetryKind, RetryPolicy, RetryStats, Sleep,
-    StopReason, Verdict, VirtualClock,
+    KeyedLock, RetryPolicy,
+    keyed::KeyedBuilder,
+    retry::{Budget, Clock, RetryError, RetryStats, Sleep, StopReason, VirtualClock},
+    verdict::{Classify, RetryKind, Verdict},
 };
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -297,7 +299,7 @@ fn a_key_is_free_for_others_while_a_retry_waits() {
             let locks = locks.clone();
             thread::spawn(move || drop(locks.lock(7).wait()))
         };
-        let policy = RetryPolicy::new().max_attempts(2).jitter(latchwork::Jitter::None);
+        let policy = RetryPolicy::new().max_attempts(2).jitter(latchwork::retry::Jitter::None);
         let policy = policy.clock(UntilFree(locks.clone()));
         let change = policy.retry_on_conflict(|| ready(Ok(())), Ok, |()| ready(Err::<(), _>(Fault::Stale)));
         let out = noted.task(change.escalate_after(1, &*locks, 7_u8).run());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use latchwork::{Stamp, StampSource};
+use latchwork::{Stamp, stamp::StampSource};
 use loom::thread;
 
 use crate::support::check;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use latchwork::{Expect, Stamp, Versioned, WriteError};
+use latchwork::{
+    Stamp, Versioned,
+    versioned::{Expect, WriteError},
+};
 use loom::thread;
 
 use crate::support::{Seen, Watched, Woken, check, poll_once};

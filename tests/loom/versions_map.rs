@@ -4,7 +4,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use latchwork::{Expect, Stamp, VersionedMap};
+use latchwork::{Stamp, VersionedMap, versioned::Expect};
 use loom::thread;
 
 use crate::support::{Seen, Woken, check, poll_once};

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use latchwork::axum::Mode;
-use latchwork::metrics::{Publisher, times};
+use latchwork::layer::Mode;
+use latchwork::publish::{Publisher, times};
 use latchwork::{
-    Budget, KeyedLock, RetryKind, RetryPolicy, RetryStats, SingleFlight, Timing, Verdict, VirtualClock,
+    KeyedLock, RetryPolicy, SingleFlight,
+    keyed::Timing,
+    retry::{Budget, RetryStats, VirtualClock},
+    verdict::{RetryKind, Verdict},
 };
 use serde::Deserialize;
 

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use latchwork::axum::{LayerCounts, Outcome};
-use latchwork::metrics::{BUCKETS, Publisher, Source};
-use latchwork::{Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats, SingleFlight};
+use latchwork::layer::{LayerCounts, Outcome};
+use latchwork::publish::{BUCKETS, Publisher, Source};
+use latchwork::{
+    KeyedLock, KeyedSemaphore, RetryPolicy, SingleFlight,
+    retry::{Budget, RetryStats},
+    verdict::RetryKind,
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::exposition::Exposition;

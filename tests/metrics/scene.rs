@@ -7,11 +7,16 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response};
-use latchwork::axum::{CoalesceLayer, KeyedLockLayer, LayerCounts, Mode, ModeSwitch, Problem, RequestKey};
-use latchwork::metrics::{BUCKETS, Publisher, times};
+use latchwork::publish::{BUCKETS, Publisher, times};
 use latchwork::{
-    Budget, KeyedLock, KeyedSemaphore, RetryKind, RetryPolicy, RetryStats, Role, SingleFlight, Verdict,
-    VirtualClock,
+    KeyedLock, KeyedSemaphore, RetryPolicy, SingleFlight,
+    flight::Role,
+    retry::{Budget, RetryStats, VirtualClock},
+    verdict::{RetryKind, Verdict},
+};
+use latchwork::{
+    layer::{CoalesceLayer, KeyedLockLayer, LayerCounts, Mode, ModeSwitch, RequestKey},
+    web::Problem,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use tower::{Layer, ServiceExt, service_fn};

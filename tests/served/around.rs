@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use axum::http::StatusCode;
-use latchwork::axum::Outcome;
+use latchwork::layer::Outcome;
 use tokio::sync::Semaphore;
 use tower::buffer::BufferLayer;
 use tower::limit::GlobalConcurrencyLimitLayer;

@@ -11,7 +11,7 @@ use axum::routing::{any, get};
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::stream::repeat;
-use latchwork::axum::Outcome;
+use latchwork::layer::Outcome;
 
 use crate::client::{Line, ask, asked};
 use crate::server::{LONG, Stage, layer, run, serve, until, waiters};

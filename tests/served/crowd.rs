@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::routing::any;
-use latchwork::axum::Outcome;
+use latchwork::layer::Outcome;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 

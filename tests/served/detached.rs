@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::http::Method;
 use axum::middleware::{Next, from_fn};
 use futures::poll;
-use latchwork::axum::Outcome;
+use latchwork::layer::Outcome;
 
 use crate::client::{Line, Trunk, ask, asked};
 use crate::server::{Gate, LONG, Stage, layer, run, serve, until, waiters};

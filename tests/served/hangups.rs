@@ -1,6 +1,6 @@
 //! Clients that hang up: while they wait, while they hold. What bodies do is in `bodies`.
 
-use latchwork::axum::Outcome;
+use latchwork::layer::Outcome;
 
 use crate::client::{Line, ask, asked};
 use crate::server::{LONG, Stage, layer, run, serve, until, waiters};

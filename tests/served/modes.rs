@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, State};
 use axum::routing::any;
 use axum::{Json, Router};
 use latchwork::Fence;
-use latchwork::axum::{LayerCounts, Mode, ModeSwitch, Outcome};
+use latchwork::layer::{LayerCounts, Mode, ModeSwitch, Outcome};
 use tokio::task::JoinSet;
 
 use crate::client::{Line, ask, asked};

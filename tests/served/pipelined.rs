@@ -1,6 +1,6 @@
 //! Several requests on one HTTP/1.1 connection, written before the first is answered.
 
-use latchwork::axum::Outcome;
+use latchwork::layer::Outcome;
 
 use crate::client::{Line, ask};
 use crate::server::{LONG, Stage, layer, run, serve, until, waiters};

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use latchwork::axum::Outcome;
+use latchwork::layer::Outcome;
 use tokio::net::TcpListener;
 use tower::{Layer, Service, service_fn};
 

@@ -10,7 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use futures::{FutureExt, stream};
-use latchwork::axum::Outcome;
+use latchwork::layer::Outcome;
 
 use crate::client::{Line, ask, asked};
 use crate::server::{LONG, SHORT, Stage, layer, locks, run, serve, until, waiters};

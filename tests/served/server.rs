@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::request::Parts;
 use axum::routing::any;
 use latchwork::KeyedLock;
-use latchwork::axum::KeyedLockLayer;
+use latchwork::layer::KeyedLockLayer;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot};

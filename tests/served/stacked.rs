@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::http::request::Parts;
-use latchwork::axum::{KeyedLockLayer, Outcome};
+use latchwork::layer::{KeyedLockLayer, Outcome};
 
 use crate::client::{Line, ask, asked};
 use crate::server::{

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::http::Method;
 use axum::routing::any;
 use futures::future::join_all;
-use latchwork::axum::Outcome;
+use latchwork::layer::Outcome;
 
 use crate::client::Trunk;
 use crate::server::{LONG, Stage, layer, run, serve, until, waiters};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures::FutureExt;
-use latchwork::{Acquire, OwnedKeyedGuard, OwnedRwLockWriteGuard, Request};
+use latchwork::{Acquire, acquire::Request, keyed::OwnedKeyedGuard, rwlock::OwnedRwLockWriteGuard};
 
 use crate::watchdog::Post;
 use crate::world::{How, Menu, Op, Then, World};

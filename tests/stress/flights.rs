@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures::FutureExt;
-use latchwork::{Role, SingleFlight};
+use latchwork::{SingleFlight, flight::Role};
 
 use crate::watchdog::Post;
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use fastrand::Rng;
 use futures::FutureExt;
 use latchwork::{
-    Claims, Expect, KeyedLock, RetryError, RetryPolicy, Snapshot, Stamp, Versioned, VersionedMap,
-    VirtualClock, WriteError,
+    Claims, KeyedLock, RetryPolicy, Stamp, Versioned, VersionedMap,
+    retry::{RetryError, VirtualClock},
+    versioned::{Expect, Snapshot, WriteError},
 };
 
 use crate::watchdog::Post;

@@ -1,0 +1,275 @@
+//! What the compiler must accept and what it must refuse.
+
+use std::cell::Cell;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash};
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use latchwork::{
+    Busy, Claims, Conflict, Fence, KeyedLock, KeyedSemaphore, Mutex, RetryPolicy, RwLock, Semaphore,
+    SingleFlight, Stamp, TimedOut, Versioned, VersionedMap,
+    claim::{Claim, OwnedClaim},
+    fence::{FenceGate, StaleFence},
+    flight::{FlightStats, Flown, Leader, OwnedLeader, Role},
+    keyed::{
+        KeyView, KeyedBuilder, KeyedGuard, KeyedManyGuard, KeyedPermit, KeyedStats, OwnedKeyedGuard,
+        OwnedKeyedManyGuard, OwnedKeyedPermit, Timing,
+    },
+    mutex::{MutexGuard, OwnedMutexGuard},
+    retry::{Backoff, Budget, RetryCounts, RetryError, RetryStats, Session, VirtualClock},
+    rwlock::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard},
+    semaphore::{OwnedPermit, Permit},
+    stamp::StampSource,
+    versioned::{Expect, Snapshot, WriteError},
+};
+
+// Once is enough: the compiler's words do not depend on features.
+#[cfg(all(feature = "tokio", feature = "tracing"))]
+#[test]
+fn programs_that_would_be_wrong_do_not_compile() {
+    let cases = trybuild::TestCases::new();
+    // The words of the compiler are those of the toolchain that the repository is developed with.
+    cases.compile_fail("tests/compile_fail/*.rs");
+}
+
+macro_rules! is {
+    ($($ty:ty: $($bound:path),+;)*) => {
+        $($(const _: () = {
+            const fn check<T: ?Sized + $bound>() {}
+            check::<$ty>();
+        };)+)*
+    };
+}
+
+/// Fails to compile, for being ambiguous, if the type does implement the trait.
+macro_rules! is_not {
+    ($($ty:ty: $($bound:path),+;)*) => {
+        $($(const _: fn() = || {
+            trait Ambiguous<A> {
+                fn here() {}
+            }
+            struct Implemented;
+            impl<T: ?Sized> Ambiguous<()> for T {}
+            impl<T: ?Sized + $bound> Ambiguous<Implemented> for T {}
+            <$ty as Ambiguous<_>>::here();
+        };)+)*
+    };
+}
+
+type Plain = u8;
+/// Can be sent and not shared.
+type Sent = Cell<u8>;
+/// Can be shared and not sent.
+type Shared = std::sync::MutexGuard<'static, u8>;
+/// Neither.
+type Stuck = Rc<u8>;
+
+/// A key that can be sent and not shared.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct SentKey(PhantomData<Cell<u8>>);
+/// A key that can be neither.
+type StuckKey = Rc<u8>;
+type Hasher = BuildHasherDefault<DefaultHasher>;
+
+is! {
+    Mutex<Plain>: Send, Sync, Unpin;
+    Mutex<Sent>: Send, Sync;
+    MutexGuard<'static, Plain>: Send, Sync, Unpin;
+    MutexGuard<'static, Sent>: Send;
+    MutexGuard<'static, (Plain, Sent), Plain>: Send, Sync;
+    OwnedMutexGuard<Plain>: Send, Sync, Unpin;
+    OwnedMutexGuard<Sent>: Send;
+
+    RwLock<Plain>: Send, Sync, Unpin;
+    RwLock<Sent>: Send;
+    RwLockReadGuard<'static, Plain>: Send, Sync, Unpin;
+    RwLockWriteGuard<'static, Plain>: Send, Sync, Unpin;
+    OwnedRwLockReadGuard<Plain>: Send, Sync;
+    OwnedRwLockWriteGuard<Plain>: Send, Sync;
+
+    Semaphore: Send, Sync, Unpin;
+    Permit<'static>: Send, Sync;
+    OwnedPermit: Send, Sync;
+
+    KeyedLock<String>: Send, Sync, Unpin;
+    KeyedLock<String, Hasher>: Send, Sync;
+    KeyedGuard<'static, String>: Send, Sync, Unpin;
+    OwnedKeyedGuard<String>: Send, Sync;
+    KeyedManyGuard<'static, String>: Send, Sync;
+    OwnedKeyedManyGuard<String>: Send, Sync;
+    KeyedSemaphore<String>: Send, Sync;
+    KeyedPermit<'static, String>: Send, Sync;
+    OwnedKeyedPermit<String>: Send, Sync;
+    KeyView<'static, String, Hasher>: Send, Sync;
+    KeyedBuilder<String>: Send, Sync;
+    KeyedBuilder<StuckKey>: Send, Sync;
+    FenceGate<String>: Send, Sync;
+    FenceGate<SentKey>: Send, Sync;
+
+    Stamp: Send, Sync, Copy, Ord, Hash;
+    StampSource: Send, Sync;
+    Expect: Send, Sync, Clone;
+    Snapshot<Plain>: Send, Sync, Clone, Unpin;
+    Versioned<Plain>: Send, Sync, Unpin;
+    VersionedMap<String, Plain>: Send, Sync, Unpin;
+    VersionedMap<String, Plain, Hasher>: Send, Sync;
+    Conflict<Plain>: Send, Sync, std::error::Error;
+    Conflict<Stuck>: std::error::Error;
+    WriteError<Plain>: Send, Sync, std::error::Error;
+    Claims<String>: Send, Sync, Unpin;
+    Claim<'static, String>: Send, Sync;
+    OwnedClaim<String>: Send, Sync;
+
+    SingleFlight<String, Plain>: Send, Sync, Unpin;
+    SingleFlight<String, Plain, Hasher>: Send, Sync;
+    // Stored keys are touched by one thread at a time; values are not.
+    SingleFlight<SentKey, Plain>: Send, Sync;
+    Leader<'static, String, Plain>: Send, Sync, Unpin;
+    Leader<'static, SentKey, Plain>: Send, Sync;
+    OwnedLeader<String, Plain>: Send, Sync, Unpin;
+    Role<Leader<'static, String, Plain>, Plain>: Send, Sync;
+    Flown<Plain>: Send, Sync, Copy;
+    FlightStats: Send, Sync, Copy;
+
+    RetryPolicy: Send, Sync, Clone, Unpin;
+    RetryPolicy<fn(&Stuck) -> latchwork::verdict::Verdict>: Send, Sync;
+    Session<'static, latchwork::retry::ByTrait>: Send, Sync;
+    RetryError<Busy>: Send, Sync, Clone, std::error::Error;
+    Budget: Send, Sync;
+    RetryStats: Send, Sync;
+    RetryCounts: Send, Sync, Copy;
+    Backoff: Send, Iterator, Clone;
+    VirtualClock: Send, Sync, Clone;
+
+    Busy: Send, Sync, Copy, std::error::Error;
+    TimedOut: Send, Sync, Copy, std::error::Error;
+    StaleFence: Send, Sync, Copy, std::error::Error;
+    Fence: Send, Sync, Copy, Ord, Hash;
+    KeyedStats: Send, Sync, Copy;
+    Timing: Send, Sync, Copy;
+}
+
+is_not! {
+    Mutex<Shared>: Send, Sync;
+    Mutex<Stuck>: Send, Sync;
+    MutexGuard<'static, Sent>: Sync;
+    MutexGuard<'static, Shared>: Send;
+    MutexGuard<'static, Stuck>: Send, Sync;
+    MutexGuard<'static, (Plain, Stuck), Plain>: Send;
+    MutexGuard<'static, Plain>: Clone;
+    OwnedMutexGuard<Sent>: Sync;
+    OwnedMutexGuard<Stuck>: Send, Sync;
+
+    RwLock<Sent>: Sync;
+    RwLock<Shared>: Send, Sync;
+    RwLock<Stuck>: Send, Sync;
+    RwLockReadGuard<'static, Sent>: Send, Sync;
+    RwLockReadGuard<'static, Shared>: Send;
+    RwLockReadGuard<'static, Stuck>: Send, Sync;
+    RwLockWriteGuard<'static, Sent>: Send, Sync;
+    RwLockWriteGuard<'static, Stuck>: Send, Sync;
+    OwnedRwLockReadGuard<Sent>: Send, Sync;
+    OwnedRwLockWriteGuard<Sent>: Send, Sync;
+    Permit<'static>: Clone;
+
+    KeyedLock<SentKey>: Sync;
+    KeyedLock<StuckKey>: Send, Sync;
+    KeyedLock<String, Sent>: Sync;
+    KeyedGuard<'static, SentKey>: Send, Sync;
+    KeyedGuard<'static, StuckKey>: Send, Sync;
+    KeyedGuard<'static, String>: Clone;
+    OwnedKeyedGuard<SentKey>: Send, Sync;
+    KeyedManyGuard<'static, SentKey>: Send, Sync;
+    KeyedSemaphore<SentKey>: Sync;
+    KeyedPermit<'static, SentKey>: Send, Sync;
+    KeyView<'static, SentKey, Hasher>: Send, Sync;
+    FenceGate<StuckKey>: Send, Sync;
+
+    Snapshot<Sent>: Send, Sync;
+    Snapshot<Stuck>: Send, Sync;
+    Versioned<Sent>: Send, Sync;
+    Versioned<Stuck>: Send, Sync;
+    VersionedMap<String, Sent>: Send, Sync;
+    VersionedMap<SentKey, Plain>: Sync;
+    VersionedMap<StuckKey, Plain>: Send, Sync;
+    Conflict<Stuck>: Send, Sync;
+    Claims<StuckKey>: Send, Sync;
+    Claim<'static, String>: Clone;
+
+    SingleFlight<String, Sent>: Send, Sync;
+    SingleFlight<String, Shared>: Send, Sync;
+    SingleFlight<StuckKey, Plain>: Send, Sync;
+    SingleFlight<String, Plain, Sent>: Sync;
+    Leader<'static, String, Sent>: Send, Sync;
+    Leader<'static, String, Shared>: Send, Sync;
+    Leader<'static, StuckKey, Plain>: Send, Sync;
+    Leader<'static, String, Plain, Sent>: Send, Sync;
+    Leader<'static, String, Plain>: Clone;
+    OwnedLeader<String, Stuck>: Send, Sync;
+}
+
+fn is_sendable_future<F: Future + Send>(_: &F) {}
+
+/// Calls with a value of which the type has no name.
+fn is_shareable<T: Sync>(_: &T) {}
+
+#[test]
+fn acquisitions_can_be_sent_while_they_wait() {
+    let (mutex, rwlock) = (std::sync::Arc::new(Mutex::new(Cell::new(1))), RwLock::new(1));
+    let (semaphore, keys) = (Semaphore::new(1), KeyedLock::<String>::new());
+    let seats = KeyedSemaphore::<String>::new(1);
+    is_sendable_future(&mutex.lock());
+    is_sendable_future(&mutex.lock_owned());
+    is_sendable_future(&rwlock.read());
+    is_sendable_future(&rwlock.write());
+    is_sendable_future(&semaphore.acquire());
+    is_sendable_future(&keys.lock("ada"));
+    is_sendable_future(&keys.lock_shared("ada"));
+    is_sendable_future(&keys.lock_many(["ada"]));
+    is_sendable_future(&keys.drained());
+    is_sendable_future(&seats.acquire("ada"));
+    let (cell, map) = (Versioned::new(1), VersionedMap::<String, u8>::new());
+    is_sendable_future(&cell.changed(Stamp::MIN));
+    is_sendable_future(&map.changed("ada", Stamp::MIN));
+    let flights = std::sync::Arc::new(SingleFlight::<String, u8>::new());
+    is_sendable_future(&flights.join("ada"));
+    is_sendable_future(&flights.join_owned("ada"));
+    is_sendable_future(&flights.run("ada", async || 1));
+    is_shareable(&flights.join("ada"));
+    is_shareable(&cell.changed(Stamp::MIN));
+    is_shareable(&mutex.lock());
+    is_shareable(&keys.lock("ada"));
+    #[cfg(feature = "tokio")]
+    is_sendable_future(&keys.lock("ada").timeout(std::time::Duration::ZERO));
+    // None of them was polled.
+    assert!(!mutex.is_locked() && keys.is_empty() && seats.is_empty() && flights.is_empty());
+}
+
+/// Says of a type without a name whether it is `Unpin`: the method of the bounded `impl` is preferred.
+struct Probe<T>(PhantomData<T>);
+
+fn probe<T>(_: &T) -> Probe<T> {
+    Probe(PhantomData)
+}
+
+impl<T: Unpin> Probe<T> {
+    fn is_unpin(&self) -> bool {
+        true
+    }
+}
+
+trait Otherwise {
+    fn is_unpin(&self) -> bool {
+        false
+    }
+}
+
+impl<T> Otherwise for Probe<T> {}
+
+#[test]
+fn acquisitions_stay_where_they_are_polled() {
+    let (mutex, keys) = (Mutex::new(1), KeyedLock::<u32>::new());
+    assert!(!probe(&mutex.lock()).is_unpin() && !probe(&keys.lock(1)).is_unpin());
+    assert!(!probe(&keys.lock_many([1])).is_unpin() && !probe(&keys.drained()).is_unpin());
+    assert!(probe(&mutex.lock().wait()).is_unpin());
+}

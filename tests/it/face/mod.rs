@@ -1,0 +1,3 @@
+mod compile;
+mod programs;
+mod programs_async;

@@ -1,0 +1,4 @@
+mod hostile;
+mod model;
+mod single;
+mod succession;

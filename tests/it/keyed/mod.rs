@@ -1,0 +1,9 @@
+mod bounded;
+mod code;
+mod keys;
+mod lock;
+mod many;
+mod model;
+mod semaphore;
+mod times;
+mod watch;

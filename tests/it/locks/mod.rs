@@ -1,0 +1,7 @@
+mod fence;
+mod linear;
+mod model;
+mod mutex;
+mod rwlock;
+mod semaphore;
+mod ways;

@@ -1,0 +1,120 @@
+//! Calls by every entry point behind one face: what holds for one must hold for all. And what the attempts
+//! of such a call end in.
+
+use std::fmt;
+use std::ops::ControlFlow::Break;
+use std::panic::resume_unwind;
+
+use futures::executor::block_on;
+use latchwork::{
+    RetryPolicy,
+    retry::{Attempt, RetryError, VirtualClock},
+    verdict::{Classify, RetryKind, Verdict},
+};
+
+/// An error that carries its own verdict.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fault(pub(crate) Verdict);
+
+/// One that passes, of a kind that a budget asks five tokens for.
+pub(crate) const TRANSIENT: Fault = Fault(Verdict::Retry(RetryKind::Transient));
+/// One of those that escalate, and cost nothing.
+pub(crate) const CONFLICT: Fault = Fault(Verdict::Retry(RetryKind::VersionConflict));
+pub(crate) const HOPELESS: Fault = Fault(Verdict::Stop);
+
+impl Classify for Fault {
+    fn classify(&self) -> Verdict {
+        self.0
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a fault on purpose")
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A way to make a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Entry {
+    Run,
+    RunBlocking,
+    Settle,
+    SettleBlocking,
+    OnConflict,
+}
+
+pub(crate) const ENTRIES: [Entry; 5] =
+    [Entry::Run, Entry::RunBlocking, Entry::Settle, Entry::SettleBlocking, Entry::OnConflict];
+
+impl Entry {
+    /// Makes a call on this thread. The policy has to have a clock that needs no runtime. What `attempt` is
+    /// told is checked where the entry point tells it.
+    pub(crate) fn call<T, E: Classify>(
+        self,
+        policy: &RetryPolicy,
+        mut attempt: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, RetryError<E>> {
+        let mut made = 0;
+        let mut told = |now: Attempt| {
+            made += 1;
+            assert_eq!((now.number(), now.is_first()), (made, made == 1));
+            assert!(now.conflicts() < made);
+            attempt()
+        };
+        match self {
+            Entry::Run => block_on(policy.run(|now| std::future::ready(told(now)))),
+            Entry::RunBlocking => policy.run_blocking(told),
+            Entry::Settle => {
+                let mut session = policy.session();
+                block_on(async {
+                    loop {
+                        let result = told(session.attempt());
+                        if let Break(out) = session.settle(result).await {
+                            return out;
+                        }
+                    }
+                })
+            }
+            Entry::SettleBlocking => {
+                let mut session = policy.session();
+                loop {
+                    let result = told(session.attempt());
+                    if let Break(out) = session.settle_blocking(result) {
+                        return out;
+                    }
+                }
+            }
+            Entry::OnConflict => {
+                let call = policy.retry_on_conflict(async || Ok(()), Ok, |()| std::future::ready(attempt()));
+                block_on(call.run())
+            }
+        }
+    }
+}
+
+/// Makes a claim about each entry point; a failure names the one.
+pub(crate) fn every_entry(claim: impl Fn(Entry)) {
+    for entry in ENTRIES {
+        // Shown with a failure only.
+        println!("{entry:?}");
+        claim(entry);
+    }
+}
+
+/// The default policy by a clock of its own.
+pub(crate) fn virtual_policy() -> (RetryPolicy, VirtualClock) {
+    let clock = VirtualClock::new();
+    (RetryPolicy::new().clock(clock.clone()), clock)
+}
+
+/// What [`leave`] unwinds with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Left;
+
+/// Panics without a message on the terminal.
+pub(crate) fn leave() -> ! {
+    resume_unwind(Box::new(Left))
+}

@@ -1,0 +1,271 @@
+//! Read, change, store if unchanged: what an attempt works on, and what it holds meanwhile.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, ready};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::executor::block_on;
+use latchwork::{
+    KeyedLock, RetryPolicy,
+    retry::{Clock, Gate, Sleep, StopReason, VirtualClock},
+    verdict::{RetryKind, Verdict},
+};
+
+use crate::retry_calls::{CONFLICT, Fault, HOPELESS, TRANSIENT, virtual_policy};
+
+/// What was loaded: it can neither be copied nor cloned.
+#[derive(PartialEq, Debug)]
+struct Loaded(u32);
+
+/// What is to be stored.
+#[derive(PartialEq, Debug)]
+struct Changed(u32);
+
+#[test]
+fn each_attempt_loads_once_and_stores_what_was_made_of_that() {
+    for failures in 0..4 {
+        let (policy, _) = virtual_policy();
+        let log = RefCell::new(Vec::new());
+        let loads = Cell::new(0);
+        let out = block_on(
+            policy
+                .retry_on_conflict(
+                    || {
+                        loads.set(loads.get() + 1);
+                        log.borrow_mut().push(("load", loads.get()));
+                        let loaded = Loaded(loads.get());
+                        async move { Ok(loaded) }
+                    },
+                    |Loaded(load)| {
+                        log.borrow_mut().push(("apply", load));
+                        Ok(Changed(load))
+                    },
+                    |Changed(load)| {
+                        log.borrow_mut().push(("store", load));
+                        ready(if load > failures { Ok(load) } else { Err(CONFLICT) })
+                    },
+                )
+                .run(),
+        );
+        assert_eq!(out, Ok(failures + 1));
+        let expected: Vec<_> =
+            (1..=failures + 1).flat_map(|n| ["load", "apply", "store"].map(|at| (at, n))).collect();
+        assert_eq!(log.into_inner(), expected);
+    }
+}
+
+#[test]
+fn whichever_part_fails_is_classified_and_those_after_it_do_not_run() {
+    for (part, ran) in [("load", [4, 0, 0]), ("apply", [4, 4, 0]), ("store", [4, 4, 4])] {
+        for fault in [TRANSIENT, HOPELESS] {
+            let (policy, _) = virtual_policy();
+            let counts = [Cell::new(0), Cell::new(0), Cell::new(0)];
+            let run = |at: usize, name| {
+                counts[at].set(counts[at].get() + 1);
+                if name == part { Err(fault) } else { Ok(()) }
+            };
+            let change = policy.retry_on_conflict(
+                || ready(run(0, "load")),
+                |()| run(1, "apply"),
+                |()| ready(run(2, "store")),
+            );
+            let error = block_on(change.run()).expect_err("it never succeeds");
+            let share = if fault == TRANSIENT { 1 } else { 4 };
+            assert_eq!(counts.map(Cell::into_inner), ran.map(|times| times / share));
+            assert_eq!((error.error, error.attempts), (fault, 4 / share));
+        }
+    }
+}
+
+/// A gate that notes how it was gone through.
+#[derive(Default)]
+struct Noted(std::sync::Mutex<Vec<&'static str>>);
+
+impl Gate<&'static str> for Noted {
+    fn together(&self, key: &'static str) -> impl Future<Output: Send> + Send {
+        assert_eq!(key, "row");
+        self.0.lock().expect("no panic").push("together");
+        ready(())
+    }
+
+    fn alone(&self, key: &'static str) -> impl Future<Output: Send> + Send {
+        assert_eq!(key, "row");
+        self.0.lock().expect("no panic").push("alone");
+        ready(())
+    }
+}
+
+#[test]
+fn attempts_are_made_alone_after_so_many_conflicts_of_their_own() {
+    let ways = |conflicts, faults: [Fault; 3]| {
+        let (gate, mut faults) = (Noted::default(), faults.into_iter());
+        let (policy, _) = virtual_policy();
+        let change =
+            policy.retry_on_conflict(async || Ok(()), Ok, |()| ready(faults.next().map_or(Ok(()), Err)));
+        assert!(block_on(change.escalate_after(conflicts, &gate, "row").run()).is_ok());
+        gate.0.into_inner().expect("no panic")
+    };
+    let (together, alone) = ("together", "alone");
+    assert_eq!(ways(0, [CONFLICT; 3]), [alone; 4]);
+    assert_eq!(ways(1, [CONFLICT; 3]), [together, alone, alone, alone]);
+    assert_eq!(ways(2, [CONFLICT; 3]), [together, together, alone, alone]);
+    assert_eq!(ways(9, [CONFLICT; 3]), [together; 4]);
+    let deadlock = Fault(Verdict::RetryAfter(RetryKind::Deadlock, Duration::ZERO));
+    assert_eq!(ways(2, [TRANSIENT, CONFLICT, deadlock]), [together, together, together, alone]);
+    assert_eq!(ways(1, [TRANSIENT; 3]), [together; 4], "only conflicts escalate");
+}
+
+#[test]
+fn a_keyed_lock_lets_those_in_together_who_did_not_escalate() {
+    for (escalation, is_shared) in [(0, false), (1, true)] {
+        let (policy, locks) = (virtual_policy().0, KeyedLock::<String>::new());
+        let change = policy.retry_on_conflict(
+            async || {
+                assert_eq!(locks.snapshot()[0].is_shared(), is_shared);
+                assert_eq!(locks.try_lock_shared("row").is_ok(), is_shared);
+                assert!(locks.try_lock("row").is_err() && locks.try_lock("another").is_ok());
+                Ok(())
+            },
+            Ok::<_, Fault>,
+            |()| ready(Ok(7)),
+        );
+        assert_eq!(block_on(change.escalate_after(escalation, &locks, "row").run()), Ok(7));
+        assert!(locks.is_empty());
+    }
+}
+
+/// A clock that looks whether the key is free whenever a retry begins to wait.
+struct Watching {
+    clock: VirtualClock,
+    locks: Arc<KeyedLock<u32>>,
+}
+
+impl Clock for Watching {
+    fn sleep(&self, wait: Duration) -> Sleep {
+        assert!(self.locks.try_lock(7).is_ok(), "the key is held while it waits");
+        let (sleep, locks) = (self.clock.sleep(wait), self.locks.clone());
+        Box::pin(async move {
+            sleep.await;
+            assert!(locks.is_empty(), "the key is taken before the wait is over");
+        })
+    }
+
+    fn now(&self) -> Instant {
+        assert!(self.locks.is_empty());
+        self.clock.now()
+    }
+}
+
+#[test]
+fn nothing_is_held_while_it_waits() {
+    for escalation in [0, 1, 9] {
+        let (clock, locks) = (VirtualClock::new(), Arc::new(KeyedLock::new()));
+        let policy =
+            RetryPolicy::new().jitter(latchwork::retry::Jitter::None).deadline(Duration::from_secs(3600));
+        let policy = policy.clock(Watching { clock: clock.clone(), locks: locks.clone() });
+        let change = policy.retry_on_conflict(async || Ok(()), Ok, |()| ready(Err::<(), _>(CONFLICT)));
+        let error =
+            block_on(change.escalate_after(escalation, &*locks, 7_u32).run()).expect_err("it never succeeds");
+        assert_eq!((error.attempts, error.conflicts, clock.waits().len()), (4, 4, 3));
+        assert!(locks.is_empty());
+    }
+}
+
+/// A gate before which time passes, as it does in a long line.
+struct Slow(VirtualClock);
+
+impl Gate<u32> for Slow {
+    fn together(&self, _: u32) -> impl Future<Output: Send> + Send {
+        self.0.advance(Duration::from_secs(1));
+        ready(())
+    }
+
+    fn alone(&self, key: u32) -> impl Future<Output: Send> + Send {
+        self.together(key)
+    }
+}
+
+/// The deadline does not limit how long it waits for its key, but that time counts.
+#[test]
+fn an_attempt_whose_key_comes_late_is_made_and_the_last_one_if_it_fails() {
+    let (policy, clock) = virtual_policy();
+    let policy = policy.jitter(latchwork::retry::Jitter::None).deadline(Duration::from_millis(1500));
+    let made = Cell::new(0);
+    for (conflicts, attempts) in [(0, 1), (1, 2), (9, 2)] {
+        made.set(0);
+        let change = policy.retry_on_conflict(
+            async || Ok(()),
+            Ok,
+            |()| {
+                made.set(made.get() + 1);
+                ready(if made.get() > conflicts { Ok(()) } else { Err(CONFLICT) })
+            },
+        );
+        let out = block_on(change.escalate_after(0, &Slow(clock.clone()), 7).run());
+        assert_eq!(made.get(), attempts);
+        match out {
+            Ok(()) => assert!(conflicts < 2),
+            Err(error) => {
+                assert!(matches!(error.reason, StopReason::DeadlineExceeded { left: Duration::ZERO, .. }));
+                assert_eq!((error.attempts, conflicts), (2, 9));
+            }
+        }
+    }
+}
+
+/// It writes between the load and the store of each attempt, and takes no key.
+#[test]
+fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_gate() {
+    let (policy, locks) = (virtual_policy().0, KeyedLock::<u32>::new());
+    let row = Cell::new((1, 0));
+    let foreign = |row: &Cell<(u32, u32)>| row.set((row.get().0 + 1, row.get().1 + 100));
+    for stubborn in [2, 3, 4] {
+        row.set((1, 0));
+        let mut attempts = 0;
+        let change = policy.retry_on_conflict(
+            async || Ok::<_, Fault>(row.get()),
+            |(version, value)| {
+                attempts += 1;
+                if attempts <= stubborn {
+                    foreign(&row);
+                }
+                Ok((version, value + 1))
+            },
+            async |(version, value)| {
+                if row.get().0 != version {
+                    return Err(CONFLICT);
+                }
+                row.set((version + 1, value));
+                Ok(value)
+            },
+        );
+        let out = block_on(change.escalate_after(0, &locks, 7_u32).run());
+        if stubborn < 4 {
+            assert_eq!(out, Ok(100 * stubborn + 1));
+        } else {
+            let error = out.expect_err("it lost every time");
+            assert_eq!(
+                (error.reason, error.attempts, error.conflicts),
+                (StopReason::AttemptsExhausted, 4, 4)
+            );
+            assert_eq!(row.get().1, 400);
+        }
+        assert!(locks.is_empty());
+    }
+}
+
+#[test]
+fn what_is_set_up_does_nothing_until_it_is_run() {
+    let (policy, locks) = (virtual_policy().0, KeyedLock::<u32>::new());
+    let change = policy.retry_on_conflict(
+        || -> std::future::Ready<Result<(), Fault>> { panic!("it must not be called") },
+        Ok,
+        |()| ready(Ok(())),
+    );
+    let change = change.escalate_after(0, &locks, 7_u32);
+    assert!(format!("{change:?}").starts_with("RetryOnConflict"));
+    // Nor does its future until it is polled.
+    drop(change.run());
+    assert!(locks.is_empty() && locks.stats().acquired == 0);
+}

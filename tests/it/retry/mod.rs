@@ -1,0 +1,13 @@
+mod backoff;
+mod calls;
+mod cancel;
+mod compile;
+mod conflict;
+mod cost;
+mod crowd;
+mod model;
+mod panics;
+mod reference;
+mod rules;
+mod runtimes;
+mod words;

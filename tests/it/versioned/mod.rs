@@ -1,0 +1,6 @@
+mod cell;
+mod linear;
+mod map;
+mod model;
+mod stamp;
+mod wait;

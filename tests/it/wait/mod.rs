@@ -1,0 +1,9 @@
+mod cancel;
+mod fairness;
+mod futurelock;
+mod panics;
+mod park;
+mod poll;
+mod runtimes;
+mod threads;
+mod wakers;
