@@ -11,7 +11,7 @@
 //! # The idea
 //!
 //! **The lead is a lock.** A flight has one permit, held by the call that does the work. The others wait for
-//! it in the same [line](crate::wait) as at every lock. Only a value ends the flight: then all of them are woken, and
+//! it in the same line as at every lock. Only a value ends the flight: then all of them are woken, and
 //! each returns a clone. If the leader goes without a value, the permit goes back and the next call in the line is
 //! notified. The others stay where they are.
 //!

@@ -8,7 +8,7 @@ use crate::web::Problem;
 /// Says which key a request is about.
 ///
 /// Implemented for functions of the request's head, which return `None` for requests that are about no key, and by
-/// [`path_param`], [`header`] and [`extension`].
+/// [`path_param`](crate::extract::path_param), [`header`] and [`extension`].
 ///
 /// # Examples
 ///

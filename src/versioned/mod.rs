@@ -32,7 +32,7 @@
 //!
 //! # Why no change is missed
 //!
-//! Those who wait for a change of one version enlist with one [watch](crate::wait::Watch), which hangs on the
+//! Those who wait for a change of one version enlist with one watch, which hangs on the
 //! value. The write that replaces the value takes the watch with it under the lock, and ends it
 //! afterwards, once and for all: it marks it as over and tells everybody on it.
 //!

@@ -13,3 +13,4 @@ mod locks;
 mod retry;
 mod versioned;
 mod wait;
+mod ways;

@@ -118,7 +118,7 @@ fn a_call_gets_the_value_of_a_successor_of_the_leader_that_it_joined() {
 
 #[test]
 fn a_successor_that_is_never_polled_again_is_passed() {
-    alone("flight_succession::a_successor_that_is_never_polled_again_is_passed", || {
+    alone("flight::succession::a_successor_that_is_never_polled_again_is_passed", || {
         let flights = Flights::new();
         let held = lead(&flights);
         let mut silent = Hand::queued(flights.join(7));
@@ -138,7 +138,7 @@ fn a_successor_that_is_never_polled_again_is_passed() {
 
 #[test]
 fn any_number_of_silent_successors_is_passed_in_a_few_rounds() {
-    alone("flight_succession::any_number_of_silent_successors_is_passed_in_a_few_rounds", || {
+    alone("flight::succession::any_number_of_silent_successors_is_passed_in_a_few_rounds", || {
         let flights = Flights::new();
         let held = lead(&flights);
         let silent: Vec<_> = (0..1000).map(|_| Hand::queued(flights.join(7))).collect();
@@ -162,7 +162,7 @@ fn any_number_of_silent_successors_is_passed_in_a_few_rounds() {
 
 #[test]
 fn a_successor_that_was_passed_leads_when_it_comes_late_and_is_first() {
-    alone("flight_succession::a_successor_that_was_passed_leads_when_it_comes_late_and_is_first", || {
+    alone("flight::succession::a_successor_that_was_passed_leads_when_it_comes_late_and_is_first", || {
         let flights = Flights::new();
         let held = lead(&flights);
         let mut late = Hand::queued(flights.join(7));
@@ -259,7 +259,7 @@ fn a_flight_that_all_have_left_leaves_nothing_behind() {
 #[test]
 #[allow(clippy::mem_forget)] // That is the case.
 fn a_forgotten_call_keeps_its_flight_until_there_is_a_value() {
-    alone("flight_succession::a_forgotten_call_keeps_its_flight_until_there_is_a_value", || {
+    alone("flight::succession::a_forgotten_call_keeps_its_flight_until_there_is_a_value", || {
         let flights = Flights::new();
         let held = lead(&flights);
         std::mem::forget(Hand::queued(flights.join(7)));
@@ -345,7 +345,7 @@ fn of_threads_that_joined_one_does_the_work_after_an_abort() {
 
 #[test]
 fn the_helper_is_not_needed_while_a_call_leads() {
-    alone_with_helper("flight_succession::the_helper_is_not_needed_while_a_call_leads", || {
+    alone_with_helper("flight::succession::the_helper_is_not_needed_while_a_call_leads", || {
         let flights = Flights::new();
         let held = lead(&flights);
         let mut calls: Vec<_> = (0..20).map(|_| Hand::queued(flights.join(7))).collect();

@@ -85,7 +85,7 @@ fn keys_it_had_are_reserved_for_it() {
 
 #[test]
 fn one_that_is_never_polled_again_keeps_none_of_its_keys() {
-    alone("keyed_many::one_that_is_never_polled_again_keeps_none_of_its_keys", || {
+    alone("keyed::many::one_that_is_never_polled_again_keeps_none_of_its_keys", || {
         for busy in 1..=3 {
             let keys = KeyedLock::<u32>::new();
             let held = keys.try_lock(busy).expect("it is free");
@@ -115,7 +115,7 @@ fn one_that_is_never_polled_again_keeps_none_of_its_keys() {
 /// It is polled all the time, as in a `select!` with a timer, and never has its turn at the second key.
 #[test]
 fn one_that_holds_a_key_and_waits_for_another_does_not_deadlock_with_it() {
-    alone("keyed_many::one_that_holds_a_key_and_waits_for_another_does_not_deadlock_with_it", || {
+    alone("keyed::many::one_that_holds_a_key_and_waits_for_another_does_not_deadlock_with_it", || {
         let keys = KeyedLock::<u32>::new();
         let two = keys.try_lock(2).expect("it is free");
         let mut many = Hand::queued(keys.lock_many([1, 2]));
@@ -131,7 +131,7 @@ fn one_that_holds_a_key_and_waits_for_another_does_not_deadlock_with_it() {
 
 #[test]
 fn one_that_was_given_up_has_its_place_in_all_lines_again() {
-    alone("keyed_many::one_that_was_given_up_has_its_place_in_all_lines_again", || {
+    alone("keyed::many::one_that_was_given_up_has_its_place_in_all_lines_again", || {
         let keys = KeyedLock::<u32>::new();
         let two = keys.try_lock(2).expect("it is free");
         let mut late = Hand::queued(keys.lock_many([1, 2]));
@@ -153,7 +153,7 @@ fn one_that_was_given_up_has_its_place_in_all_lines_again() {
 /// The one is the eldest at the first key, the other at the second: reserved for each other, both would wait.
 #[test]
 fn two_that_are_the_eldest_at_one_key_each_do_not_wait_for_each_other() {
-    alone("keyed_many::two_that_are_the_eldest_at_one_key_each_do_not_wait_for_each_other", || {
+    alone("keyed::many::two_that_are_the_eldest_at_one_key_each_do_not_wait_for_each_other", || {
         let keys = KeyedLock::<u32>::new();
         let (one, three) = (keys.try_lock(1).expect("it is free"), keys.try_lock(3).expect("it is free"));
         let mut elder = Hand::queued(keys.lock_many([1, 2]));
@@ -427,7 +427,7 @@ fn play(program: &[Op], order: &[Index]) {
 #[test]
 fn all_that_are_prompt_are_served_whatever_they_lock_and_in_whatever_order_they_are_polled() {
     alone(
-        "keyed_many::all_that_are_prompt_are_served_whatever_they_lock_and_in_whatever_order_they_are_polled",
+        "keyed::many::all_that_are_prompt_are_served_whatever_they_lock_and_in_whatever_order_they_are_polled",
         || {
             let config =
                 ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() };

@@ -4,4 +4,3 @@ mod model;
 mod mutex;
 mod rwlock;
 mod semaphore;
-mod ways;

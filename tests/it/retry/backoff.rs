@@ -9,7 +9,7 @@ use latchwork::{
 };
 use proptest::prelude::*;
 
-use crate::retry_calls::TRANSIENT;
+use crate::retry::calls::TRANSIENT;
 
 const JITTERS: [Jitter; 4] = [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated];
 

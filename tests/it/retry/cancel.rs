@@ -15,7 +15,7 @@ use latchwork::{
 };
 use tokio::task::yield_now;
 
-use crate::retry_calls::{CONFLICT, Fault, TRANSIENT};
+use crate::retry::calls::{CONFLICT, Fault, TRANSIENT};
 use crate::support::Hand;
 
 const CAPACITY: u32 = 100;

@@ -19,7 +19,7 @@ use latchwork::{
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{LocalSet, yield_now};
 
-use crate::retry_calls::{CONFLICT, Fault, TRANSIENT, virtual_policy};
+use crate::retry::calls::{CONFLICT, Fault, TRANSIENT, virtual_policy};
 
 macro_rules! is {
     ($($ty:ty: $($bound:path),+;)*) => {

@@ -12,7 +12,7 @@ use latchwork::{
     verdict::{RetryKind, Verdict},
 };
 
-use crate::retry_calls::{CONFLICT, Fault, HOPELESS, TRANSIENT, virtual_policy};
+use crate::retry::calls::{CONFLICT, Fault, HOPELESS, TRANSIENT, virtual_policy};
 
 /// What was loaded: it can neither be copied nor cloned.
 #[derive(PartialEq, Debug)]

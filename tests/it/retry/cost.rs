@@ -9,7 +9,7 @@ use latchwork::{
     retry::{Clock, Sleep, VirtualClock},
 };
 
-use crate::retry_calls::{Entry, Fault, TRANSIENT, every_entry};
+use crate::retry::calls::{Entry, Fault, TRANSIENT, every_entry};
 
 /// Counts how often it is asked.
 #[derive(Default)]

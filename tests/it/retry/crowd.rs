@@ -11,7 +11,7 @@ use latchwork::{
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::yield_now;
 
-use crate::retry_calls::{CONFLICT, Fault};
+use crate::retry::calls::{CONFLICT, Fault};
 use crate::support::no_hang;
 
 const TASKS: u64 = 100;

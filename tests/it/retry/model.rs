@@ -15,8 +15,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 
-use crate::retry_calls::{ENTRIES, Entry, Fault, Left, TRANSIENT, leave};
-use crate::retry_reference::{Bucket, Counted, End, Outcome, Reference, Rules, Step, Told, place, place_of};
+use crate::retry::calls::{ENTRIES, Entry, Fault, Left, TRANSIENT, leave};
+use crate::retry::reference::{Bucket, Counted, End, Outcome, Reference, Rules, Step, Told, place, place_of};
 
 /// Attempts in a script, at most.
 const STEPS: usize = 7;

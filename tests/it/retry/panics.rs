@@ -15,7 +15,7 @@ use latchwork::{
     verdict::{RetryKind, Verdict},
 };
 
-use crate::retry_calls::{CONFLICT, Entry, Fault, Left, TRANSIENT, every_entry, leave};
+use crate::retry::calls::{CONFLICT, Entry, Fault, Left, TRANSIENT, every_entry, leave};
 
 const CAPACITY: u32 = 100;
 const PRICE: u32 = 7;

@@ -11,7 +11,7 @@ use latchwork::{
     verdict::{RetryKind, Verdict},
 };
 
-use crate::retry_calls::{CONFLICT, Fault, HOPELESS, TRANSIENT, every_entry, virtual_policy};
+use crate::retry::calls::{CONFLICT, Fault, HOPELESS, TRANSIENT, every_entry, virtual_policy};
 use crate::support::panic_of;
 
 fn ms(ms: u64) -> Duration {

@@ -12,7 +12,7 @@ use latchwork::{
     retry::{Clock, Sleep},
 };
 
-use crate::retry_calls::{CONFLICT, Entry, Fault, TRANSIENT, every_entry};
+use crate::retry::calls::{CONFLICT, Entry, Fault, TRANSIENT, every_entry};
 use crate::support::no_hang;
 
 /// A clock for any executor: a thread that wakes the task.

@@ -11,7 +11,7 @@ use latchwork::{
     versioned::WriteError,
 };
 
-use crate::retry_calls::{Fault, HOPELESS, TRANSIENT, virtual_policy};
+use crate::retry::calls::{Fault, HOPELESS, TRANSIENT, virtual_policy};
 
 #[test]
 fn an_error_says_who_gave_up_when_and_why() {

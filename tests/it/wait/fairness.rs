@@ -194,7 +194,7 @@ fn those_who_came_in_vain_keep_their_order_however_many_they_are() {
 
 #[test]
 fn a_late_waiter_has_its_place_again_when_it_comes() {
-    alone("fairness::a_late_waiter_has_its_place_again_when_it_comes", || {
+    alone("wait::fairness::a_late_waiter_has_its_place_again_when_it_comes", || {
         every_way(|way| {
             let held = way.attempt().expect("it is free");
             let mut late = Hand::queued(way.acquire());
@@ -214,7 +214,7 @@ fn a_late_waiter_has_its_place_again_when_it_comes() {
 
 #[test]
 fn a_line_learns_how_late_its_waiters_come() {
-    alone("fairness::a_line_learns_how_late_its_waiters_come", || {
+    alone("wait::fairness::a_line_learns_how_late_its_waiters_come", || {
         let mutex = Mutex::new(());
         let mut held = mutex.try_lock().expect("it is free");
         for patience in [2, 6] {
@@ -544,7 +544,7 @@ fn at_most(op: Op, total: usize) -> Op {
 #[test]
 fn whatever_happens_around_them_prompt_waiters_are_passed_as_often_as_they_may_be() {
     alone(
-        "fairness::whatever_happens_around_them_prompt_waiters_are_passed_as_often_as_they_may_be",
+        "wait::fairness::whatever_happens_around_them_prompt_waiters_are_passed_as_often_as_they_may_be",
         prompt_waiters_are_passed_as_often_as_they_may_be,
     );
 }

@@ -40,7 +40,7 @@ async fn acquires_past_a_silent_future_of_its_own() {
 #[test]
 fn a_task_acquires_past_its_own_silent_future_on_a_current_thread_runtime() {
     alone_with_helper(
-        "futurelock::a_task_acquires_past_its_own_silent_future_on_a_current_thread_runtime",
+        "wait::futurelock::a_task_acquires_past_its_own_silent_future_on_a_current_thread_runtime",
         || runtime(0).block_on(acquires_past_a_silent_future_of_its_own()),
     );
 }
@@ -48,7 +48,7 @@ fn a_task_acquires_past_its_own_silent_future_on_a_current_thread_runtime() {
 #[test]
 fn a_task_acquires_past_its_own_silent_future_on_a_multi_thread_runtime() {
     alone_with_helper(
-        "futurelock::a_task_acquires_past_its_own_silent_future_on_a_multi_thread_runtime",
+        "wait::futurelock::a_task_acquires_past_its_own_silent_future_on_a_multi_thread_runtime",
         || {
             let runtime = runtime(2);
             let task = runtime.spawn(acquires_past_a_silent_future_of_its_own());
@@ -67,7 +67,7 @@ fn runtime(workers: usize) -> Runtime {
 
 #[test]
 fn threads_and_tasks_take_turns_past_a_silent_future() {
-    alone_with_helper("futurelock::threads_and_tasks_take_turns_past_a_silent_future", || {
+    alone_with_helper("wait::futurelock::threads_and_tasks_take_turns_past_a_silent_future", || {
         every_way(|way| {
             let silent = silent(&way);
             no_hang({
@@ -95,7 +95,7 @@ fn threads_and_tasks_take_turns_past_a_silent_future() {
 
 #[test]
 fn a_thread_parked_behind_many_silent_futures_has_its_turn() {
-    alone_with_helper("futurelock::a_thread_parked_behind_many_silent_futures_has_its_turn", || {
+    alone_with_helper("wait::futurelock::a_thread_parked_behind_many_silent_futures_has_its_turn", || {
         every_way(|way| {
             let held = way.attempt().expect("it is free");
             let silent: Vec<_> = (0..600).map(|_| Hand::queued(way.acquire())).collect();
@@ -116,7 +116,7 @@ fn a_thread_parked_behind_many_silent_futures_has_its_turn() {
 
 #[test]
 fn one_behind_a_silent_waiter_is_woken_when_that_does_not_come() {
-    alone("futurelock::one_behind_a_silent_waiter_is_woken_when_that_does_not_come", || {
+    alone("wait::futurelock::one_behind_a_silent_waiter_is_woken_when_that_does_not_come", || {
         every_way(|way| {
             let held = way.attempt().expect("it is free");
             let mut head = Hand::queued(way.acquire());
@@ -137,7 +137,7 @@ fn one_behind_a_silent_waiter_is_woken_when_that_does_not_come() {
 
 #[test]
 fn a_newcomer_gets_past_any_number_of_silent_waiters() {
-    alone("futurelock::a_newcomer_gets_past_any_number_of_silent_waiters", || {
+    alone("wait::futurelock::a_newcomer_gets_past_any_number_of_silent_waiters", || {
         every_way(|way| {
             let held = way.attempt().expect("it is free");
             let silent: Vec<_> = (0..10_000).map(|_| Hand::queued(way.acquire())).collect();
@@ -169,7 +169,7 @@ fn a_newcomer_gets_past_any_number_of_silent_waiters() {
 
 #[test]
 fn a_lock_that_is_only_tried_is_not_reserved_for_a_silent_waiter() {
-    alone("futurelock::a_lock_that_is_only_tried_is_not_reserved_for_a_silent_waiter", || {
+    alone("wait::futurelock::a_lock_that_is_only_tried_is_not_reserved_for_a_silent_waiter", || {
         every_way(|way| {
             let silent = silent(&way);
             while way.attempt().is_ok() {}
@@ -186,7 +186,7 @@ fn a_lock_that_is_only_tried_is_not_reserved_for_a_silent_waiter() {
 /// Readers hold it, so the writer that is first in line can't be notified by any release.
 #[test]
 fn a_reader_gets_past_a_silent_writer() {
-    alone("futurelock::a_reader_gets_past_a_silent_writer", || {
+    alone("wait::futurelock::a_reader_gets_past_a_silent_writer", || {
         let lock = RwLock::new(());
         let keys = KeyedLock::<u32>::new();
         let held = (lock.try_read().expect("it is free"), keys.try_lock_shared(1).expect("it is free"));
@@ -203,7 +203,7 @@ fn a_reader_gets_past_a_silent_writer() {
 
 #[test]
 fn a_single_permit_gets_past_a_silent_request_for_many() {
-    alone("futurelock::a_single_permit_gets_past_a_silent_request_for_many", || {
+    alone("wait::futurelock::a_single_permit_gets_past_a_silent_request_for_many", || {
         let semaphore = Semaphore::new(4);
         let held = semaphore.acquire().wait();
         let silent = Hand::queued(semaphore.acquire_many(4));
@@ -217,7 +217,7 @@ fn a_single_permit_gets_past_a_silent_request_for_many() {
 
 #[test]
 fn a_writer_that_is_there_keeps_its_place_however_often_it_is_asked() {
-    alone("futurelock::a_writer_that_is_there_keeps_its_place_however_often_it_is_asked", || {
+    alone("wait::futurelock::a_writer_that_is_there_keeps_its_place_however_often_it_is_asked", || {
         let lock = RwLock::new(());
         let held = lock.try_read().expect("it is free");
         let mut writer = Hand::queued(lock.write());
@@ -262,7 +262,7 @@ async fn a_loop_over_many_acquisitions_may_acquire_in_its_body() {
 
 #[test]
 fn silent_readers_do_not_keep_a_writer_out() {
-    alone_with_helper("futurelock::silent_readers_do_not_keep_a_writer_out", || {
+    alone_with_helper("wait::futurelock::silent_readers_do_not_keep_a_writer_out", || {
         let lock = RwLock::new(0);
         let held = lock.try_write().expect("it is free");
         let silent: Vec<_> = (0..20).map(|_| Hand::queued(lock.read())).collect();
@@ -278,7 +278,7 @@ fn silent_readers_do_not_keep_a_writer_out() {
 
 #[test]
 fn a_silent_waiter_for_all_permits_does_not_keep_them() {
-    alone_with_helper("futurelock::a_silent_waiter_for_all_permits_does_not_keep_them", || {
+    alone_with_helper("wait::futurelock::a_silent_waiter_for_all_permits_does_not_keep_them", || {
         let semaphore = Semaphore::new(4);
         let held = semaphore.acquire_many(1).wait();
         let mut all = Hand::queued(semaphore.acquire_many(4));

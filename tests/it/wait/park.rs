@@ -116,7 +116,7 @@ fn a_thread_that_times_out_passes_on_what_it_was_told() {
 
 #[test]
 fn a_thread_waits_past_a_silent_waiter_with_and_without_a_timeout() {
-    alone_with_helper("wait::a_thread_waits_past_a_silent_waiter_with_and_without_a_timeout", || {
+    alone_with_helper("wait::park::a_thread_waits_past_a_silent_waiter_with_and_without_a_timeout", || {
         every_way(|way| {
             let held = way.wait();
             let silent = Hand::queued(way.acquire());

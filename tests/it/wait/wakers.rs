@@ -138,7 +138,7 @@ fn a_waker_may_drop_a_sibling_waiter_at_any_event() {
 
 #[test]
 fn a_waker_may_drop_an_older_waiter_when_a_round_wakes_it() {
-    alone("wakers::a_waker_may_drop_an_older_waiter_when_a_round_wakes_it", || {
+    alone("wait::wakers::a_waker_may_drop_an_older_waiter_when_a_round_wakes_it", || {
         every_way(|way| {
             let older = Task::default();
             let slot = older.clone();
@@ -161,7 +161,7 @@ fn a_waker_may_drop_an_older_waiter_when_a_round_wakes_it() {
 
 #[test]
 fn a_waker_that_panics_in_a_round_harms_nobody() {
-    alone("wakers::a_waker_that_panics_in_a_round_harms_nobody", || {
+    alone("wait::wakers::a_waker_that_panics_in_a_round_harms_nobody", || {
         every_way(|way| {
             let held = way.attempt().expect("it is free");
             let silent = Hand::queued(way.acquire());
@@ -245,7 +245,7 @@ fn a_panicking_waker_in_a_batch_of_readers_keeps_nobody_from_being_woken() {
 /// Waiters were given up since the line was settled last, so a newcomer notifies those behind them.
 #[test]
 fn a_newcomer_that_meets_a_panicking_waker_keeps_nothing() {
-    alone("wakers::a_newcomer_that_meets_a_panicking_waker_keeps_nothing", || {
+    alone("wait::wakers::a_newcomer_that_meets_a_panicking_waker_keeps_nothing", || {
         for trying in [true, false] {
             let semaphore = Semaphore::new(3);
             let held = semaphore.acquire_many(3).wait();
