@@ -1,4 +1,4 @@
-//! Rooms of documentation: what does not belong to one item.
+//! Guides: patterns, adopting, retries, problems, metrics, performance, limitations and internals.
 
 #[doc = include_str!("patterns.md")]
 pub mod patterns {}
