@@ -11,10 +11,10 @@ use super::policy::{Refusal, Word};
 use super::wakes::Wakes;
 use crate::sync::{AtomicUsize, Mutex, Ordering};
 
-/// An atomic state word, and the line of those who wait for its permits.
+/// An atomic state word, and the line of waiters for its permits.
 pub struct Core {
     permits: Permits,
-    /// Made when somebody has to wait for the first time. The helper may look at it when this lock has moved.
+    /// Made when a caller has to wait for the first time. The helper may still use it after this lock has moved.
     line: OnceLock<Arc<Mutex<Line>>>,
 }
 
@@ -138,8 +138,8 @@ impl Core {
         wakes.finish();
     }
 
-    /// Gives `permits` back, and notifies those who wait for them. No ownership is handed over: the
-    /// permits are in the word, and those take them who come first, or for whom they are reserved.
+    /// Gives `permits` back, and notifies waiters for them. Ownership is not handed over: the permits are in the word, and
+    /// the next caller takes them, or the one for which they are reserved.
     #[inline]
     pub(crate) fn release(&self, permits: usize) {
         let before = Word(self.permits.word.fetch_add(Word::delta(permits), Ordering::Release));
@@ -148,17 +148,17 @@ impl Core {
         }
     }
 
-    /// Permits that can be taken now.
+    /// Returns how many permits can be taken now.
     pub(crate) fn available(&self) -> usize {
         self.permits.word().permits()
     }
 
-    /// How many permits there are in all.
+    /// Returns how many permits there are in all.
     pub(crate) fn total(&self) -> usize {
         self.permits.total()
     }
 
-    /// How many wait.
+    /// Returns how many wait.
     pub(crate) fn waiters(&self) -> usize {
         self.line.get().map_or(0, |line| line.lock().len())
     }
@@ -180,12 +180,12 @@ impl Core {
         grown
     }
 
-    /// Takes `permits` that somebody holds out of those that there are.
+    /// Removes `permits` that the caller holds from the total.
     pub(crate) fn shrink(&self, permits: usize) {
         let mut wakes = Wakes::default();
         self.with_line(&mut wakes, |line, wakes| {
             self.permits.total.store(self.total() - permits, Ordering::Relaxed);
-            // Those who want more than there is now no longer stand in front of others.
+            // Waiters that want more than there is now must no longer block the others.
             line.settle(&self.permits, wakes);
         });
         self.flush(&mut wakes);
@@ -242,7 +242,7 @@ impl fmt::Debug for Core {
     }
 }
 
-/// Whatever has a [`Core`].
+/// A lock that has a [`Core`].
 pub trait AsCore {
     /// The core.
     #[doc(hidden)]

@@ -2,10 +2,9 @@
 //!
 //! A future that was notified may never be polled again: its task keeps it in a `select!` whose other branch runs, or in
 //! a collection that it does not poll. A waiter behind it in the line must not wait for it. No user of the lock
-//! can notice this, so one thread of the process does. It looks at the lines that are *crowded*, that is, where two or
-//! more wait: each millisecond if one of them has not moved, and seldom, each 2 to 32 milliseconds, if all have. It
-//! wakes other waiters in the place of those that did not come, and takes no lock but the one that guards the line, for a
-//! moment.
+//! can notice this, so one thread of the process does. It looks at *crowded* lines, in which two or more wait. It looks each
+//! millisecond if one of them has not moved, and each 2 to 32 milliseconds if all have. It wakes other waiters in the place
+//! of those that did not come. For that it takes the internal lock of the line, for a moment.
 //!
 //! # When it runs
 //!
@@ -14,11 +13,12 @@
 //!
 //! # Without it
 //!
-//! [`without_thread`] keeps it from running, for processes that must not have a thread of ours. Then the process calls
-//! [`round`] from time to time, as from a timer, and nothing is lost. If it does not, a waiter behind a future that is
-//! never polled again waits until that is dropped. Locks without such futures lose nothing.
+//! [`without_thread`] keeps it from running, for processes that must not have this thread. The process then calls [`round`]
+//! from time to time, for example from a timer, and nothing is lost. Without these calls, a waiter behind a future that is
+//! never polled again waits until that future is dropped. Locks without such futures lose nothing.
 //!
-//! Where no thread can be started, threads that are parked in `wait()` look every few milliseconds themselves. A child made by `fork` without `exec` has no helper thread.
+//! If no thread can be started, threads that are parked in `wait()` look every few milliseconds themselves. A child process
+//! made by `fork` without `exec` has no helper thread.
 //!
 //! # Examples
 //!
@@ -44,9 +44,9 @@ pub(crate) use self::imp::{nap, stand_in, watch};
 
 /// Plays one round: gives up the waiters that did not come in time, and wakes others in their place.
 ///
-/// The helper thread does this from time to time while a line is crowded. Without it a round is played when this is
-/// called: a notified task is given up after two rounds, a thread after 256, and what is reserved for a `lock_many` that
-/// waits for another key after 16. Where tasks came late before, it is up to 64.
+/// The helper thread does this from time to time while a line is crowded. Without the thread, call it yourself. A notified
+/// task is given up after two rounds, or up to 64 where tasks came late before. A thread is given up after 256 rounds. A
+/// reservation of a `lock_many` that waits for another key is given up after 16.
 ///
 /// # Examples
 ///
@@ -73,7 +73,7 @@ pub fn round() {
     play();
 }
 
-/// Plays a round. Returns whether the next one is urgent, since a line did not move.
+/// Plays a round. Returns `true` if the next one is urgent, since a line did not move.
 fn play() -> bool {
     imp::begin_round();
     let mut lines = imp::take_lines();
@@ -84,7 +84,7 @@ fn play() -> bool {
         // Of this moment: another round may have begun, in which somebody was notified.
         let pace = locked.look(now(), &mut wakes);
         drop(locked);
-        // Outside the lock: wakers are user code, and their panics are nobody's here.
+        // Outside the lock: wakers are user code. Their panics have no caller to go to.
         wakes.wake();
         wakes.forget_panic();
         is_urgent |= pace == Pace::Urgent;

@@ -1,7 +1,7 @@
 //! The line of waiters: what each party does under the internal lock that guards it.
 //!
-//! The same code serves the locks whose word is atomic ([`core`](super::core)) and the keys of a
-//! table, whose word is plain because their shard's lock guards it.
+//! The same code serves locks and keys. A lock's word is atomic ([`core`](super::core)). A key's word is plain, because its
+//! shard's lock guards it.
 
 use std::pin::Pin;
 use std::task::Waker;
@@ -13,13 +13,13 @@ use super::policy::{MAX_PERMITS, Marks, Refusal, Word, allowance};
 use super::round::Round;
 use super::wakes::Wakes;
 
-/// A waiter that comes in vain after so few have passed it since it was notified meets long holds.
+/// If at most this number of newcomers passed a waiter since it was notified, and it comes in vain, holds are long.
 const FEW: u32 = if cfg!(latchwork_loom) { 1 } else { 8 };
-/// For so many turns newcomers do not pass, at most, before it is found out anew whether holds are long.
+/// The most turns that are served in order before the line finds out again whether holds are long.
 const IN_ORDER_MOST: u8 = 16;
-/// One that comes in vain so often ...
+/// A waiter that came in vain this often ...
 const OFTEN: u8 = 3;
-/// ... or after so many rounds has waited long enough.
+/// ... or waited for this number of rounds has waited long enough.
 const LONG: u16 = 2;
 
 /// The permits of one lock. The marks in its word are changed under the line's lock only, and so is the total.
@@ -42,21 +42,21 @@ pub(crate) enum Step {
     NeedsWaker,
 }
 
-/// Those who wait for one lock.
+/// The waiters of one lock.
 ///
-/// *Live* waiters are queued or notified: somebody counts on them. The *eldest* is the live one with the oldest
+/// *Live* waiters are queued or notified: the line counts on them. The *eldest* is the live one with the oldest
 /// ticket. When the line's lock is released,
 ///
-/// 1. the word is marked as waited for if somebody is live;
-/// 2. a release looks at the line if somebody is queued who may be notified: the eldest, or another while not all
-///    permits are claimed;
+/// 1. the word is marked as waited for if a waiter is live;
+/// 2. a release looks at the line if a queued waiter may be notified: the eldest, or another while not all permits are
+///    claimed;
 /// 3. if the eldest is queued, the permits do not suffice for it;
 /// 4. what is left to newcomers is left of the present eldest's allowance;
 /// 5. the helper looks at the line if two or more are live.
 ///
-/// The helper changes places, but never a word. So after it 1, 2 and 4 may be untrue until somebody settles: then the
-/// word says too often that somebody waits. The next notified waiter that comes, or the next newcomer that is refused,
-/// sets it right.
+/// The helper changes places, but never a word. So after its look 1, 2 and 4 may be untrue until the line is settled: the
+/// word may say that a waiter is expected when none is. The next notified waiter that comes, or the next newcomer that is
+/// refused, corrects it.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(super) list: List,
@@ -74,18 +74,18 @@ pub(crate) struct Line {
     pub(super) passed: u32,
     /// ... and what it was set to.
     pub(super) allowed: u32,
-    /// For so many turns newcomers do not pass, since holds were found to be long: a waiter that is sure to come in
-    /// vain is woken in vain.
+    /// The number of turns for which newcomers do not pass, since holds are long. Otherwise waiters would be woken only to
+    /// come in vain.
     pub(super) in_order: u8,
     /// To how many `in_order` is set when they are found to be long again.
     pub(super) confidence: u8,
     /// How many rounds a notified task is expected for.
     pub(super) patience: u16,
-    /// When somebody was late last.
+    /// When a waiter was late last.
     pub(super) learned_at: Round,
-    /// How many are notified at the next look in the place of those who did not come.
+    /// How many waiters the next look notifies in the place of those that did not come.
     pub(super) burst: u16,
-    /// The smallest need of those who want more than there is.
+    /// The smallest need of the oversized waiters.
     pub(super) least_oversized: usize,
     /// The helper looks at this line.
     pub(super) is_watched: bool,
@@ -182,7 +182,7 @@ impl Line {
         let Some(waker) = spare.take() else { return Step::NeedsWaker };
         match place {
             None => {
-                // Behind others whom a release looks at anyway nothing changes for the word.
+                // A release looks at the line anyway, so nothing changes for the word.
                 let is_settled = seen.is_queued() && self.queued > 0 && !self.is_stale;
                 self.enlist(pool, node, need, seen, waker);
                 if is_settled {
@@ -229,7 +229,7 @@ impl Line {
         }
     }
 
-    /// The total has grown: those who wanted more than there was may be served now.
+    /// The total has grown: oversized waiters may be served now.
     pub(crate) fn grown(&mut self, pool: &impl Pool, wakes: &mut Wakes) {
         if self.least_oversized <= pool.total() {
             self.least_oversized = usize::MAX;
@@ -246,8 +246,7 @@ impl Line {
         self.settle(pool, wakes);
     }
 
-    /// Dismisses everybody: what they wait for is over, and nobody counts on them any more. Returns `false` if
-    /// the batch ran full before.
+    /// Dismisses all waiters: what they wait for is over. Returns `false` if the batch ran full before.
     pub(crate) fn dismiss(&mut self, wakes: &mut Wakes) -> bool {
         while !self.list.is_empty() && !wakes.is_full() {
             wakes.push(self.list.send_away(Place::Queued));
@@ -288,7 +287,7 @@ impl Line {
         }
     }
 
-    /// Ends each change: notifies those for whom the permits suffice, in their order, and marks the word.
+    /// Ends each change: notifies waiters in order while the permits suffice, and marks the word.
     pub(crate) fn settle(&mut self, pool: &impl Pool, wakes: &mut Wakes) {
         loop {
             let seen = pool.word();
@@ -390,7 +389,7 @@ impl Line {
     /// The word after a newcomer took `need` permits.
     fn newcomer(&self, seen: Word, need: usize) -> Result<Word, Refusal> {
         match seen.take(need) {
-            // Everybody who is before it was notified, and there is enough for all of them and for it.
+            // All waiters before it were notified, and there is enough for them and for it.
             Err(Refusal::Reserved)
                 if self.queued == 0 && need <= seen.permits().saturating_sub(self.claimed) =>
             {
@@ -400,8 +399,8 @@ impl Line {
         }
     }
 
-    /// The word after an enlisted waiter took its permits, if it is its turn: it is the eldest, or everybody who is
-    /// older was notified and there is enough for all of them.
+    /// The word after an enlisted waiter took its permits, if it is its turn. That is so if it is the eldest, or if all
+    /// older ones were notified and there is enough for all of them.
     fn turn(&mut self, node: Pin<&mut Node>, place: Place, seen: Word) -> Result<Word, Refusal> {
         let this = self.list.stand(node);
         let before = |front: Option<Stand>| front.is_some_and(|front| is_older(front.ticket, this.ticket));
@@ -460,9 +459,8 @@ impl Line {
         Place::Queued
     }
 
-    /// Puts a waiter that came in vain back where it stood. It is starving, that is, it will not come in vain again
-    /// when it is the eldest, if it met long holds, or has waited long: so long holds pass a waiter about once, and
-    /// short ones as often as they are allowed to.
+    /// Puts a waiter that came in vain back where it stood. If it met long holds, or has waited long, it is starving: as the
+    /// eldest it will not come in vain again. So long holds pass a waiter about once, and short ones up to the bound.
     fn came_in_vain(
         &mut self,
         pool: &impl Pool,
@@ -501,7 +499,7 @@ impl Line {
         self.forget(node, place, wakes);
     }
 
-    /// Somebody has come, so it is not expected any more.
+    /// A waiter has come, so it is no longer expected.
     fn arrived(&mut self, stand: &Stand, place: Place, now: Round) {
         self.learn(stand, place, now);
         self.burst = 1;

@@ -3,11 +3,10 @@
 //!
 //! This is the only place where waiting touches raw pointers. What makes it sound:
 //!
-//! - A node is linked by its owner only, who must show it as `Pin<&mut Node>`. From then on it does
-//!   not move, and it is not freed before its `Drop` runs, which aborts if the node is still enlisted.
-//! - `home` is the address of the list that the node is enlisted with. The owner alone reads and
-//!   writes it, and every call checks it, so `&mut List` always means: nobody else is touching the
-//!   nodes of this list.
+//! - Only a node's owner links it, and must show it as `Pin<&mut Node>`. From then on it does not move. It is not freed
+//!   before its `Drop` runs, which aborts if the node is still enlisted.
+//! - `home` is the address of the list that the node is enlisted with. Only the owner reads and writes it, and every call
+//!   checks it. So `&mut List` always means exclusive access to the nodes of this list.
 //! - `inner` is touched through `&mut List` only.
 //! - A list does not move while nodes are enlisted: its owner keeps it behind an `Arc`, or in a table's shard.
 //!   If it goes with nodes still enlisted, their owners were forgotten (`mem::forget` of a boxed future): their
@@ -148,7 +147,7 @@ impl Node {
         self.is_thread.get()
     }
 
-    /// Whether some list counts on this node.
+    /// Returns `true` if a list links this node.
     #[inline]
     pub(crate) fn is_enlisted(&self) -> bool {
         !self.home.get().is_null()
@@ -367,7 +366,7 @@ impl List {
         }
     }
 
-    /// Moves those of a ring for whom `moves` holds into another, where their tickets belong.
+    /// Moves the nodes of a ring for which `moves` returns `true` into another ring, where their tickets belong.
     pub(crate) fn move_some(&mut self, from: Place, to: Place, mut moves: impl FnMut(&Stand) -> bool) {
         let mut at = self.heads[from as usize];
         while !at.is_null() {

@@ -40,22 +40,21 @@ impl Line {
         begins
     }
 
-    /// The same for a line whose permits are often held for long: returns `true` only when somebody was notified, so
-    /// that a release will not do if that one does not come.
+    /// The same for a line whose permits are often held for long: returns `true` only if a waiter was notified. If that one
+    /// does not come, no release will help.
     pub(crate) fn begin_watch_of_notified(&mut self) -> bool {
         self.notified > 0 && self.begin_watch()
     }
 
-    /// Whether somebody depends on others who may not come.
+    /// Returns `true` if a waiter depends on others that may not come.
     fn is_crowded(&self) -> bool {
         self.queued + self.notified > u32::from(!self.is_tried)
     }
 
-    /// What nobody else may notice: gives up those who were notified and have not come in time, and notifies others
-    /// in their place, twice as many each time. Asks the front, if it has been blocked for long, whether it is still
-    /// there. Returns how soon to look again.
+    /// Gives up notified waiters that have not come in time, and notifies others in their place, twice as many each time.
+    /// If the front has been blocked for long, it is woken to show that it still runs. Returns how soon to look again.
     ///
-    /// It has no look at the permits: those it notifies may come in vain, and then settle.
+    /// It does not read the permits: the waiters that it notifies may come in vain, and then settle.
     pub(crate) fn look(&mut self, now: Round, wakes: &mut Wakes) -> Pace {
         let (patience, notified) = (self.patience, self.notified);
         self.list.give_up(LOOK_MOST.into(), |stand| {
@@ -95,7 +94,7 @@ impl Line {
         }
     }
 
-    /// Whether the line looks as it did a round ago: it may wait for one that does not come.
+    /// Returns `true` if the line looks as it did a round ago: it may wait for one that does not come.
     fn is_stuck(&mut self, now: Round) -> bool {
         let stood_here = |stand: Stand| stand.since.until(now) >= 2;
         if self.notified > 0 {
@@ -121,7 +120,7 @@ impl Line {
         self.claimed > usize::MAX / 4
     }
 
-    /// Learns how late they come here, and unlearns it where nobody was late for long.
+    /// Learns how late the waiters of this line come, and forgets it when none was late for long.
     pub(super) fn learn(&mut self, stand: &Stand, place: Place, now: Round) {
         let late = stand.since.until(now).saturating_mul(2);
         // One that stood aside was not notified, so it was not late.

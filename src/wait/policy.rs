@@ -9,7 +9,7 @@
 
 /// A release must look at the line.
 const QUEUED: usize = 1;
-/// Somebody waits and is expected to come: newcomers are counted.
+/// A waiter is expected to come: newcomers are counted.
 const WAITING: usize = 1 << 1;
 /// The front of the queue wants all permits: a release looks only when all of them are back.
 const WHOLE: usize = 1 << 2;
@@ -33,10 +33,10 @@ pub(crate) const WAIT_LIMIT: usize = 8 * TURN_LIMIT;
 
 /// How many newcomers may pass a waiter while it is the eldest of `live` ones, after `passed` have.
 ///
-/// Each waiter is passed while it is the eldest, and while those before it were. So a line of n lets
-/// an n-th of the limit pass at each turn: a waiter that came last has spent most of its limit when it
-/// is the eldest, and still has its own part. Without that, a line that was passed for long would be
-/// served one after the other, while one lucky newcomer passes all of the next line.
+/// Each waiter is passed while it is the eldest, and while those before it were. So a line of n lets an n-th of the limit
+/// pass at each turn. A waiter that came last has then spent most of its limit when it is the eldest, and still has its own
+/// part. Otherwise a line that was passed for long would be served without a gap. One lucky newcomer would then pass all of
+/// the next line.
 pub(crate) fn allowance(passed: usize, live: usize) -> usize {
     let part = (WAIT_LIMIT / live.max(1)).clamp(1, TURN_LIMIT);
     part.min(WAIT_LIMIT.saturating_sub(passed))
@@ -51,7 +51,7 @@ pub(crate) struct Word(pub(super) usize);
 pub(crate) enum Refusal {
     /// There are too few of them.
     Short,
-    /// They are there, but reserved for those who wait.
+    /// They are free, but reserved for waiters.
     Reserved,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Marks {
     pub(crate) queued: bool,
     /// ... but only when all permits are back.
     pub(crate) whole: bool,
-    /// Somebody waits and is expected to come.
+    /// A waiter is expected to come.
     pub(crate) waiting: bool,
     /// How many more newcomers may take permits.
     pub(crate) left: usize,

@@ -1,7 +1,7 @@
 //! [`Round`]: the time of the waiting core, counted in rounds of the [helper](super::helper).
 //!
 //! No lock path reads a clock. A round stands still while no line is crowded, and is late when the machine is
-//! busy, which is right both times: what it measures is how long somebody had to come.
+//! busy. Both are right: it measures how long a waiter had time to come.
 
 /// A moment, in rounds that wrap: small enough for each waiter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,13 +9,13 @@ use super::list::{List, Node, Place, Stand};
 use super::wakes::Wakes;
 use crate::sync::Mutex;
 
-/// Those who wait for the end of one thing: one version of one value.
+/// The waiters for the end of one thing, such as one version of a value.
 pub(crate) struct Watch {
     inside: Mutex<Inside>,
 }
 
 struct Inside {
-    /// Nobody enlists any more.
+    /// No waiter enlists any more.
     is_over: bool,
     waiters: List,
 }
@@ -43,7 +43,7 @@ impl Watch {
         }
     }
 
-    /// Enlists `node` with the waker, which it takes, or says that it is over.
+    /// Enlists `node` with the waker, which it takes. Returns `false` if the watch is over.
     fn enlist(&self, node: Pin<&mut Node>, waker: &mut Option<Waker>) -> bool {
         let mut inside = self.inside.lock();
         if inside.is_over {
@@ -54,15 +54,15 @@ impl Watch {
         true
     }
 
-    /// Takes `node` off. Says whether it leaves a watch behind that nobody waits on.
+    /// Removes `node`. Returns `true` if the watch has no waiters left and is not over.
     fn leave(&self, node: Pin<&mut Node>, wakes: &mut Wakes) -> bool {
         let mut inside = self.inside.lock();
         wakes.keep(inside.waiters.remove(node));
         !inside.is_over && inside.waiters.is_empty()
     }
 
-    /// Ends a watch that nobody waits on. Says whether it did. Called with the lock of what is watched held, so
-    /// that nobody comes in between who was sent here by it.
+    /// Ends a watch without waiters. Returns `true` if it is over. The caller holds the lock of what is watched, so no new
+    /// waiter can be sent here in between.
     pub(crate) fn close_if_idle(&self) -> bool {
         let mut inside = self.inside.lock();
         inside.is_over |= inside.waiters.is_empty();
@@ -70,25 +70,25 @@ impl Watch {
     }
 }
 
-/// What was found where somebody is to wait.
+/// What a waiter finds at the thing that it waits for.
 pub(crate) enum Look<N> {
-    /// What it comes to: there is nothing to wait for any more.
+    /// The result: there is nothing to wait for any more.
     Over(N),
-    /// There is, and this is its watch.
+    /// It is not over, and this is its watch.
     Wait(Arc<Watch>),
-    /// There is, and it has no watch: one must be passed. (To allocate it takes too long under a lock.)
+    /// It is not over, and has no watch. The caller must pass one: allocating it takes too long under a lock.
     NeedsWatch,
 }
 
 /// Something that ends, to be waited for.
 pub(crate) trait Watched {
-    /// What is found after the end.
+    /// What replaces it at the end.
     type Next;
 
-    /// What is made of that for who waited.
+    /// What the waiter gets of that.
     type Guard;
 
-    /// What is there, if it is over.
+    /// Returns what replaced it, if it is over.
     fn next(&mut self) -> Option<Self::Next>;
 
     /// The same, or the watch to enlist with.
@@ -97,7 +97,7 @@ pub(crate) trait Watched {
     /// Makes the guard, when nothing of this is needed any more.
     fn guard(self, next: Self::Next) -> Self::Guard;
 
-    /// The last of those on a watch gave up: takes it away, if it still is the one.
+    /// The last waiter of a watch gave up. Removes the watch, if it is still the current one.
     fn forget(&mut self, _: &Arc<Watch>) {}
 
     /// Whether it may be over, as far as can be seen at no cost.
@@ -134,15 +134,15 @@ impl<W: Watched> Request for Watching<W> {
 
     fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Option<W::Next> {
         let mut wakes = Wakes::default();
-        // Who was told needs no waker any more.
-        let told = if self.watch.is_some() { self.watched().next() } else { None };
+        // A waiter that was notified needs no waker any more.
+        let next = if self.watch.is_some() { self.watched().next() } else { None };
         // Cloned, woken and dropped outside the locks: wakers are user code.
-        let mut waker = told.is_none().then(|| task.clone());
+        let mut waker = next.is_none().then(|| task.clone());
         if let Some(watch) = self.watch.take() {
             watch.leave(node.as_mut(), &mut wakes);
         }
         let mut spare = None;
-        let outcome = match told {
+        let outcome = match next {
             Some(next) => Some(next),
             None => loop {
                 match self.watched().look(&mut spare) {
