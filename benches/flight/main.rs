@@ -1,4 +1,4 @@
-//! Flights beside their peers: `cargo bench --bench flight -- [--filter SUBSTR] [--rounds N] [--markdown]`.
+//! Flights beside their peers: `cargo bench -p benches --bench flight -- [--filter SUBSTR] [--rounds N] [--markdown]`.
 
 mod alone;
 #[allow(dead_code, reason = "others use all of it")]

@@ -1,4 +1,5 @@
-//! Keyed locks beside their peers: `cargo bench --bench keys -- [--filter SUBSTR] [--rounds N] [--markdown]`.
+//! Keyed locks beside their peers:
+//! `cargo bench -p benches --bench keys -- [--filter SUBSTR] [--rounds N] [--markdown]`.
 //! With `--features tracing` there is a measure of what that costs where nobody listens, too.
 
 mod asked;

@@ -1,5 +1,5 @@
 //! A free key with the feature `tracing`, when no subscriber wants to hear of it:
-//! `cargo bench --bench keys --features tracing -- tracing`. Compare with the floor, which has no events.
+//! `cargo bench -p benches --bench keys --features tracing -- tracing`. Compare with the floor, which has no events.
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;

@@ -1,4 +1,4 @@
-//! What a lock around a service costs: `cargo bench --bench layer -- [--filter SUBSTR] [--rounds N]
+//! What a lock around a service costs: `cargo bench -p benches --bench layer -- [--filter SUBSTR] [--rounds N]
 //! [--markdown]`.
 
 #[path = "../harness/counting.rs"]

@@ -1,4 +1,4 @@
-//! Locks beside their peers: `cargo bench --bench locks -- [--filter SUBSTR] [--rounds N] [--markdown]`.
+//! Locks beside their peers: `cargo bench -p benches --bench locks -- [--filter SUBSTR] [--rounds N] [--markdown]`.
 
 mod crowded;
 mod free;

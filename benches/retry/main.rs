@@ -1,7 +1,7 @@
-//! Retries beside their peers: `cargo bench --bench retry -- [--filter SUBSTR] [--rounds N] [--markdown]`.
+//! Retries beside their peers: `cargo bench -p benches --bench retry -- [--filter SUBSTR] [--rounds N] [--markdown]`.
 //!
 //! What they cost depends on what the compiler sees at once more than other costs do. So there are two profiles to
-//! run them in, which the titles name: the other is `cargo bench --profile bench-plain --bench retry`.
+//! run them in, which the titles name: the other is `cargo bench -p benches --profile bench-plain --bench retry`.
 
 mod again;
 #[path = "../harness/counting.rs"]

@@ -1,4 +1,5 @@
-//! Versioned values beside their peers: `cargo bench --bench versions -- [--filter SUBSTR] [--rounds N] [--markdown]`.
+//! Versioned values beside their peers:
+//! `cargo bench -p benches --bench versions -- [--filter SUBSTR] [--rounds N] [--markdown]`.
 
 mod cell;
 #[allow(dead_code, reason = "others use all of it")]

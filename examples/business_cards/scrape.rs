@@ -1,4 +1,4 @@
-//! What Prometheus scrapes. The names are in latchwork's docs, room `metrics`; `alerts.yml` has rules for them.
+//! What Prometheus scrapes. The names are in latchwork's docs, `metrics`; `src/docs/alerts.yml` has rules for them.
 
 use std::future::ready;
 use std::sync::Arc;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use latchwork::{Stamp, versioned::Expect};
 use serde::Serialize;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, FromRow, Sqlite, SqlitePool, Transaction};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{Connection, FromRow, Row, Sqlite, SqlitePool, Transaction};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS cards (
@@ -40,32 +42,60 @@ pub(crate) enum Slugs {
     Unique,
 }
 
-#[derive(Debug, FromRow, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Card {
     pub(crate) id: i64,
     pub(crate) slug: String,
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) note: String,
-    #[sqlx(try_from = "i64")]
     pub(crate) version: Stamp,
 }
 
 /// How often a card has been looked at. It has a version of its own: to look at a card is no edit of it.
-#[derive(Debug, FromRow, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Views {
     pub(crate) card: i64,
     pub(crate) views: i64,
-    #[sqlx(try_from = "i64")]
     pub(crate) version: Stamp,
 }
 
-#[derive(Debug, FromRow, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Profile {
     pub(crate) user: String,
     pub(crate) about: String,
-    #[sqlx(try_from = "i64")]
     pub(crate) version: Stamp,
+}
+
+// By hand: the derive would build SQLite a second time, for the macro.
+impl FromRow<'_, SqliteRow> for Card {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            slug: row.try_get("slug")?,
+            name: row.try_get("name")?,
+            title: row.try_get("title")?,
+            note: row.try_get("note")?,
+            version: version(row)?,
+        })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Views {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self { card: row.try_get("card")?, views: row.try_get("views")?, version: version(row)? })
+    }
+}
+
+impl FromRow<'_, SqliteRow> for Profile {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self { user: row.try_get("user")?, about: row.try_get("about")?, version: version(row)? })
+    }
+}
+
+fn version(row: &SqliteRow) -> sqlx::Result<Stamp> {
+    let version: i64 = row.try_get("version")?;
+    Stamp::try_from(version).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// Why something was not written, or not shown.

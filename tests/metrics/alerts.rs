@@ -21,7 +21,7 @@ use crate::scene::{Plans, recorder};
 use crate::support::Hand;
 use crate::table;
 
-const RULES: &str = include_str!("../../examples/business_cards/alerts.yml");
+const RULES: &str = include_str!("../../src/docs/alerts.yml");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
