@@ -6,11 +6,8 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
-
 use crate::digits::{self, BadNumber};
-use crate::shards::{Shards, default_count, shrink, spread};
+use crate::shards::{Entries, Shards, Slot, default_count, hash_of};
 use crate::sync::Mutex;
 use crate::verdict::{Classify, Verdict};
 
@@ -136,14 +133,12 @@ pub struct StaleFence {
 /// # Ok::<(), latchwork::fence::StaleFence>(())
 /// ```
 pub struct FenceGate<K, S = RandomState> {
-    shards: Shards<Mutex<HashTable<Seen<K>>>>,
+    shards: Shards<Mutex<Entries<Seen<K>>>>,
     hasher: S,
 }
 
 /// A key and the greatest fence that was admitted for it.
 struct Seen<K> {
-    /// So that keys are compared only if they are most likely equal, and none is hashed under the lock.
-    hash: u64,
     key: K,
     latest: Fence,
 }
@@ -176,7 +171,7 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
     /// ```
     #[must_use]
     pub fn with_hasher(hasher: S) -> Self {
-        Self { shards: Shards::new(default_count(), || Mutex::new(HashTable::new())), hasher }
+        Self { shards: Shards::new(default_count(), || Mutex::new(Entries::new())), hasher }
     }
 
     /// Lets a write pass whose fence is at least as great as every one admitted for `key` before.
@@ -185,20 +180,18 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
     ///
     /// [`StaleFence`] for a smaller one; the write must not be done then.
     pub fn admit(&self, key: K, fence: Fence) -> Result<(), StaleFence> {
-        // A key that is not needed goes after the lock: a parameter outlives the locals.
-        let hash = self.hash(&key);
+        // A key that is not stored is dropped after the lock is released: parameters outlive locals.
+        let hash = hash_of(&self.hasher, &key);
         let mut shard = self.shards.of(hash).lock();
-        match shard.entry(hash, |seen| seen.hash == hash && seen.key == key, |seen| seen.hash) {
-            Slot::Occupied(mut found) => {
-                let latest = &mut found.get_mut().latest;
+        match shard.slot(hash, |seen| seen.key == key) {
+            Slot::Found(found) => {
+                let latest = &mut found.into_mut().latest;
                 if fence < *latest {
                     return Err(StaleFence { offered: fence, latest: *latest });
                 }
                 *latest = fence;
             }
-            Slot::Vacant(free) => {
-                free.insert(Seen { hash, key, latest: fence });
-            }
+            Slot::Free(free) => free.insert(Seen { key, latest: fence }),
         }
         Ok(())
     }
@@ -219,9 +212,9 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let hash = self.hash(key);
+        let hash = hash_of(&self.hasher, key);
         let shard = self.shards.of(hash).lock();
-        shard.find(hash, |seen| seen.hash == hash && seen.key.borrow() == key).map(|seen| seen.latest)
+        shard.find(hash, |seen| seen.key.borrow() == key).map(|seen| seen.latest)
     }
 
     /// Forgets `key` and returns its greatest fence. Any fence is admitted again.
@@ -240,18 +233,12 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let hash = self.hash(key);
+        let hash = hash_of(&self.hasher, key);
         let mut shard = self.shards.of(hash).lock();
-        let found = shard.find_entry(hash, |seen| seen.hash == hash && seen.key.borrow() == key).ok()?;
-        let (seen, _) = found.remove();
-        shrink(&mut shard, |seen| seen.hash);
+        let seen = shard.found(hash, |seen| seen.key.borrow() == key)?.remove();
         // A key's drop is user code.
         drop(shard);
         Some(seen.latest)
-    }
-
-    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
-        spread(self.hasher.hash_one(key))
     }
 }
 

@@ -64,7 +64,7 @@ struct Service {
     stats: BTreeMap<&'static str, Arc<RetryStats>>,
     budget: Arc<Budget>,
     slug_failures: Arc<AtomicU64>,
-    reads: Arc<SingleFlight<u32, u32>>,
+    reads: SingleFlight<u32, u32>,
     plans: Plans,
     publisher: Publisher,
 }

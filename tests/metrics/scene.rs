@@ -37,7 +37,7 @@ pub(crate) struct Scene {
     pub(crate) saves: Arc<RetryStats>,
     pub(crate) loads: Arc<RetryStats>,
     budget: Arc<Budget>,
-    pub(crate) menus: Arc<SingleFlight<String, u32>>,
+    pub(crate) menus: SingleFlight<String, u32>,
     pub(crate) pages: CoalesceLayer<String, ByPath>,
     plans: Plans,
     pub(crate) publisher: Publisher,
