@@ -1,4 +1,4 @@
-//! [`Fence`]: the number of a lock grant, and the gate that turns a stale holder away.
+//! [`Fence`]: the number of a lock grant, and the gate that refuses stale holders.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -13,11 +13,10 @@ use crate::verdict::{Classify, Verdict};
 
 /// The token of one lock grant: of two grants of the same key, the later one has the greater fence.
 ///
-/// Send it along with every write that the lock protects, and let the place that stores the write
-/// refuse a fence smaller than the greatest it has seen: so a holder that was paused past its time
-/// can't overwrite its successor's work. [`FenceGate`] does this in memory; in SQL it is
-/// `UPDATE … WHERE fence <= $1`. The idea is described in M. Kleppmann, "How to do distributed
-/// locking" (2016). A fence says nothing about a value's version: that is what a stamp is for.
+/// Send it with every write that the lock protects. The place that stores the write refuses a fence smaller than the
+/// greatest it has seen. So a holder that was paused for too long cannot overwrite its successor's work. [`FenceGate`] does
+/// this in memory; in SQL it is `UPDATE … WHERE fence <= $1`. The idea is described in M. Kleppmann, "How to do distributed
+/// locking" (2016). A fence says nothing about a value's version: that is what a [`Stamp`](crate::Stamp) is for.
 ///
 /// # Examples
 ///
@@ -31,7 +30,7 @@ use crate::verdict::{Classify, Verdict};
 pub struct Fence(NonZeroU64);
 
 impl Fence {
-    /// The fence with this number, `None` for zero.
+    /// Creates the fence with this number; `None` for zero.
     ///
     /// # Examples
     ///
@@ -49,14 +48,7 @@ impl Fence {
         }
     }
 
-    /// The number, to be stored or sent.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let fence = latchwork::KeyedLock::<u8>::new().lock(1).wait().fence();
-    /// assert!(fence.get() >= 1);
-    /// ```
+    /// Returns the number, to store or send it.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0.get()
@@ -88,7 +80,7 @@ pub struct ParseFenceError {
     pub why: BadNumber,
 }
 
-/// Reads what [`Display`](fmt::Display) writes, and nothing else.
+/// Accepts exactly what [`Display`](fmt::Display) writes.
 impl FromStr for Fence {
     type Err = ParseFenceError;
 
@@ -98,7 +90,7 @@ impl FromStr for Fence {
     }
 }
 
-/// A write came with a smaller fence than one that was admitted before.
+/// A write has a smaller fence than one that was admitted before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("fence {offered} is stale, {latest} was admitted already")]
 #[non_exhaustive]
@@ -111,13 +103,13 @@ pub struct StaleFence {
 
 /// Remembers the greatest fence seen of each key, and refuses smaller ones.
 ///
-/// It keeps one entry for each key ever admitted, until [`forget`](Self::forget). Keys are divided among small locks, so
-/// that writes of different keys seldom meet.
+/// It keeps one entry for each key that was ever admitted, until [`forget`](Self::forget). Keys are divided among small
+/// locks, so writes of different keys seldom wait for each other.
 ///
 /// # Deadlock
 ///
 /// `Hash` and `Drop` of keys may use the gate. `Eq` must not: it runs under the lock of the key's shard, and waits for
-/// ever if it needs the same one.
+/// ever if it needs the same shard.
 ///
 /// # Examples
 ///
@@ -159,26 +151,16 @@ impl<K: Eq + Hash> Default for FenceGate<K> {
 
 impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
     /// Creates a gate with a hasher of your own. The default one, `std`'s, withstands keys that are chosen to collide.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::hash::{BuildHasherDefault, DefaultHasher};
-    /// use latchwork::fence::FenceGate;
-    ///
-    /// let gate = FenceGate::<u64, _>::with_hasher(BuildHasherDefault::<DefaultHasher>::default());
-    /// assert_eq!(gate.latest(&7), None);
-    /// ```
     #[must_use]
     pub fn with_hasher(hasher: S) -> Self {
         Self { shards: Shards::new(default_count(), || Mutex::new(Entries::new())), hasher }
     }
 
-    /// Lets a write pass whose fence is at least as great as every one admitted for `key` before.
+    /// Admits a write whose fence is not smaller than the greatest one admitted for `key` before.
     ///
     /// # Errors
     ///
-    /// [`StaleFence`] for a smaller one; the write must not be done then.
+    /// [`StaleFence`] for a smaller fence: the write must not be done.
     pub fn admit(&self, key: K, fence: Fence) -> Result<(), StaleFence> {
         // A key that is not stored is dropped after the lock is released: parameters outlive locals.
         let hash = hash_of(&self.hasher, &key);
@@ -217,7 +199,7 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
         shard.find(hash, |seen| seen.key.borrow() == key).map(|seen| seen.latest)
     }
 
-    /// Forgets `key` and returns its greatest fence. Any fence is admitted again.
+    /// Forgets `key` and returns its greatest fence. After that, any fence is admitted.
     ///
     /// # Examples
     ///
@@ -249,7 +231,7 @@ impl<K, S> fmt::Debug for FenceGate<K, S> {
     }
 }
 
-/// Somebody else holds the lock by now: to write all the same is what the fence is there to prevent.
+/// A later holder has written: the fence is there to prevent this write.
 impl Classify for StaleFence {
     fn classify(&self) -> Verdict {
         Verdict::Stop
