@@ -18,9 +18,9 @@
 // So after an abort one call does the work, also when the work does not suspend. When n calls fail one after the other,
 // they are woken n times in all.
 //
-// **No call is handed the lead.** A call that was notified holds nothing until it runs. If it is never polled again
-// (kept in a `select!` whose other branch runs for long), a newcomer takes the lead, or the helper notifies the next
-// call in the line. The rules are those of the waiting core: how often a newcomer may pass, and how long a notified call
+// **No call is handed the lead.** A call that was notified holds nothing until it runs. It may never be polled again, if
+// it is kept in a `select!` whose other branch runs for long. Then a newcomer takes the lead, or the helper notifies the
+// next call in the line. The rules are those of the waiting core: how often a newcomer may pass, and how long a notified call
 // is expected to come.
 //
 // # The states

@@ -11,8 +11,7 @@ use super::table::Table;
 use crate::key::IntoKey;
 use crate::wait::Acquire;
 
-/// Runs the work for a key once for all callers that ask for it at the same time, and gives each of them a clone of the
-/// result.
+/// Runs the work for a key once for all callers that ask for it at the same time. Each of them gets a clone of the result.
 ///
 /// It is a handle: clones share one table of flights, and so does each [`Leader`](super::Leader).
 ///

@@ -16,8 +16,8 @@ use crate::stamp::{Stamp, StampSource};
 /// A map whose values have stamps: a write says which version it started from, and is refused if that is no longer the
 /// current one.
 ///
-/// Stamps come from one counter for all keys. So a key that is removed and stored again gets a stamp that it never had,
-/// and a write that started before the removal is refused after it. Keys are looked up by their borrowed forms, as in
+/// Stamps come from one counter for all keys. So a key that is removed and stored again gets a stamp that it never had. A
+/// write that started before the removal is refused afterwards. Keys are looked up by their borrowed forms, as in
 /// `std`'s maps.
 ///
 /// # Examples

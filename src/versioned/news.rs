@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_waiter_who_gives_up_leaves_nothing_behind() {
+    fn the_last_waiter_that_gives_up_leaves_nothing_behind() {
         let cell = Versioned::new(1);
         let [mut one, mut two] = [(); 2].map(|()| Box::pin(cell.changed(Stamp::MIN)));
         for waiter in [&mut one, &mut two] {

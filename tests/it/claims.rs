@@ -271,3 +271,25 @@ fn claims_go_where_their_names_may() {
     may_be_shared::<Claim>();
     may_be_shared::<Taken>();
 }
+
+#[test]
+fn names_need_not_be_cloned_and_a_commit_whose_clone_panics_keeps_the_name() {
+    #[derive(PartialEq, Eq, Hash, Debug)]
+    struct Single(u8);
+    let singles = Claims::<Single>::new();
+    let claim = singles.try_claim(Single(7)).expect("it is free");
+    assert_eq!((claim.name(), singles.try_claim(Single(7)).is_err()), (&Single(7), true));
+    drop(claim);
+    assert!(singles.is_empty());
+
+    #[derive(PartialEq, Eq, Hash)]
+    struct Bad(u8);
+    impl Clone for Bad {
+        fn clone(&self) -> Self {
+            panic!("no clone")
+        }
+    }
+    let bads = Claims::<Bad>::new();
+    assert_eq!(panic_of(|| drop(bads.try_claim(Bad(7)).map(Claim::commit))), "no clone");
+    assert!(bads.release(&Bad(7)) && bads.is_empty());
+}

@@ -75,7 +75,7 @@ impl Service {
         let budget = Arc::new(Budget::new(100));
         let slug_failures = Arc::new(AtomicU64::new(0));
         let failures = slug_failures.clone();
-        let reads = Arc::default();
+        let reads = SingleFlight::default();
         let plans = Plans::new();
         let mut publisher = Publisher::new()
             .locks("cards", &locks)
