@@ -55,6 +55,7 @@ impl<K> Claim<K> {
     /// assert!(name == "ada" && slugs.is_taken("ada"));
     /// # Ok::<(), latchwork::claim::Taken<String>>(())
     /// ```
+    #[allow(clippy::must_use_candidate, reason = "most callers know the name")]
     pub fn commit(mut self) -> K
     where
         K: Clone,
