@@ -96,17 +96,23 @@ impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Request for Join<K, V, Q> {
 
 /// A call that joined and goes without an answer.
 impl<K, V, Q> Drop for Join<K, V, Q> {
+    #[inline]
     fn drop(&mut self) {
-        if let (Some(flight), Some(table)) = (self.flight.take(), &self.table) {
-            part(table, self.hash, flight);
+        if self.flight.is_some() {
+            self.part();
         }
     }
 }
 
-#[cold]
-fn part<K, V>(table: &Table<K, V>, hash: u64, flight: Arc<Flight<V>>) {
-    // Outside the lock: keys and values are user code.
-    drop(table.part(hash, flight));
+impl<K, V, Q> Join<K, V, Q> {
+    /// Apart, so that a call that was answered pays nothing for it.
+    #[cold]
+    fn part(&mut self) {
+        if let (Some(flight), Some(table)) = (self.flight.take(), &self.table) {
+            // Outside the lock: keys and values are user code.
+            drop(table.part(self.hash, flight));
+        }
+    }
 }
 
 impl<K, V, Q> fmt::Debug for Join<K, V, Q> {

@@ -81,6 +81,7 @@ fn land<K, V: Clone>(flight: Arc<Flight<V>>, key: K, value: V) -> V {
 }
 
 impl<K, V> Drop for Leader<K, V> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(flight) = self.flight.take() {
             abort(&self.table, self.hash, flight);

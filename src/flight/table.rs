@@ -47,6 +47,7 @@ impl<K, V> Clone for Table<K, V> {
 
 impl<K, V> Inside<K, V> {
     /// Takes the entry of a flight out, found by its address.
+    #[inline(always)]
     fn remove(&mut self, hash: u64, flight: &Arc<Flight<V>>) -> Option<Entry<K, V>> {
         let found = self.entries.found(hash, |entry| Arc::ptr_eq(&entry.flight, flight))?;
         Some(found.remove())
