@@ -1,34 +1,32 @@
-//! The one way to write a number that names something: stamps and fences are read by the same rules.
+//! How the numbers of stamps and fences are read: by the same rules.
 
 use thiserror::Error;
 
-/// What is wrong with a text that should be the number of a [`Stamp`](crate::Stamp) or a
-/// [`Fence`](crate::Fence).
+/// Why a text is not the number of a [`Stamp`](crate::Stamp) or a [`Fence`](crate::Fence).
 ///
-/// There is one text for each number, so that texts can be compared as they are: no sign, no space and
-/// no leading zero.
+/// There is one text for each number, so texts can be compared as they are: no sign, no space and no leading zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum BadNumber {
-    /// There is no text.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
     /// It begins with a plus or a minus.
     #[error("it has a sign")]
     Sign,
-    /// There is white space, at an end or inside.
+    /// There is white space, at one end or inside.
     #[error("it has white space")]
     Space,
     /// There is another character than the digits 0 to 9.
-    #[error("it has a character that is no digit")]
+    #[error("it has a character that is not a digit")]
     NotADigit,
-    /// There is a zero before the first digit that counts.
+    /// There is a zero before another digit.
     #[error("it has a leading zero")]
     LeadingZero,
-    /// It is zero, which numbers nothing.
+    /// It is zero, and numbers begin at 1.
     #[error("it is zero")]
     Zero,
-    /// It is greater than the greatest.
+    /// It is greater than the greatest possible number.
     #[error("it is too large")]
     TooLarge,
 }
@@ -52,6 +50,6 @@ pub(crate) fn parse(text: &str, max: u64) -> Result<u64, BadNumber> {
         [b'0', ..] => return Err(BadNumber::LeadingZero),
         _ => {}
     }
-    // Nothing but digits is left, so it can only be too large.
+    // Only digits are left, so it can only be too large.
     text.parse().ok().filter(|number| *number <= max).ok_or(BadNumber::TooLarge)
 }

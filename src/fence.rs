@@ -1,4 +1,4 @@
-//! [`Fence`]: the number of a lock grant, and the gate that turns a stale holder away.
+//! [`Fence`]: the number of a lock grant, and the gate that refuses stale holders.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -6,21 +6,17 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
-
 use crate::digits::{self, BadNumber};
-use crate::shards::{Shards, default_count, shrink, spread};
+use crate::shards::{Entries, Shards, Slot, default_count, hash_of};
 use crate::sync::Mutex;
 use crate::verdict::{Classify, Verdict};
 
 /// The token of one lock grant: of two grants of the same key, the later one has the greater fence.
 ///
-/// Send it along with every write that the lock protects, and let the place that stores the write
-/// refuse a fence smaller than the greatest it has seen: so a holder that was paused past its time
-/// can't overwrite its successor's work. [`FenceGate`] does this in memory; in SQL it is
-/// `UPDATE … WHERE fence <= $1`. The idea is described in M. Kleppmann, "How to do distributed
-/// locking" (2016). A fence says nothing about a value's version: that is what a stamp is for.
+/// Send it with every write that the lock protects. The place that stores the write refuses a fence smaller than the
+/// greatest it has seen. So a holder that was paused for too long cannot overwrite its successor's work. [`FenceGate`] does
+/// this in memory; in SQL it is `UPDATE … WHERE fence <= $1`. The idea is described in M. Kleppmann, "How to do distributed
+/// locking" (2016). A fence says nothing about a value's version: that is what a [`Stamp`](crate::Stamp) is for.
 ///
 /// # Examples
 ///
@@ -34,7 +30,7 @@ use crate::verdict::{Classify, Verdict};
 pub struct Fence(NonZeroU64);
 
 impl Fence {
-    /// The fence with this number, `None` for zero.
+    /// Creates the fence with this number; `None` for zero.
     ///
     /// # Examples
     ///
@@ -52,14 +48,7 @@ impl Fence {
         }
     }
 
-    /// The number, to be stored or sent.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let fence = latchwork::KeyedLock::<u8>::new().lock(1).wait().fence();
-    /// assert!(fence.get() >= 1);
-    /// ```
+    /// Returns the number, to store or send it.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0.get()
@@ -91,7 +80,7 @@ pub struct ParseFenceError {
     pub why: BadNumber,
 }
 
-/// Reads what [`Display`](fmt::Display) writes, and nothing else.
+/// Accepts exactly what [`Display`](fmt::Display) writes.
 impl FromStr for Fence {
     type Err = ParseFenceError;
 
@@ -101,7 +90,7 @@ impl FromStr for Fence {
     }
 }
 
-/// A write came with a smaller fence than one that was admitted before.
+/// A write has a smaller fence than one that was admitted before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("fence {offered} is stale, {latest} was admitted already")]
 #[non_exhaustive]
@@ -114,13 +103,13 @@ pub struct StaleFence {
 
 /// Remembers the greatest fence seen of each key, and refuses smaller ones.
 ///
-/// It keeps one entry for each key ever admitted, until [`forget`](Self::forget). Keys are divided among small locks, so
-/// that writes of different keys seldom meet.
+/// It keeps one entry for each key that was ever admitted, until [`forget`](Self::forget). Keys are divided among small
+/// locks, so writes of different keys seldom wait for each other.
 ///
 /// # Deadlock
 ///
 /// `Hash` and `Drop` of keys may use the gate. `Eq` must not: it runs under the lock of the key's shard, and waits for
-/// ever if it needs the same one.
+/// ever if it needs the same shard.
 ///
 /// # Examples
 ///
@@ -136,14 +125,12 @@ pub struct StaleFence {
 /// # Ok::<(), latchwork::fence::StaleFence>(())
 /// ```
 pub struct FenceGate<K, S = RandomState> {
-    shards: Shards<Mutex<HashTable<Seen<K>>>>,
+    shards: Shards<Mutex<Entries<Seen<K>>>>,
     hasher: S,
 }
 
 /// A key and the greatest fence that was admitted for it.
 struct Seen<K> {
-    /// So that keys are compared only if they are most likely equal, and none is hashed under the lock.
-    hash: u64,
     key: K,
     latest: Fence,
 }
@@ -164,41 +151,29 @@ impl<K: Eq + Hash> Default for FenceGate<K> {
 
 impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
     /// Creates a gate with a hasher of your own. The default one, `std`'s, withstands keys that are chosen to collide.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::hash::{BuildHasherDefault, DefaultHasher};
-    /// use latchwork::fence::FenceGate;
-    ///
-    /// let gate = FenceGate::<u64, _>::with_hasher(BuildHasherDefault::<DefaultHasher>::default());
-    /// assert_eq!(gate.latest(&7), None);
-    /// ```
     #[must_use]
     pub fn with_hasher(hasher: S) -> Self {
-        Self { shards: Shards::new(default_count(), || Mutex::new(HashTable::new())), hasher }
+        Self { shards: Shards::new(default_count(), || Mutex::new(Entries::new())), hasher }
     }
 
-    /// Lets a write pass whose fence is at least as great as every one admitted for `key` before.
+    /// Admits a write whose fence is not smaller than the greatest one admitted for `key` before.
     ///
     /// # Errors
     ///
-    /// [`StaleFence`] for a smaller one; the write must not be done then.
+    /// [`StaleFence`] for a smaller fence: the write must not be done.
     pub fn admit(&self, key: K, fence: Fence) -> Result<(), StaleFence> {
-        // A key that is not needed goes after the lock: a parameter outlives the locals.
-        let hash = self.hash(&key);
+        // A key that is not stored is dropped after the lock is released: parameters outlive locals.
+        let hash = hash_of(&self.hasher, &key);
         let mut shard = self.shards.of(hash).lock();
-        match shard.entry(hash, |seen| seen.hash == hash && seen.key == key, |seen| seen.hash) {
-            Slot::Occupied(mut found) => {
-                let latest = &mut found.get_mut().latest;
+        match shard.slot(hash, |seen| seen.key == key) {
+            Slot::Found(found) => {
+                let latest = &mut found.into_mut().latest;
                 if fence < *latest {
                     return Err(StaleFence { offered: fence, latest: *latest });
                 }
                 *latest = fence;
             }
-            Slot::Vacant(free) => {
-                free.insert(Seen { hash, key, latest: fence });
-            }
+            Slot::Free(free) => free.insert(Seen { key, latest: fence }),
         }
         Ok(())
     }
@@ -219,12 +194,12 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let hash = self.hash(key);
+        let hash = hash_of(&self.hasher, key);
         let shard = self.shards.of(hash).lock();
-        shard.find(hash, |seen| seen.hash == hash && seen.key.borrow() == key).map(|seen| seen.latest)
+        shard.find(hash, |seen| seen.key.borrow() == key).map(|seen| seen.latest)
     }
 
-    /// Forgets `key` and returns its greatest fence. Any fence is admitted again.
+    /// Forgets `key` and returns its greatest fence. After that, any fence is admitted.
     ///
     /// # Examples
     ///
@@ -240,18 +215,12 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let hash = self.hash(key);
+        let hash = hash_of(&self.hasher, key);
         let mut shard = self.shards.of(hash).lock();
-        let found = shard.find_entry(hash, |seen| seen.hash == hash && seen.key.borrow() == key).ok()?;
-        let (seen, _) = found.remove();
-        shrink(&mut shard, |seen| seen.hash);
+        let seen = shard.found(hash, |seen| seen.key.borrow() == key)?.remove();
         // A key's drop is user code.
         drop(shard);
         Some(seen.latest)
-    }
-
-    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
-        spread(self.hasher.hash_one(key))
     }
 }
 
@@ -262,7 +231,7 @@ impl<K, S> fmt::Debug for FenceGate<K, S> {
     }
 }
 
-/// Somebody else holds the lock by now: to write all the same is what the fence is there to prevent.
+/// A later holder has written: the fence is there to prevent this write.
 impl Classify for StaleFence {
     fn classify(&self) -> Verdict {
         Verdict::Stop

@@ -1,17 +1,16 @@
-//! [`IntoKey`]: what a caller may pass for a key; and a key that was asked for.
+//! [`IntoKey`]: what a caller may pass for a key. A `Form` is a key on its way into a table.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// A value that can be looked up as a key `K`, and turned into one if it has to be stored.
+/// A value that can be looked up as a key `K`, and turned into one if it must be stored.
 ///
-/// Implemented for every key itself, for references to keys that are `Clone`, and for the borrowed
-/// forms of the usual owned ones: so a table of `String` keys takes `"ada"`, and allocates only when
-/// nobody holds that key or waits for it.
+/// It is implemented for every key itself, for references to keys that are `Clone`, and for the borrowed forms of the
+/// usual owned keys. So a table of `String` keys takes `"ada"`, and allocates only if the key is not in the table.
 ///
-/// Implement it for borrowed forms of your own keys. `hash_key` must feed the hasher as `K`'s own
-/// `Hash` does, and `is_key` must agree with its `Eq`, or the same key is taken for two.
+/// Implement it for borrowed forms of your own keys. `hash_key` must feed the hasher as `K`'s own `Hash` does, and
+/// `is_key` must agree with its `Eq`. Otherwise one key is treated as two.
 ///
 /// # Examples
 ///
@@ -38,19 +37,19 @@ pub trait IntoKey<K>: Sized {
     /// Feeds `state` exactly as the key's own `Hash` does.
     fn hash_key<H: Hasher>(&self, state: &mut H);
 
-    /// Whether it means this key. Called under a shard's internal lock: it must not use the table.
+    /// Returns `true` if it means this key. Called under a shard's internal lock: it must not use the table.
     fn is_key(&self, key: &K) -> bool;
 
-    /// The key to be stored. Called outside every internal lock.
+    /// Returns the key to store. Called outside every internal lock.
     fn into_key(self) -> K;
 
-    /// The key, if it is one already and nothing has to be run to make it.
+    /// Returns the key, if it is one already and no code must run to make it.
     #[doc(hidden)]
     fn ready(self) -> Result<K, Self> {
         Err(self)
     }
 
-    /// The key, if making it runs nothing but the allocator: it may be made under the lock then.
+    /// Returns the key, if only the allocator runs to make it. Then it may be made under the lock.
     #[doc(hidden)]
     fn make(&self) -> Option<K> {
         None
@@ -95,7 +94,7 @@ impl<K: Eq + Hash + Clone> IntoKey<K> for &K {
     }
 }
 
-/// A key that was asked for, until it is stored.
+/// A key as a caller passed it, until it is stored.
 pub(crate) enum Form<K, Q> {
     Borrowed(Q),
     Owned(K),
@@ -112,7 +111,7 @@ impl<K, Q: IntoKey<K>> Form<K, Q> {
         }
     }
 
-    /// The key to store, or `None` if it must be made first, outside the lock.
+    /// Returns the key to store, or `None` if it must be made first, outside the lock.
     #[inline(always)]
     pub(crate) fn take_owned(&mut self) -> Option<K> {
         match self {
@@ -125,9 +124,11 @@ impl<K, Q: IntoKey<K>> Form<K, Q> {
         }
     }
 
+    /// Makes the key to store, outside the lock.
+    ///
     /// # Panics
     ///
-    /// If the key is gone: its conversion panicked before.
+    /// If the key is gone, because its conversion panicked before.
     pub(crate) fn make_owned(&mut self) {
         match std::mem::replace(self, Self::Stored) {
             Self::Borrowed(key) => *self = Self::Owned(key.into_key()),

@@ -1,8 +1,7 @@
 //! Stamps and fences in messages (feature `serde`).
 //!
-//! In formats that people read they are strings, since JavaScript's numbers can't tell those above
-//! 2^53 apart; a client that sends a number all the same is understood. In binary formats they are a
-//! `u64`.
+//! In formats that people read they are strings, because JavaScript's numbers are not exact above 2^53. A client may send a
+//! number as well. In binary formats they are a `u64`.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -16,7 +15,7 @@ use crate::stamp::Stamp;
 
 /// What stamps and fences have in common.
 trait Number: Copy + Display + FromStr<Err: Display> {
-    /// What a message should have had.
+    /// What a message must contain, for the error text.
     const EXPECTED: &'static str;
 
     fn number(self) -> u64;

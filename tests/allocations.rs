@@ -213,6 +213,20 @@ fn a_claim_allocates_its_name_and_a_number_nothing() {
 }
 
 #[test]
+fn a_claim_of_a_string_allocates_it_once_and_its_commit_clones_it() {
+    let slugs = Claims::<String>::new();
+    // The shards' tables and boxes, which they keep.
+    drop((0..1000).map(|number| slugs.try_claim(format!("slug {number}"))).collect::<Vec<_>>());
+    for number in 0..1000 {
+        let name = format!("slug {number}");
+        let (count, claim) = allocations(|| slugs.try_claim(&*name).expect("it is free"));
+        assert_eq!(count, 1, "the name");
+        let (count, kept) = allocations(|| claim.commit());
+        assert!(count == 1 && slugs.release(&kept));
+    }
+}
+
+#[test]
 fn names_and_fences_give_their_memory_back_after_a_burst() {
     const MANY: u64 = 100_000;
     let (gate, names) = (FenceGate::<u64>::new(), Claims::<u64>::new());

@@ -63,7 +63,7 @@ fn again_and_again(report: &mut Report, runtime: &Runtime) {
         .also("greediest × mean")
         .also("calls per run")
         .run("latchwork", |ms| {
-            let flights = Arc::new(SingleFlight::<u64, u64>::new());
+            let flights = SingleFlight::<u64, u64>::new();
             crowd_of(runtime, ms, move |runs| {
                 let flights = flights.clone();
                 async move { flights.run(HOT, || work(runs)).await.value }

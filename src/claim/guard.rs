@@ -1,90 +1,98 @@
-//! A claimed name.
+//! [`Claim`]: a claimed name.
 
 use std::fmt;
-use std::hash::RandomState;
-use std::ops::Deref;
 use std::sync::Arc;
 
-use super::table::ClaimNumber;
-use super::{AsClaims, Claims};
+use super::names::{Lent, Names};
 
-/// A name that is claimed, until dropped or committed. `H` is how it holds on to its table.
+/// A claimed name, until it is dropped or committed. It keeps its [`Claims`](super::Claims) alive.
 ///
-/// It may be held across an `.await` and dropped on another thread. The name is free again in `Drop`, at once:
-/// on return, on `?`, on panic and when the future that holds it is dropped.
+/// It may be held across an `.await`, and dropped on another thread. `Drop` frees the name at once: on return, on `?`,
+/// on panic, and when the future that holds it is dropped.
+///
+/// # Examples
+///
+/// ```
+/// let slugs = latchwork::Claims::<String>::new();
+/// let claim = slugs.try_claim("ada")?;
+/// assert_eq!(claim.name(), "ada");
+/// std::thread::spawn(move || drop(claim)).join().expect("it does not panic");
+/// assert!(!slugs.is_taken("ada"));
+/// # Ok::<(), latchwork::claim::Taken<String>>(())
+/// ```
 #[must_use = "the name is free again at once if its claim is not kept"]
-pub struct ClaimHold<H: Deref<Target: AsClaims>> {
-    holder: H,
+pub struct Claim<K = Arc<str>> {
+    names: Names<K>,
     hash: u64,
-    number: ClaimNumber,
-    name: <H::Target as AsClaims>::Name,
+    /// `None` once the claim has ended.
+    lent: Option<Arc<Lent<K>>>,
     is_committed: bool,
 }
 
-/// A name claimed of borrowed [`Claims`].
-pub type Claim<'a, K = Arc<str>, S = RandomState> = ClaimHold<&'a Claims<K, S>>;
-
-/// A claimed name that keeps its [`Claims`] alive.
-pub type OwnedClaim<K = Arc<str>, S = RandomState> = ClaimHold<Arc<Claims<K, S>>>;
-
-impl<H: Deref<Target: AsClaims>> ClaimHold<H> {
-    pub(super) fn new(
-        holder: H,
-        hash: u64,
-        number: ClaimNumber,
-        name: <H::Target as AsClaims>::Name,
-    ) -> Self {
-        Self { holder, hash, number, name, is_committed: false }
+impl<K> Claim<K> {
+    #[inline]
+    pub(super) fn new(names: Names<K>, hash: u64, lent: Arc<Lent<K>>) -> Self {
+        Self { names, hash, lent: Some(lent), is_committed: false }
     }
 
-    /// The name.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let slugs: latchwork::Claims = latchwork::Claims::new();
-    /// assert_eq!(**slugs.try_claim("ada")?.name(), *"ada");
-    /// # Ok::<(), latchwork::claim::Taken>(())
-    /// ```
+    /// Returns the name.
     #[must_use]
-    pub fn name(&self) -> &<H::Target as AsClaims>::Name {
-        &self.name
+    pub fn name(&self) -> &K {
+        match &self.lent {
+            Some(lent) => lent.name(),
+            None => unreachable!("a claim ends in its drop"),
+        }
     }
 
-    /// Keeps the name: what it stands for is stored. It stays taken until it is
-    /// [released](Claims::release).
+    /// Keeps the name, because it is stored, and returns a clone of it. It stays taken until it is
+    /// [released](super::Claims::release).
     ///
     /// # Examples
     ///
     /// ```
-    /// let slugs: latchwork::Claims = latchwork::Claims::new();
+    /// let slugs = latchwork::Claims::<String>::new();
     /// let name = slugs.try_claim("ada")?.commit();
-    /// assert!(&*name == "ada" && slugs.is_taken("ada"));
-    /// # Ok::<(), latchwork::claim::Taken>(())
+    /// assert!(name == "ada" && slugs.is_taken("ada"));
+    /// # Ok::<(), latchwork::claim::Taken<String>>(())
     /// ```
-    pub fn commit(mut self) -> <H::Target as AsClaims>::Name
+    #[allow(clippy::must_use_candidate, reason = "most callers know the name")]
+    pub fn commit(mut self) -> K
     where
-        <H::Target as AsClaims>::Name: Clone,
+        K: Clone,
     {
+        // First, so that the name is kept even if its clone panics.
         self.is_committed = true;
-        self.holder.table().end(self.hash, self.number, true);
-        self.name.clone()
+        self.name().clone()
     }
 }
 
-impl<H: Deref<Target: AsClaims>> Drop for ClaimHold<H> {
+impl<K> Drop for Claim<K> {
     fn drop(&mut self) {
-        if !self.is_committed {
-            self.holder.table().end(self.hash, self.number, false);
+        if let Some(lent) = self.lent.take() {
+            self.names.end(self.hash, lent, self.is_committed);
         }
     }
 }
 
-impl<H: Deref<Target: AsClaims>> fmt::Debug for ClaimHold<H>
-where
-    <H::Target as AsClaims>::Name: fmt::Debug,
-{
+impl<K: fmt::Debug> fmt::Debug for Claim<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClaimHold").field("name", self.name()).finish_non_exhaustive()
+        f.debug_struct("Claim").field("name", self.name()).finish_non_exhaustive()
+    }
+}
+
+/// A claim on the first name of several that was free.
+#[derive(Debug)]
+#[must_use = "the name is free again at once if its claim is not kept"]
+#[non_exhaustive]
+pub struct UniqueClaim<K = Arc<str>> {
+    /// The claim.
+    pub claim: Claim<K>,
+    /// The number of names that were tried; 1 if the first one was free.
+    pub attempts: usize,
+}
+
+impl<K> UniqueClaim<K> {
+    pub(super) fn new(claim: Claim<K>, attempts: usize) -> Self {
+        Self { claim, attempts }
     }
 }

@@ -1,35 +1,47 @@
-//! [`SingleFlight`]: one call for all who ask for the same at the same time.
+//! [`SingleFlight`]: one call for all callers that ask for the same thing at the same time.
 
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::Arc;
 
-use super::lead::{AsFlights, Leader, OwnedLeader, Role};
-use super::request::Join;
-use super::table::{FlightStats, Table};
+use super::counts::FlightCounts;
+use super::join::Join;
+use super::role::{Flown, Role};
+use super::table::Table;
 use crate::key::IntoKey;
-use crate::wait::{Acquire, Request};
+use crate::wait::Acquire;
 
-/// Runs the work for a key once for all who ask for it at the same time, and gives each of them a clone of the
-/// result.
+/// Runs the work for a key once for all callers that ask for it at the same time. Each of them gets a clone of the result.
 ///
-/// The first call leads: it does the work. Calls that come meanwhile join. When the work is done the flight is
-/// over, and the next call begins a new one: nothing is cached. A leader that is cancelled, panics or fails takes
-/// nobody with it: one of the calls that joined leads in its place, and the others stay joined.
+/// It is a handle: clones share one table of flights, and so does each [`Leader`](super::Leader).
 ///
-/// Keys are divided among small locks, as in a [`KeyedLock`](crate::KeyedLock), and a key costs nothing while
-/// nobody is at it. To be shared among threads, `V` must be `Send` and `Sync`: all who joined clone the same value. Put
-/// what is costly to clone into an `Arc`.
+/// The first call leads: it does the work. Calls that come meanwhile join. When the work is done the flight is over, and
+/// the next call begins a new one: nothing is cached. If a leader is cancelled, panics or fails, the calls that joined are
+/// not lost: one of them leads instead, and the others stay joined.
+///
+/// Keys are divided among small locks, as in a [`KeyedLock`](crate::KeyedLock). A key costs nothing while no call is at
+/// work on it. To be shared among threads, `V` must be `Send` and `Sync`: all calls that joined clone the same value. Put
+/// a value that is expensive to clone into an `Arc`.
+///
+/// # What it does not promise
+///
+/// - **No caching.** A value lives until the calls that joined before it was there have looked. A newcomer does not find
+///   it.
+/// - **A value may be older than the question.** A call that joins gets the result of work that began before it asked. A
+///   caller that must see its own write has to do the work itself.
+/// - **A leader that hangs blocks all calls that joined.** Limit the work, or the wait:
+///   [`Acquire::timeout`](crate::Acquire::timeout). The same holds for a lead that was forgotten.
+/// - **Failures take turns.** When the work always fails, the last of n calls waits for n runs.
 ///
 /// # Fairness
 ///
-/// A value wakes all calls that joined. When a leader goes without one, the lead is a lock that falls free: the calls
-/// that joined wait for it in line, and a newcomer may take it first as often as it may pass waiters at a lock.
+/// A value wakes all calls that joined. When a leader goes without a value, the lead becomes free like a lock: the calls
+/// that joined wait for it in line. A newcomer may take it first, as often as it may pass waiters at a lock.
 ///
 /// # Deadlock
 ///
-/// Work that asks for its own key joins itself and waits for ever; so do two works that ask for each other's.
+/// Work that asks for its own key joins itself and waits for ever. The same happens to two works that ask for each
+/// other's keys.
 ///
 /// # Examples
 ///
@@ -51,24 +63,8 @@ pub struct SingleFlight<K, V, S = RandomState> {
     hasher: S,
 }
 
-/// What [`SingleFlight::run`] comes to.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub struct Flown<V> {
-    /// The result of the work.
-    pub value: V,
-    /// Whether this caller did the work; otherwise somebody else did.
-    pub led: bool,
-}
-
 impl<K: Eq + Hash, V> SingleFlight<K, V> {
     /// Creates an empty `SingleFlight`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert!(latchwork::SingleFlight::<u32, u32>::new().is_empty());
-    /// ```
     #[must_use]
     pub fn new() -> Self {
         Self::with_hasher(RandomState::new())
@@ -81,9 +77,15 @@ impl<K: Eq + Hash, V> Default for SingleFlight<K, V> {
     }
 }
 
+impl<K, V, S: Clone> Clone for SingleFlight<K, V, S> {
+    fn clone(&self) -> Self {
+        Self { table: self.table.clone(), hasher: self.hasher.clone() }
+    }
+}
+
 impl<K, V, S> SingleFlight<K, V, S> {
-    /// Creates an empty `SingleFlight` with a hasher of your own. The default one, `std`'s, withstands keys that are chosen to
-    /// collide.
+    /// Creates an empty `SingleFlight` with a hasher of your own. The default one, `std`'s, withstands keys that are
+    /// chosen to collide.
     ///
     /// # Examples
     ///
@@ -106,8 +108,10 @@ impl<K, V, S> SingleFlight<K, V, S> {
     ///
     /// ```
     /// let flights = latchwork::SingleFlight::<u32, u32>::new();
-    /// let _leader = flights.join(7).wait();
+    /// let leader = flights.join(7).wait();
     /// assert_eq!(flights.len(), 1);
+    /// drop(leader);
+    /// assert!(flights.is_empty());
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
@@ -115,42 +119,28 @@ impl<K, V, S> SingleFlight<K, V, S> {
     }
 
     /// Returns `true` if no flight is under way.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let flights = latchwork::SingleFlight::<u32, u32>::new();
-    /// drop(flights.join(7).wait());
-    /// assert!(flights.is_empty());
-    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Returns what was counted so far.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let flights = latchwork::SingleFlight::<u32, u32>::new();
-    /// drop(flights.join(7).wait());
-    /// assert_eq!((flights.stats().flights, flights.stats().aborted), (1, 1));
-    /// ```
     #[must_use]
-    pub fn stats(&self) -> FlightStats {
-        self.table.stats()
+    pub fn counts(&self) -> FlightCounts {
+        self.table.counts()
     }
 }
 
 impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
-    /// Joins the flight of `key`, or leads one if there is none: `.await` it in a task, `.wait()` for it on a
-    /// thread. Returns the leader's value, or makes this caller the leader: at once, or when the lead falls to it
-    /// because the leader went without a value.
+    /// Joins the flight of `key`, or leads one if there is none. Resolves to the leader's value, or makes this caller the
+    /// leader: at once, or when a leader went without a value.
+    ///
+    /// The key is hashed by this call; all else happens in the [`Acquire`]. The lead may be sent to a spawned task, whose
+    /// work goes on when the caller is cancelled.
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`]. A call that is kept but never polled again holds nothing: the lead passes it.
+    /// That of [`Acquire`]. A call that is kept but never polled again holds nothing: the lead passes it.
     ///
     /// # Examples
     ///
@@ -159,35 +149,14 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     /// use latchwork::{SingleFlight, flight::Role};
     ///
     /// let flights = SingleFlight::<String, u32>::new();
-    /// let Role::Leader(leader) = flights.join("ada").wait() else { panic!("nobody is at it") };
+    /// let Role::Leader(leader) = flights.join("ada").wait() else { panic!("no other call is there") };
     /// assert!(flights.join("ada").wait_timeout(Duration::from_micros(50)).is_err());
-    /// drop(leader); // the work could not be done
+    /// drop(leader); // the work failed
     /// assert!(matches!(flights.join("ada").wait(), Role::Leader(_)));
     /// ```
-    pub fn join<Q: IntoKey<K>>(&self, key: Q) -> Acquire<impl Request<Guard = Role<Leader<'_, K, V, S>, V>>> {
-        Join::acquire(self, key)
-    }
-
-    /// As [`join`](Self::join), with a lead that keeps the table alive: for work in a spawned task, which goes on when
-    /// the caller is cancelled.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use latchwork::{SingleFlight, flight::Role};
-    ///
-    /// let flights: Arc<SingleFlight<String, u32>> = Arc::default();
-    /// if let Role::Leader(leader) = flights.join_owned("ada").wait() {
-    ///     std::thread::spawn(move || leader.finish(42)).join().unwrap();
-    /// }
-    /// assert!(flights.is_empty());
-    /// ```
-    pub fn join_owned<Q: IntoKey<K>>(
-        self: &Arc<Self>,
-        key: Q,
-    ) -> Acquire<impl Request<Guard = Role<OwnedLeader<K, V, S>, V>> + use<K, V, S, Q>> {
-        Join::acquire(self.clone(), key)
+    #[inline]
+    pub fn join<Q: IntoKey<K>>(&self, key: Q) -> Acquire<Join<K, V, Q>> {
+        Join::acquire(self.table.clone(), &self.hasher, key)
     }
 
     /// Runs `work`, unless another call does so for the same key already: then waits for that result. Returns the
@@ -195,8 +164,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     ///
     /// # Cancel safety
     ///
-    /// If this caller leads, dropping the future drops the work, and then one of the calls that joined does it anew. The
-    /// same happens if `work` panics.
+    /// If this caller leads, dropping the future drops the work. Then one of the calls that joined does it anew. The same
+    /// happens if `work` panics.
     ///
     /// # Examples
     ///
@@ -217,15 +186,15 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
             Role::Leader(leader) => {
                 // Declared after the lead: when this is dropped, the work is gone before another begins.
                 let value = work().await;
-                Flown { value: leader.finish(value), led: true }
+                Flown::led(leader.finish(value))
             }
-            Role::Joined(value) => Flown { value, led: false },
+            Role::Joined(value) => Flown::joined(value),
         }
     }
 
-    /// Runs `work` as [`run`](Self::run) does, for work that may fail. An error is not shared: it goes to the caller that
-    /// did the work, and one of the calls that joined runs its own. So while the work fails, the callers try one after
-    /// the other.
+    /// Runs `work` as [`run`](Self::run) does, for work that may fail. An error is not shared: only the caller that did
+    /// the work gets it, and one of the calls that joined runs its own work. So while the work fails, the callers try one
+    /// after the other.
     ///
     /// # Errors
     ///
@@ -233,7 +202,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`run`](Self::run).
+    /// That of [`run`](Self::run).
     ///
     /// # Examples
     ///
@@ -254,9 +223,9 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
         match self.join(key).await {
             Role::Leader(leader) => {
                 let value = work().await?;
-                Ok(Flown { value: leader.finish(value), led: true })
+                Ok(Flown::led(leader.finish(value)))
             }
-            Role::Joined(value) => Ok(Flown { value, led: false }),
+            Role::Joined(value) => Ok(Flown::joined(value)),
         }
     }
 
@@ -264,7 +233,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     ///
     /// # Panics
     ///
-    /// If `work` does, or as [`Acquire::wait`].
+    /// If `work` panics, and where [`Acquire::wait`] does.
     ///
     /// # Examples
     ///
@@ -275,8 +244,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     #[track_caller]
     pub fn run_blocking<Q: IntoKey<K>>(&self, key: Q, work: impl FnOnce() -> V) -> Flown<V> {
         match self.join(key).wait() {
-            Role::Leader(leader) => Flown { value: leader.finish(work()), led: true },
-            Role::Joined(value) => Flown { value, led: false },
+            Role::Leader(leader) => Flown::led(leader.finish(work())),
+            Role::Joined(value) => Flown::joined(value),
         }
     }
 
@@ -288,39 +257,16 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     ///
     /// # Panics
     ///
-    /// As [`run_blocking`](Self::run_blocking).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let numbers = latchwork::SingleFlight::<String, u32>::new();
-    /// assert!(numbers.try_run_blocking("seven", || "seven".parse()).is_err());
-    /// assert_eq!(numbers.try_run_blocking("7", || "7".parse())?.value, 7);
-    /// # Ok::<(), std::num::ParseIntError>(())
-    /// ```
+    /// Where [`run_blocking`](Self::run_blocking) does.
     #[track_caller]
     pub fn try_run_blocking<Q, E>(&self, key: Q, work: impl FnOnce() -> Result<V, E>) -> Result<Flown<V>, E>
     where
         Q: IntoKey<K>,
     {
         match self.join(key).wait() {
-            Role::Leader(leader) => Ok(Flown { value: leader.finish(work()?), led: true }),
-            Role::Joined(value) => Ok(Flown { value, led: false }),
+            Role::Leader(leader) => Ok(Flown::led(leader.finish(work()?))),
+            Role::Joined(value) => Ok(Flown::joined(value)),
         }
-    }
-}
-
-impl<K, V, S> AsFlights for SingleFlight<K, V, S> {
-    type Key = K;
-    type Value = V;
-    type Hasher = S;
-
-    fn table(&self) -> &Table<K, V> {
-        &self.table
-    }
-
-    fn hasher(&self) -> &S {
-        &self.hasher
     }
 }
 

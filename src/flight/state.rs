@@ -18,7 +18,7 @@ struct Inside<V> {
     lead: Lead,
     /// Made when a call enlists for the first time. The helper may look at it when the flight is over.
     line: Option<Arc<Mutex<Line>>>,
-    /// The last word. Nobody leads and nobody enlists after it.
+    /// The end of the flight: no call leads or enlists after it.
     value: Option<Arc<V>>,
 }
 
@@ -41,19 +41,20 @@ impl Pool for Lead {
 }
 
 /// What a call that joined finds.
-pub(super) enum Found<V> {
-    /// The lead, which is the call's now.
+#[derive(Debug)]
+pub enum Found<V> {
+    /// The lead, which now belongs to the call.
     Lead,
     Value(Arc<V>),
 }
 
 impl<V> Inside<V> {
-    /// Does something with the line. Everything in `wakes` is for after the flight's lock.
+    /// Runs `act` on the line. What it puts into `wakes` is woken after the flight's lock is released.
     fn with_line<R>(&mut self, wakes: &mut Wakes, act: impl FnOnce(&mut Line, &Lead, &mut Wakes) -> R) -> R {
         let shared = self.line.get_or_insert_with(|| Arc::new(Mutex::new(Line::new())));
         let mut line = shared.lock();
         let outcome = act(&mut line, &self.lead, wakes);
-        // A call that was notified may be silent. While a call leads, nobody waits for another one to come.
+        // A call that was notified may be silent. While a call leads, no notified call is waited for.
         if line.begin_watch_of_notified() {
             wakes.call_helper(shared.clone());
         }
@@ -62,13 +63,14 @@ impl<V> Inside<V> {
 }
 
 impl<V> Flight<V> {
-    /// Creates a flight, whose lead is the caller's.
+    /// Creates a flight that the caller leads.
     pub(super) fn led() -> Self {
         let lead = Lead(Cell::new(Word::free(0)));
         Self { inside: Mutex::new(Inside { lead, line: None, value: None }) }
     }
 
-    /// A newcomer's attempt: the value, or the lead if that is free. It stands back behind waiters as at every lock.
+    /// Makes a newcomer's attempt: returns the value, or the lead if that is free. As at every lock, a newcomer may have
+    /// to let waiters go first.
     pub(super) fn take(&self) -> Option<Found<V>> {
         let inside = self.inside.lock();
         if let Some(value) = &inside.value {
@@ -79,8 +81,8 @@ impl<V> Flight<V> {
         Some(Found::Lead)
     }
 
-    /// One attempt of the call that owns `node`: the value, or the lead if it is its turn. Otherwise the call is
-    /// enlisted, and will be woken.
+    /// Makes one attempt of the call that owns `node`: returns the value, or the lead if it is the call's turn. Otherwise
+    /// the call is enlisted, and will be woken.
     pub(super) fn step(&self, mut node: Pin<&mut Node>, task: &Waker) -> Option<Found<V>> {
         // Wakers are cloned, woken and dropped outside the locks: they are user code.
         let mut waker = if node.is_enlisted() { None } else { Some(task.clone()) };
@@ -155,7 +157,7 @@ impl<V> Flight<V> {
         found
     }
 
-    /// The call that owns `node` gives up. If it was notified, the next one is.
+    /// Takes the call that owns `node` out of the line. If it was notified, the next one is notified.
     pub(super) fn leave(&self, node: Pin<&mut Node>) {
         let mut wakes = Wakes::default();
         self.inside.lock().with_line(&mut wakes, |line, lead, wakes| line.leave(lead, node, wakes));
@@ -163,7 +165,7 @@ impl<V> Flight<V> {
         wakes.finish();
     }
 
-    /// The leader goes without a value: notifies the call whose turn it is. Its waker is in `wakes`.
+    /// Ends a lead without a value, and notifies the call whose turn it is. Its waker is in `wakes`.
     pub(super) fn abort(&self, wakes: &mut Wakes) {
         let mut inside = self.inside.lock();
         let free = inside.lead.word().give(1);
@@ -173,8 +175,8 @@ impl<V> Flight<V> {
         }
     }
 
-    /// Says the last word, and wakes everybody. Their panics are kept in `wakes`, for the caller to pass on when it
-    /// has finished.
+    /// Ends the flight with its value, and wakes all calls. Their panics are kept in `wakes`: the caller passes them on
+    /// when it has finished.
     pub(super) fn land(&self, value: Arc<V>, wakes: &mut Wakes) {
         let mut value = Some(value);
         loop {
@@ -183,7 +185,7 @@ impl<V> Flight<V> {
                 if let Some(value) = value.take() {
                     inside.value = Some(value);
                 }
-                // Without a line nobody has enlisted, and nobody will: the value is there.
+                // Without a line no call has enlisted, and none will: the value is there.
                 inside.line.is_none() || inside.with_line(wakes, |line, _, wakes| line.dismiss(wakes))
             };
             wakes.wake();

@@ -109,25 +109,20 @@ impl Publisher {
     /// # Examples
     ///
     /// ```
-    /// use std::sync::Arc;
     /// use latchwork::{SingleFlight, publish::Publisher};
     ///
-    /// let menus: Arc<SingleFlight<u32, String>> = Arc::default();
+    /// let menus = SingleFlight::<u32, String>::new();
     /// Publisher::new().flights("menus", &menus).publish();
     /// ```
     #[must_use]
-    pub fn flights<K, V, S>(
-        self,
-        name: &'static str,
-        flights: impl Into<Shared<SingleFlight<K, V, S>>>,
-    ) -> Self
+    pub fn flights<K, V, S>(self, name: &'static str, flights: &SingleFlight<K, V, S>) -> Self
     where
         K: Send + Sync + 'static,
         V: Send + Sync + 'static,
-        S: Send + Sync + 'static,
+        S: Clone + Send + Sync + 'static,
     {
-        let flights = flights.into();
-        self.named(FLIGHT, name).source(move || source::flights(name, &flights.stats()))
+        let flights = flights.clone();
+        self.named(FLIGHT, name).source(move || source::flights(name, &flights.counts()))
     }
 
     /// Publishes something else: a closure, or whatever implements [`Source`].

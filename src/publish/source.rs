@@ -3,7 +3,7 @@
 use metrics::{counter, gauge};
 
 use super::names::*;
-use crate::flight::FlightStats;
+use crate::flight::FlightCounts;
 use crate::keyed::KeyedStats;
 use crate::retry::{Budget, RetryCounts};
 use crate::verdict::RetryKind;
@@ -78,11 +78,11 @@ pub(super) fn budget(name: &'static str, budget: &Budget) {
     gauge!(BUDGET_CAPACITY, BUDGET => name).set(budget.capacity());
 }
 
-pub(super) fn flights(name: &'static str, stats: &FlightStats) {
-    counter!(FLIGHT_FLIGHTS, FLIGHT => name).absolute(stats.flights);
-    counter!(FLIGHT_JOINED, FLIGHT => name).absolute(stats.joined);
-    counter!(FLIGHT_ABORTED, FLIGHT => name).absolute(stats.aborted);
-    gauge!(FLIGHT_UNDER_WAY, FLIGHT => name).set(stats.under_way as f64);
+pub(super) fn flights(name: &'static str, counts: &FlightCounts) {
+    counter!(FLIGHT_FLIGHTS, FLIGHT => name).absolute(counts.flights);
+    counter!(FLIGHT_JOINED, FLIGHT => name).absolute(counts.joined);
+    counter!(FLIGHT_ABORTED, FLIGHT => name).absolute(counts.aborted);
+    gauge!(FLIGHT_UNDER_WAY, FLIGHT => name).set(counts.under_way as f64);
 }
 
 const fn word(kind: RetryKind) -> &'static str {

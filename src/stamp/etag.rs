@@ -17,7 +17,7 @@ use super::{ParseStampError, Stamp};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum BadEtag {
-    /// It is weak, `W/"7"`: others may have the same.
+    /// It is weak, `W/"7"`: several versions may have the same.
     #[error("a weak entity tag names no single version")]
     Weak,
     /// It is `*`, which stands for every version.
@@ -27,15 +27,15 @@ pub enum BadEtag {
     #[error("more than one entity tag")]
     Many,
     /// The double quotes are missing.
-    #[error("an entity tag stands in double quotes")]
+    #[error("an entity tag needs double quotes")]
     Unquoted,
-    /// What is in the quotes is no stamp.
+    /// The text in the quotes is not a stamp.
     #[error("the entity tag is not that of a stamp")]
     NotAStamp(#[source] ParseStampError),
 }
 
 impl Stamp {
-    /// The stamp as a strong entity tag, for the header `ETag` (RFC 9110, section 8.8.3).
+    /// Returns the stamp as a strong entity tag, for the header `ETag` (RFC 9110, section 8.8.3).
     ///
     /// # Examples
     ///
@@ -51,7 +51,7 @@ impl Stamp {
     ///
     /// # Errors
     ///
-    /// [`BadEtag`] for everything else, also for space around it.
+    /// [`BadEtag`] for any other text, also for one with spaces around the tag.
     ///
     /// # Examples
     ///

@@ -11,14 +11,13 @@ use crate::verdict::{Classify, Verdict};
 
 /// The last stamp was given out; nothing was written.
 ///
-/// Counting from 1 that takes 292 years at a thousand million writes a second, so it means that
-/// somebody started the counter near its end.
+/// Counting from 1, that takes 292 years at a thousand million writes a second. So the counter was started near its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("no stamps are left")]
 #[non_exhaustive]
 pub struct StampsExhausted;
 
-/// There are no more stamps: another attempt fails, too.
+/// No stamps are left: another attempt fails, too.
 impl Classify for StampsExhausted {
     fn classify(&self) -> Verdict {
         Verdict::Stop
@@ -27,8 +26,8 @@ impl Classify for StampsExhausted {
 
 /// A counter that gives out each stamp once, in rising order.
 ///
-/// A [`VersionedMap`](crate::VersionedMap) has one for all its keys, so that a key which is removed and
-/// comes back never has a stamp again that it had before.
+/// A [`VersionedMap`](crate::VersionedMap) has one for all its keys. So a key that is removed and stored again never gets a
+/// stamp that it had before.
 ///
 /// # Examples
 ///
@@ -40,50 +39,34 @@ impl Classify for StampsExhausted {
 /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
 /// ```
 pub struct StampSource {
-    /// The latest number, zero for none; for a moment beyond the end, when the end is reached.
+    /// The latest number, zero for none. When the end is reached it is beyond the end for a moment.
     ///
-    /// Relaxed everywhere: additions to one counter have one order in any case, and those who conclude
-    /// from the number what a map holds look at the map under a lock that orders them.
+    /// Relaxed everywhere: additions to one counter have one order in any case. A caller that concludes from the number
+    /// what a map holds looks at the map under a lock, which orders both.
     latest: AtomicU64,
 }
 
 impl StampSource {
-    /// A source whose first stamp is 1.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::stamp::StampSource::new().next().map(|stamp| stamp.get()), Ok(1));
-    /// ```
+    /// Creates a source whose first stamp is 1.
     #[must_use]
     pub fn new() -> Self {
         Self { latest: AtomicU64::new(0) }
     }
 
-    /// A source that goes on after `latest`, the greatest stamp of an earlier life.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::{Stamp, stamp::StampSource};
-    ///
-    /// assert!(StampSource::after(Stamp::MAX).next().is_err());
-    /// ```
+    /// Creates a source that continues after `latest`, the greatest stamp before a restart.
     #[must_use]
     pub fn after(latest: Stamp) -> Self {
         Self { latest: AtomicU64::new(latest.get()) }
     }
 
-    /// A source that starts at the microseconds since 1970, for values that live in memory only.
+    /// Creates a source that starts at the microseconds since 1970, for values that live in memory only.
     ///
-    /// Clients keep the stamps of values that a restart loses. A counter that began at 1 again would
-    /// give the same stamps to other values, and an old client's change would pass. The clock has gone on by
-    /// a million a second meanwhile, the counter by one a write: so every stamp of the new life is
-    /// greater than all those of the old one.
+    /// Clients keep the stamps of values that a restart loses. A counter that began at 1 again would give the same stamps
+    /// to other values, and an old client's change would be accepted. The clock advances by a million a second, the
+    /// counter by one a write. So every stamp after the restart is greater than all stamps before it.
     ///
-    /// That does not hold if the old life wrote more than a million times a second on average, nor if the
-    /// clock was set back in between. Where stamps are stored, start [`after`](Self::after) the greatest
-    /// instead.
+    /// That fails if there were more than a million writes a second on average, or if the clock was set back meanwhile.
+    /// If stamps are stored, start [`after`](Self::after) the greatest one instead.
     ///
     /// # Examples
     ///
@@ -105,17 +88,9 @@ impl StampSource {
     /// # Errors
     ///
     /// [`StampsExhausted`] after [`Stamp::MAX`], every time: it never wraps.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let source = latchwork::stamp::StampSource::new();
-    /// assert_eq!((source.next()?.get(), source.next()?.get()), (1, 2));
-    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
-    /// ```
     pub fn next(&self) -> Result<Stamp, StampsExhausted> {
-        // One addition, and not a load before it: half the time where threads meet. What goes beyond the
-        // end is taken back, so the number exceeds it by no more than there are threads.
+        // One addition without a load before it: that takes half the time under contention. What goes beyond the end is
+        // taken back, so the number exceeds the end by at most the number of threads.
         let before = self.latest.fetch_add(1, Ordering::Relaxed);
         if before >= Stamp::MAX.get() {
             self.latest.fetch_min(Stamp::MAX.get(), Ordering::Relaxed);
@@ -124,7 +99,7 @@ impl StampSource {
         Stamp::new(before + 1).ok_or(StampsExhausted)
     }
 
-    /// Sees to it that all stamps to come are greater than `seen`.
+    /// Makes all later stamps greater than `seen`.
     ///
     /// # Examples
     ///
@@ -141,16 +116,7 @@ impl StampSource {
         self.latest.fetch_max(seen.get(), Ordering::Relaxed);
     }
 
-    /// The greatest stamp that was drawn or observed; `None` before the first.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let source = latchwork::stamp::StampSource::new();
-    /// assert_eq!(source.latest(), None);
-    /// assert_eq!(Some(source.next()?), source.latest());
-    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
-    /// ```
+    /// Returns the greatest stamp that was drawn or observed; `None` before the first.
     #[must_use]
     pub fn latest(&self) -> Option<Stamp> {
         Stamp::new(self.latest.load(Ordering::Relaxed).min(Stamp::MAX.get()))

@@ -1,4 +1,4 @@
-//! Compute, compare, swap, and again if it was in vain: the loop behind every write by closure.
+//! Compute, compare, swap, and start again if another write was faster: the loop behind every write by closure.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::expect::Expect;
 use super::snapshot::Snapshot;
 use crate::stamp::StampsExhausted;
 
-/// What a fallible closure made of a value.
+/// What a fallible closure returns for a value.
 ///
 /// # Examples
 ///
@@ -22,28 +22,28 @@ use crate::stamp::StampsExhausted;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change<T> {
-    /// Nothing is to be written: the stamp stays as it is.
+    /// Writes nothing: value and stamp stay as they are.
     Keep,
-    /// This is the new value.
+    /// Stores this value.
     Set(T),
 }
 
-/// Why a swap was not done.
+/// Why a swap failed.
 pub(super) enum Missed<T> {
     /// The value is no longer the one that the new one was computed from.
     Moved {
-        /// What there is now.
+        /// The current version.
         current: Option<Snapshot<T>>,
-        /// The value that was to be stored.
+        /// The value that was not stored.
         value: Arc<T>,
     },
     Exhausted(StampsExhausted),
 }
 
-/// Replaces what `seen` shows by what `compute` makes of it, as long as that is what `expect` admits. After `max`
-/// values that were computed in vain it gives up, with a conflict about the last one.
+/// Replaces what `seen` shows by what `compute` returns for it, as long as `expect` admits that version. It gives up after
+/// `max` values that could not be stored, with a conflict about the last one.
 ///
-/// `swap` stores a value in the place of the one that was seen. Everything runs outside the locks that it takes.
+/// `swap` stores a value in the place of the one that was seen. Everything else runs outside the locks that it takes.
 pub(super) fn write<T, E>(
     expect: Expect,
     max: NonZeroUsize,
@@ -58,7 +58,7 @@ pub(super) fn write<T, E>(
         let current = match seen {
             Some(current) if expect.admits(found) => current,
             seen => {
-                // There is nothing to compute from: so a value is expected, whatever else is.
+                // Without a value there is nothing to compute from: so `Any` and the like expect one here.
                 let expected = if expect.admits(found) { Expect::Present } else { expect };
                 return Err(Conflict::new(expected, seen, rejected).into());
             }
@@ -83,10 +83,10 @@ pub(super) fn write<T, E>(
     }
 }
 
-/// As often as it takes.
+/// Without a bound.
 pub(super) const UNTIL_DONE: NonZeroUsize = NonZeroUsize::MAX;
 
-/// So many tries of a bounded write.
+/// Returns the number of tries of a bounded write.
 ///
 /// # Panics
 ///
@@ -96,7 +96,7 @@ pub(super) fn at_most(max: usize) -> NonZeroUsize {
     NonZeroUsize::new(max).expect("a write needs one try at least")
 }
 
-/// A closure that can't fail, as one that could.
+/// Makes a closure that cannot fail one that could.
 pub(super) fn always<T, E>(mut compute: impl FnMut(&T) -> T) -> impl FnMut(&T) -> Result<Change<T>, E> {
     move |value| Ok(Change::Set(compute(value)))
 }

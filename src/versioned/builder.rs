@@ -1,4 +1,4 @@
-//! [`VersionedMapBuilder`]: everything about a map that has a default.
+//! [`VersionedMapBuilder`]: the settings of a map.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -8,14 +8,19 @@ use super::map::VersionedMap;
 use crate::shards;
 use crate::stamp::StampSource;
 
-/// Builds a [`VersionedMap`] with other than the default settings.
+/// Builds a [`VersionedMap`] with settings of your own.
 ///
 /// # Examples
 ///
 /// ```
+/// use std::hash::{BuildHasherDefault, DefaultHasher};
 /// use latchwork::{VersionedMap, stamp::StampSource};
 ///
-/// let cards: VersionedMap<u64, String> = VersionedMap::builder().stamps(StampSource::from_clock()).build();
+/// let cards = VersionedMap::<u64, String>::builder()
+///     .stamps(StampSource::from_clock())
+///     .shards(128)
+///     .hasher(BuildHasherDefault::<DefaultHasher>::default())
+///     .build();
 /// let ada = cards.insert_new(7, "Ada".to_owned())?;
 /// assert!(ada.stamp().get() > 1);
 /// # Ok::<(), latchwork::versioned::WriteError<String>>(())
@@ -28,19 +33,13 @@ pub struct VersionedMapBuilder<K, V, S = RandomState> {
 }
 
 impl<K: Eq + Hash, V> VersionedMap<K, V> {
-    /// An empty map, whose first stamp will be 1.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert!(latchwork::VersionedMap::<u64, String>::new().is_empty());
-    /// ```
+    /// Creates an empty map, whose first stamp will be 1.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// A builder, for what has a default otherwise.
+    /// Creates a builder, to change settings that have a default.
     #[must_use]
     pub fn builder() -> VersionedMapBuilder<K, V> {
         VersionedMapBuilder {
@@ -59,25 +58,15 @@ impl<K: Eq + Hash, V> Default for VersionedMap<K, V> {
 }
 
 impl<K, V, S> VersionedMapBuilder<K, V, S> {
-    /// Where stamps come from. The default source begins at 1.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::{Stamp, VersionedMap, stamp::StampSource};
-    ///
-    /// let latest = Stamp::new(41).expect("it is in range");
-    /// let map = VersionedMap::<u8, u8>::builder().stamps(StampSource::after(latest)).build();
-    /// assert!(map.insert_new(1, 1).is_ok_and(|value| value.stamp().get() == 42));
-    /// ```
+    /// Sets where stamps come from. The default source begins at 1.
     #[must_use]
     pub fn stamps(mut self, source: StampSource) -> Self {
         self.source = source;
         self
     }
 
-    /// Into how many shards the keys are divided, rounded up to a power of two. The default is 16
-    /// for each processor, and at least 64.
+    /// Sets the number of shards that the keys are divided into, rounded up to a power of two. The default is 16 for each
+    /// processor, and at least 64.
     ///
     /// # Panics
     ///
@@ -88,26 +77,14 @@ impl<K, V, S> VersionedMapBuilder<K, V, S> {
         self
     }
 
-    /// The hasher. The default one, `std`'s, withstands keys that are chosen to collide, as keys
-    /// that come from requests may be.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::hash::{BuildHasherDefault, DefaultHasher};
-    /// use latchwork::VersionedMap;
-    ///
-    /// let fixed = BuildHasherDefault::<DefaultHasher>::default();
-    /// let map = VersionedMap::<u32, u32>::builder().hasher(fixed).build();
-    /// assert!(map.is_empty());
-    /// ```
+    /// Sets the hasher. The default one, `std`'s, withstands keys that are chosen to collide; keys from requests may be.
     #[must_use]
     pub fn hasher<S2: BuildHasher>(self, hasher: S2) -> VersionedMapBuilder<K, V, S2> {
         let Self { shards, source, .. } = self;
         VersionedMapBuilder { hasher, shards, source, of: PhantomData }
     }
 
-    /// The map.
+    /// Creates the map.
     #[must_use]
     pub fn build(self) -> VersionedMap<K, V, S> {
         VersionedMap::from_parts(self.shards, self.hasher, self.source)

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use super::attempt::{self, Change, Missed, UNTIL_DONE, always, at_most};
 use super::conflict::{Conflict, WriteError};
 use super::expect::Expect;
-use super::finish;
+use super::news::finish;
 use super::snapshot::Snapshot;
 use crate::stamp::{Stamp, StampsExhausted};
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::wait::{Acquire, Look, Request, Watch, Watched, Watching};
+use crate::wait::Watch;
 
 /// A value that is replaced as a whole, with a stamp that every write changes.
 ///
-/// Readers take a [`snapshot`](Self::snapshot) and never wait for a writer's closure. Writers say which
-/// version they started from, and a write that was made from a stale one is refused: no update is lost.
+/// Readers take a [`snapshot`](Self::snapshot) and never wait for a writer's closure. Writers say which version they
+/// started from. A write that started from a stale version is refused: no update is lost.
 ///
 /// # Examples
 ///
@@ -33,31 +33,25 @@ use crate::wait::{Acquire, Look, Request, Watch, Watched, Watching};
 /// # Ok::<(), latchwork::versioned::WriteError<String>>(())
 /// ```
 pub struct Versioned<T> {
-    /// The stamp of `state.current`, for those who want no more. Stored while the lock is held.
+    /// The stamp of `state.current`, to be read without the lock. Stored while the lock is held.
     stamp: AtomicU64,
-    state: Mutex<State<T>>,
+    pub(super) state: Mutex<State<T>>,
 }
 
-struct State<T> {
-    current: Snapshot<T>,
-    /// Of those who wait for the end of the current version.
-    watch: Option<Arc<Watch>>,
+pub(super) struct State<T> {
+    pub(super) current: Snapshot<T>,
+    /// The watch of the waiters for the end of the current version.
+    pub(super) watch: Option<Arc<Watch>>,
 }
 
 impl<T> Versioned<T> {
-    /// A value with the first stamp, 1.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::Versioned::new(7).stamp().get(), 1);
-    /// ```
+    /// Creates a value with the first stamp, 1.
     #[must_use]
     pub fn new(value: T) -> Self {
         Self::starting_at(value, Stamp::MIN)
     }
 
-    /// A value with the stamp that it had in an earlier life, or in the database that it comes from.
+    /// Creates a value with a stamp of its own: the one that it had before a restart, or has in a database.
     ///
     /// # Examples
     ///
@@ -74,7 +68,7 @@ impl<T> Versioned<T> {
         Self { stamp: AtomicU64::new(stamp.get()), state: Mutex::new(State { current, watch: None }) }
     }
 
-    /// The value and its stamp. It never waits for a closure.
+    /// Returns the value and its stamp. Never waits for a closure.
     ///
     /// # Examples
     ///
@@ -91,16 +85,8 @@ impl<T> Versioned<T> {
         self.state.lock().current.clone()
     }
 
-    /// The stamp: one atomic load. Who sees it sees everything that its writer did before the write.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let cell = latchwork::Versioned::new(7);
-    /// let written = cell.modify(|n| n + 1)?;
-    /// assert_eq!(cell.stamp(), written.stamp());
-    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
-    /// ```
+    /// Returns the stamp, with one atomic load. A caller that sees it also sees everything that the writer did before
+    /// the write.
     #[inline]
     #[must_use]
     #[allow(clippy::missing_panics_doc, reason = "only stamps are stored")]
@@ -108,7 +94,7 @@ impl<T> Versioned<T> {
         Stamp::new(self.stamp.load(Ordering::Acquire)).expect("only stamps are stored")
     }
 
-    /// Whether `stamp` is that of the value: one atomic load.
+    /// Returns `true` if `stamp` is that of the value, with one atomic load.
     ///
     /// # Examples
     ///
@@ -125,11 +111,11 @@ impl<T> Versioned<T> {
         self.stamp.load(Ordering::Acquire) == stamp.get()
     }
 
-    /// Stores `value` if what is there is what was expected.
+    /// Stores `value` if the current version is as expected.
     ///
     /// # Errors
     ///
-    /// [`WriteError::Conflict`] with what is there, and `value` back; [`WriteError::Exhausted`].
+    /// [`WriteError::Conflict`] with the current version and `value`; [`WriteError::Exhausted`].
     ///
     /// # Examples
     ///
@@ -154,16 +140,15 @@ impl<T> Versioned<T> {
         )
     }
 
-    /// Replaces the value by what `f` makes of it, if what is there is what was expected.
+    /// Replaces the value by what `f` returns for it, if the current version is as expected.
     ///
-    /// `f` runs on a snapshot, outside every lock: it may take long, use this cell, or panic, which changes
-    /// nothing. If somebody else writes meanwhile, and what is there then is expected as well, `f` is called
-    /// again with that; so for one exact stamp it is called once at most. It is not called for a stamp
-    /// that is stale from the beginning.
+    /// `f` runs on a snapshot, outside every lock: it may take long, use this cell, or panic, which changes nothing. If
+    /// another caller writes meanwhile, `f` is called again with the new value, provided that it is as expected, too. So
+    /// for one exact stamp `f` is called at most once, and never if the stamp is stale at the start.
     ///
     /// # Errors
     ///
-    /// [`WriteError::Conflict`] with what is there, and what `f` returned; [`WriteError::Exhausted`].
+    /// [`WriteError::Conflict`] with the current version and what `f` returned; [`WriteError::Exhausted`].
     ///
     /// # Examples
     ///
@@ -183,11 +168,11 @@ impl<T> Versioned<T> {
         self.try_update(expect, always(f))
     }
 
-    /// As [`update`](Self::update), with a closure that may say no, or that nothing is to change.
+    /// Replaces the value as [`update`](Self::update) does, with a closure that may refuse, or keep the value as it is.
     ///
     /// # Errors
     ///
-    /// As [`update`](Self::update), and [`WriteError::Refused`] with the closure's error.
+    /// Those of [`update`](Self::update), and [`WriteError::Refused`] with the closure's error.
     ///
     /// # Examples
     ///
@@ -208,14 +193,14 @@ impl<T> Versioned<T> {
         self.write(expect.into(), UNTIL_DONE, f)
     }
 
-    /// Replaces the value by what `f` makes of it, whatever it is. As for [`update`](Self::update), `f` is
-    /// called again if somebody else writes meanwhile.
+    /// Replaces the value by what `f` returns for it, whatever its version. `f` is called again if another caller writes
+    /// meanwhile.
     ///
     /// # Fairness
     ///
-    /// There is none: the first to store is the winner. If others always write while `f` runs, this never returns.
-    /// Where `f` is slow and others are quick, bound it with [`modify_up_to`](Self::modify_up_to), or let all
-    /// writers take a [`Mutex`](crate::Mutex) first.
+    /// There is none: the first to store wins. If others always write while `f` runs, this never returns. If `f` is slow
+    /// and other writers are quick, bound it with [`modify_up_to`](Self::modify_up_to), or let all writers take a
+    /// [`Mutex`](crate::Mutex) first.
     ///
     /// # Errors
     ///
@@ -237,12 +222,12 @@ impl<T> Versioned<T> {
         }
     }
 
-    /// As [`modify`](Self::modify), but `f` is called `max` times at most.
+    /// Replaces the value as [`modify`](Self::modify) does, but calls `f` at most `max` times.
     ///
     /// # Errors
     ///
-    /// [`WriteError::Conflict`] if somebody else wrote during each of the calls. It has what is there now, what `f`
-    /// returned last, and the stamp that this was made from. [`WriteError::Exhausted`].
+    /// [`WriteError::Conflict`] if another caller wrote during each of the calls. It has the current version, what `f`
+    /// returned last, and the stamp that this was computed from. [`WriteError::Exhausted`].
     ///
     /// # Panics
     ///
@@ -263,8 +248,8 @@ impl<T> Versioned<T> {
         self.write(Expect::Any, at_most(max), always(f))
     }
 
-    /// As [`modify`](Self::modify), with a closure that may say no, or that nothing is to change. One that is not to
-    /// run for ever may count its calls, and say no after some of them.
+    /// Replaces the value as [`modify`](Self::modify) does, with a closure that may refuse, or keep the value as it is.
+    /// To bound the calls, the closure may count them and refuse after some.
     ///
     /// # Errors
     ///
@@ -287,46 +272,13 @@ impl<T> Versioned<T> {
         self.try_update(Expect::Any, f)
     }
 
-    /// Waits until the value has another stamp than `stamp`; at once if it has. So a client that
-    /// sends the stamp it knows can be answered when there is news, instead of asking again and again.
-    ///
-    /// It comes to the value as it is when the waiter looks, which may be several writes later. A write wakes
-    /// everybody who waits.
-    ///
-    /// # Cancel safety
-    ///
-    /// As that of [`Acquire`]; nothing stays behind.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::Versioned;
-    ///
-    /// let price = Versioned::new(10);
-    /// let known = price.stamp();
-    /// std::thread::scope(|s| {
-    ///     let news = s.spawn(|| price.changed(known).wait());
-    ///     price.modify(|price| price + 1).expect("stamps are left");
-    ///     assert_eq!(*news.join().expect("it does not panic"), 11);
-    /// });
-    /// ```
-    pub fn changed(&self, stamp: Stamp) -> Acquire<impl Request<Guard = Snapshot<T>>> {
-        Watching::acquire(CellVersion { cell: self, stamp })
-    }
-
-    /// The value.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(*latchwork::Versioned::new(7).into_arc(), 7);
-    /// ```
+    /// Returns the value itself.
     #[must_use]
     pub fn into_arc(self) -> Arc<T> {
         self.state.into_inner().current.into_arc()
     }
 
-    /// The loop of every write by closure.
+    /// Runs the loop of every write by closure.
     fn write<E>(
         &self,
         expect: Expect,
@@ -338,7 +290,7 @@ impl<T> Versioned<T> {
         })
     }
 
-    /// Stores `value` in the place of one that will do.
+    /// Stores `value` if `will_do` accepts the current version.
     fn swap(
         &self,
         will_do: impl FnOnce(&Snapshot<T>) -> bool,
@@ -361,50 +313,6 @@ impl<T> Versioned<T> {
     }
 }
 
-/// One version of a cell.
-struct CellVersion<'a, T> {
-    cell: &'a Versioned<T>,
-    stamp: Stamp,
-}
-
-impl<T> Watched for CellVersion<'_, T> {
-    type Next = Snapshot<T>;
-    type Guard = Snapshot<T>;
-
-    fn next(&mut self) -> Option<Snapshot<T>> {
-        self.may_be_over().then(|| self.cell.snapshot())
-    }
-
-    fn look(&mut self, spare: &mut Option<Arc<Watch>>) -> Look<Snapshot<T>> {
-        let mut state = self.cell.state.lock();
-        if state.current.stamp() != self.stamp {
-            return Look::Over(state.current.clone());
-        }
-        if state.watch.is_none() {
-            state.watch = spare.take();
-        }
-        match &state.watch {
-            Some(watch) => Look::Wait(watch.clone()),
-            None => Look::NeedsWatch,
-        }
-    }
-
-    fn guard(self, next: Snapshot<T>) -> Snapshot<T> {
-        next
-    }
-
-    fn forget(&mut self, watch: &Arc<Watch>) {
-        let mut state = self.cell.state.lock();
-        if state.watch.as_ref().is_some_and(|own| Arc::ptr_eq(own, watch)) && watch.close_if_idle() {
-            state.watch = None;
-        }
-    }
-
-    fn may_be_over(&self) -> bool {
-        !self.cell.is_current(self.stamp)
-    }
-}
-
 impl<T: Default> Default for Versioned<T> {
     fn default() -> Self {
         Self::new(T::default())
@@ -415,26 +323,5 @@ impl<T: fmt::Debug> fmt::Debug for Versioned<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let current = self.snapshot();
         f.debug_struct("Versioned").field("value", &*current).field("stamp", &current.stamp()).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::Future;
-    use std::task::{Context, Waker};
-
-    use super::*;
-
-    #[test]
-    fn the_last_waiter_who_gives_up_leaves_nothing_behind() {
-        let cell = Versioned::new(1);
-        let [mut one, mut two] = [(); 2].map(|()| Box::pin(cell.changed(Stamp::MIN)));
-        for waiter in [&mut one, &mut two] {
-            assert!(waiter.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-        }
-        drop(one);
-        assert!(cell.state.lock().watch.is_some());
-        drop(two);
-        assert!(cell.state.lock().watch.is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! [`Conflict`] and [`WriteError`]: a write that was not done.
+//! [`Conflict`] and [`WriteError`]: why a write failed.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -11,7 +11,7 @@ use crate::verdict::{Classify, RetryKind, Verdict};
 
 /// A write found another version than it expected, and changed nothing.
 ///
-/// Neither its text nor its `Debug` shows values, so that it can be logged.
+/// Neither its text nor its `Debug` shows values, so it can be logged.
 ///
 /// # Examples
 ///
@@ -26,11 +26,11 @@ use crate::verdict::{Classify, RetryKind, Verdict};
 /// ```
 #[non_exhaustive]
 pub struct Conflict<T> {
-    /// What the write wanted to find.
+    /// What the write expected.
     pub expected: Expect,
-    /// What there was in the same step that refused it; `None` if there was no value.
+    /// The current version, read in the same step that refused the write; `None` if there is no value.
     pub current: Option<Snapshot<T>>,
-    /// The value that was not stored; `None` if it had not come to one.
+    /// The value that was not stored; `None` if it was not computed.
     pub rejected: Option<T>,
 }
 
@@ -65,7 +65,7 @@ impl<T> fmt::Display for Conflict<T> {
 
 impl<T> Error for Conflict<T> {}
 
-/// A write was not done. `E` is the error of the closure that was to compute the value.
+/// A write failed. `E` is the error of the closure that computes the value.
 ///
 /// # Examples
 ///
@@ -78,16 +78,16 @@ impl<T> Error for Conflict<T> {}
 /// ```
 #[non_exhaustive]
 pub enum WriteError<T, E = Infallible> {
-    /// Another version was found than expected.
+    /// The current version is not the expected one.
     Conflict(Conflict<T>),
-    /// The closure said no.
+    /// The closure refused.
     Refused(E),
-    /// No stamp is left to give to the value.
+    /// No stamp is left for the value.
     Exhausted(StampsExhausted),
 }
 
 impl<T, E> WriteError<T, E> {
-    /// The conflict, if it is one.
+    /// Returns the conflict, if it is one.
     ///
     /// # Examples
     ///
@@ -104,16 +104,7 @@ impl<T, E> WriteError<T, E> {
         }
     }
 
-    /// The conflict, if it is one, with the values in it.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let cell = latchwork::Versioned::new(7);
-    /// let error = cell.compare_and_set(latchwork::Stamp::MAX, 8).unwrap_err();
-    /// let current = error.into_conflict().and_then(|conflict| conflict.current);
-    /// assert_eq!(current.as_deref(), Some(&7));
-    /// ```
+    /// Returns the conflict, if it is one, with its values.
     #[must_use]
     pub fn into_conflict(self) -> Option<Conflict<T>> {
         match self {
@@ -155,7 +146,7 @@ impl<T, E> fmt::Display for WriteError<T, E> {
     }
 }
 
-/// The closure's error is the source; a conflict or an exhausted counter is the error itself.
+/// The source is the closure's error. A conflict or an exhausted counter is the error itself, without a source.
 impl<T, E: Error + 'static> Error for WriteError<T, E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
@@ -172,7 +163,7 @@ impl<T> Classify for Conflict<T> {
     }
 }
 
-/// A conflict is retried; what the closure refused is what its error says.
+/// A conflict is retried; a refusal is classified by the closure's error.
 impl<T, E: Classify> Classify for WriteError<T, E> {
     fn classify(&self) -> Verdict {
         match self {

@@ -1,10 +1,10 @@
-//! [`Expect`]: what a write wants to find.
+//! [`Expect`]: the version that a write expects.
 
 use std::fmt;
 
 use crate::stamp::Stamp;
 
-/// What a write wants to find; otherwise it is refused with a [`Conflict`](crate::Conflict).
+/// The version that a write expects. If it finds another one, it is refused with a [`Conflict`](crate::Conflict).
 ///
 /// # Examples
 ///
@@ -19,11 +19,11 @@ use crate::stamp::Stamp;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Expect {
-    /// Anything or nothing.
+    /// Any value, or none.
     Any,
     /// No value.
     Absent,
-    /// A value, whatever its stamp.
+    /// A value with any stamp.
     Present,
     /// The value with this stamp.
     Exact(Stamp),
@@ -34,7 +34,7 @@ pub enum Expect {
 }
 
 impl Expect {
-    /// Whether it is content with what was found: the stamp of a value, or `None` for no value.
+    /// Returns `true` if it accepts what was found: the stamp of a value, or `None` for no value.
     ///
     /// # Examples
     ///

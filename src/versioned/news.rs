@@ -1,25 +1,65 @@
-//! Waiting for a key to change.
+//! Waiting for a value to change, and the end of a version.
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
+use super::cell::Versioned;
 use super::map::VersionedMap;
 use super::snapshot::Snapshot;
 use crate::stamp::Stamp;
-use crate::wait::{Acquire, Look, Request, Watch, Watched, Watching};
+use crate::wait::{Acquire, Look, Request, Wakes, Watch, Watched, Watching};
 
-impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
-    /// Waits until the value of a key has another stamp than `stamp`, or is gone; at once if it has or is. So
-    /// a client that sends the stamp it knows can be answered when there is news, instead of asking again and
-    /// again.
+/// Ends the version of what was replaced or removed, and drops it. Called outside the lock: wakers, and the drop of
+/// values and keys, are user code.
+pub(super) fn finish<T>(old: T, watch: Option<Arc<Watch>>) {
+    let mut wakes = Wakes::default();
+    if let Some(watch) = watch {
+        watch.end(&mut wakes);
+    }
+    drop(old);
+    wakes.finish();
+}
+
+impl<T> Versioned<T> {
+    /// Waits until the value has another stamp than `stamp`; returns at once if it has. So a client that sends the stamp
+    /// it knows gets its answer when there is news, instead of asking again and again.
     ///
-    /// It comes to what is there when the waiter looks, which may be several writes later; `None` if the key
-    /// was removed, or never was there. A write wakes everybody who waits for its key.
+    /// Resolves to the value at the time when the waiter looks, which may be several writes later. A write wakes all
+    /// waiters.
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`]; nothing stays behind.
+    /// That of [`Acquire`]; nothing stays behind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::Versioned;
+    ///
+    /// let price = Versioned::new(10);
+    /// let known = price.stamp();
+    /// std::thread::scope(|s| {
+    ///     let news = s.spawn(|| price.changed(known).wait());
+    ///     price.modify(|price| price + 1).expect("stamps are left");
+    ///     assert_eq!(*news.join().expect("it does not panic"), 11);
+    /// });
+    /// ```
+    pub fn changed(&self, stamp: Stamp) -> Acquire<impl Request<Guard = Snapshot<T>>> {
+        Watching::acquire(CellVersion { cell: self, stamp })
+    }
+}
+
+impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
+    /// Waits until the value of a key has another stamp than `stamp`, or is removed; returns at once if so. A client that
+    /// sends the stamp it knows gets its answer when there is news, instead of asking again and again.
+    ///
+    /// Resolves to the value at the time when the waiter looks, which may be several writes later; `None` if the key is
+    /// absent. A write wakes all waiters of its key.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`Acquire`]; nothing stays behind.
     ///
     /// # Examples
     ///
@@ -44,6 +84,50 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         Q: Eq + Hash + ?Sized,
     {
         Watching::acquire(KeyVersion { map: self, hash: self.hash(key), key, stamp })
+    }
+}
+
+/// One version of a cell.
+struct CellVersion<'a, T> {
+    cell: &'a Versioned<T>,
+    stamp: Stamp,
+}
+
+impl<T> Watched for CellVersion<'_, T> {
+    type Next = Snapshot<T>;
+    type Guard = Snapshot<T>;
+
+    fn next(&mut self) -> Option<Snapshot<T>> {
+        self.may_be_over().then(|| self.cell.snapshot())
+    }
+
+    fn look(&mut self, spare: &mut Option<Arc<Watch>>) -> Look<Snapshot<T>> {
+        let mut state = self.cell.state.lock();
+        if state.current.stamp() != self.stamp {
+            return Look::Over(state.current.clone());
+        }
+        if state.watch.is_none() {
+            state.watch = spare.take();
+        }
+        match &state.watch {
+            Some(watch) => Look::Wait(watch.clone()),
+            None => Look::NeedsWatch,
+        }
+    }
+
+    fn guard(self, next: Snapshot<T>) -> Snapshot<T> {
+        next
+    }
+
+    fn forget(&mut self, watch: &Arc<Watch>) {
+        let mut state = self.cell.state.lock();
+        if state.watch.as_ref().is_some_and(|own| Arc::ptr_eq(own, watch)) && watch.close_if_idle() {
+            state.watch = None;
+        }
+    }
+
+    fn may_be_over(&self) -> bool {
+        !self.cell.is_current(self.stamp)
     }
 }
 
@@ -96,6 +180,19 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
+
+    #[test]
+    fn the_last_waiter_that_gives_up_leaves_nothing_behind() {
+        let cell = Versioned::new(1);
+        let [mut one, mut two] = [(); 2].map(|()| Box::pin(cell.changed(Stamp::MIN)));
+        for waiter in [&mut one, &mut two] {
+            assert!(waiter.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        drop(one);
+        assert!(cell.state.lock().watch.is_some());
+        drop(two);
+        assert!(cell.state.lock().watch.is_none());
+    }
 
     #[test]
     fn waiters_of_a_key_leave_nothing_behind() {

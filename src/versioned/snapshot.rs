@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use crate::stamp::Stamp;
 
-/// A value as it was at one moment, with its stamp. It does not change, and keeps nobody from writing.
+/// A value as it was at one moment, with its stamp. It does not change, and does not block writers.
+///
+/// Two snapshots are equal if their stamps and their values are. In one cell or map equal stamps mean the same write,
+/// except where stamps were [seeded](crate::VersionedMap::seed).
 ///
 /// # Examples
 ///
@@ -28,26 +31,19 @@ impl<T> Snapshot<T> {
         Self { value, stamp }
     }
 
-    /// Whether both show the same write. Stamps can't tell that where they are seeded.
+    /// Returns `true` if both show the same write. Stamps do not tell, because they can be seeded.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.value, &other.value)
     }
 
-    /// The stamp of the value.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let first = latchwork::Versioned::new(7).snapshot();
-    /// assert_eq!((*first, first.stamp().get()), (7, 1));
-    /// ```
+    /// Returns the stamp of the value.
     #[inline]
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         self.stamp
     }
 
-    /// The shared value.
+    /// Returns the shared value.
     ///
     /// # Examples
     ///
@@ -63,14 +59,7 @@ impl<T> Snapshot<T> {
         &self.value
     }
 
-    /// The shared value, without its stamp.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let value = latchwork::Versioned::new(7).snapshot().into_arc();
-    /// assert_eq!(*value, 7);
-    /// ```
+    /// Returns the shared value, without its stamp.
     #[inline]
     #[must_use]
     pub fn into_arc(self) -> Arc<T> {
@@ -93,6 +82,14 @@ impl<T> Clone for Snapshot<T> {
         Self { value: self.value.clone(), stamp: self.stamp }
     }
 }
+
+impl<T: PartialEq> PartialEq for Snapshot<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.stamp == other.stamp && self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for Snapshot<T> {}
 
 impl<T: fmt::Debug> fmt::Debug for Snapshot<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,6 @@
-//! What is seen of a map as a whole.
+//! Views of a map as a whole.
 //!
-//! Keys are cloned under their shard's lock, beside `Eq` the only user code that runs there.
+//! Keys are cloned under their shard's lock. Beside `Eq` that is the only user code that runs there.
 
 use std::fmt;
 
@@ -13,14 +13,14 @@ use crate::stamp::Stamp;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Changes<K> {
-    /// The keys and their stamps, in no order.
+    /// The keys and their stamps, in any order.
     pub keys: Vec<(K, Stamp)>,
-    /// What to ask with the next time; `None` if nothing was ever written.
+    /// The stamp for the next call; `None` if nothing was ever written.
     pub upto: Option<Stamp>,
 }
 
 impl<K, V, S> VersionedMap<K, V, S> {
-    /// How many keys there are, counted shard by shard.
+    /// Returns the number of keys, counted shard by shard.
     ///
     /// # Examples
     ///
@@ -35,17 +35,17 @@ impl<K, V, S> VersionedMap<K, V, S> {
         self.shards().iter().map(|shard| shard.read().len()).sum()
     }
 
-    /// Whether there is no key, looked up shard by shard.
+    /// Returns `true` if there is no key, looked up shard by shard.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.shards().iter().all(|shard| shard.read().len() == 0)
     }
 
-    /// All keys and their values, in no order.
+    /// Returns all keys and their values, in any order.
     ///
-    /// It sees each shard at one moment, one shard after the other, and so not the map at one moment:
-    /// of two writes that are made meanwhile to different keys, it may show the later one only. Each key stands
-    /// there once at most, with a value that it had during the call. Writers wait while their shard is copied.
+    /// It copies one shard after the other, so it does not show the map at one moment. Of two writes to different keys
+    /// that happen meanwhile, it may show only the later one. Each key appears at most once, with a value that it had
+    /// during the call. Writers wait while their shard is copied.
     ///
     /// `Clone` of the keys runs under the shard's internal lock: it must not use the map.
     ///
@@ -67,16 +67,7 @@ impl<K, V, S> VersionedMap<K, V, S> {
         self.collect(|entry| Some((entry.key.clone(), entry.current.clone())))
     }
 
-    /// All keys, in no order. It sees what [`snapshot`](Self::snapshot) sees, and clones keys as that does.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let cards = latchwork::VersionedMap::<&str, u32>::new();
-    /// cards.insert_new("ada", 36)?;
-    /// assert_eq!(cards.keys(), ["ada"]);
-    /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
-    /// ```
+    /// Returns all keys, in any order, as [`snapshot`](Self::snapshot) does.
     #[must_use]
     pub fn keys(&self) -> Vec<K>
     where
@@ -85,12 +76,12 @@ impl<K, V, S> VersionedMap<K, V, S> {
         self.collect(|entry| Some(entry.key.clone()))
     }
 
-    /// The keys whose stamp is greater than `since`, or all for `None`; and from where to ask on.
+    /// Returns the keys whose stamp is greater than `since` (all keys for `None`), and the stamp for the next call.
     ///
-    /// Who asks again with [`upto`](Changes::upto) misses no write, though some may show twice: `upto` is read
-    /// off the counter before the first shard is looked at, and a write that draws a greater stamp
-    /// shows now or the next time. Removed keys are not reported: compare with [`keys`](Self::keys), or store a
-    /// value that says "deleted". Neither is what was [seeded](Self::seed) with a stamp that is not greater.
+    /// A caller that passes [`upto`](Changes::upto) to the next call misses no write, but may see one twice. `upto` is
+    /// read from the counter before the first shard is looked at; a write with a greater stamp shows now or the next time.
+    /// Removed keys are not reported: compare with [`keys`](Self::keys), or store a value that means "deleted". Values
+    /// [seeded](Self::seed) with a stamp not greater than `since` are not reported either.
     ///
     /// `Clone` of the keys runs under the shard's internal lock: it must not use the map.
     ///

@@ -232,14 +232,14 @@ fn every_error_has_its_status_headers_and_body_and_gives_nothing_away() {
             Kind::BadNumber,
             None,
             None,
-            detailed("not a stamp: it has a character that is no digit"),
+            detailed("not a stamp: it has a character that is not a digit"),
         ),
         (
             answer(bad_fence),
             Kind::BadNumber,
             None,
             None,
-            detailed("not a fence: it has a character that is no digit"),
+            detailed("not a fence: it has a character that is not a digit"),
         ),
         (answer(|| BadNumber::Sign), Kind::BadNumber, None, None, detailed("it has a sign")),
         (

@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 
 use latchwork::{
     Claims,
-    claim::{Claim, OwnedClaim, Taken, numbered_suffixes, random_suffixes},
+    claim::{Claim, Taken, numbered_suffixes, random_suffixes},
 };
 
 use crate::support::{Hand, panic_of};
@@ -17,13 +17,13 @@ type Slugs = Claims;
 #[test]
 fn of_many_who_claim_a_name_at_once_one_gets_it() {
     for _ in 0..50 {
-        let (slugs, start) = (Arc::new(Slugs::new()), Arc::new(Barrier::new(4)));
+        let (slugs, start) = (Slugs::new(), Arc::new(Barrier::new(4)));
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 let (slugs, start) = (slugs.clone(), start.clone());
                 std::thread::spawn(move || {
                     start.wait();
-                    slugs.try_claim_owned("ada").ok()
+                    slugs.try_claim("ada").ok()
                 })
             })
             .collect();
@@ -70,7 +70,7 @@ fn a_taken_name_comes_back_as_it_was_and_says_for_how_long() {
 
 #[test]
 fn a_claim_is_free_again_after_return_error_panic_and_cancel() {
-    let slugs = Arc::new(Slugs::new());
+    let slugs = Slugs::new();
     drop(slugs.try_claim("ada"));
     assert!(!slugs.is_taken("ada"));
 
@@ -157,16 +157,21 @@ fn candidates_are_made_outside_the_lock_and_may_use_the_table() {
 }
 
 #[test]
-fn owned_claims_keep_their_table() {
-    let slugs = Arc::new(Slugs::new());
-    let one = slugs.claim_unique_owned("ada", numbered_suffixes(), 2).expect("it is free");
-    let two = slugs.claim_first_owned(["ada", "grace"], 2).expect("the second is free");
+fn claims_keep_their_table() {
+    let slugs = Slugs::new();
+    // It stays in the table for as long as there is one.
+    let kept: Arc<str> = "hedy".into();
+    slugs.mark_taken(kept.clone());
+    let one = slugs.claim_unique("ada", numbered_suffixes(), 2).expect("it is free");
+    let two = slugs.claim_first(["ada", "grace"], 2).expect("the second is free");
     assert_eq!((two.attempts, &**two.claim.name()), (2, "grace"));
-    let weak = Arc::downgrade(&slugs);
+    let other = slugs.clone();
     drop(slugs);
-    assert_eq!(weak.upgrade().map(|slugs| slugs.len()), Some(2));
-    drop((one, two));
-    assert!(weak.upgrade().is_none());
+    assert_eq!(other.len(), 3, "a clone sees the same names");
+    drop((other, one));
+    assert_eq!(Arc::strong_count(&kept), 2);
+    drop(two);
+    assert_eq!(Arc::strong_count(&kept), 1);
 }
 
 #[test]
@@ -263,7 +268,28 @@ fn a_claim_frees_its_own_name_whichever_shard_it_is_in() {
 fn claims_go_where_their_names_may() {
     fn may_be_shared<T: Send + Sync>() {}
     may_be_shared::<Slugs>();
-    may_be_shared::<Claim<'static>>();
-    may_be_shared::<OwnedClaim>();
+    may_be_shared::<Claim>();
     may_be_shared::<Taken>();
+}
+
+#[test]
+fn names_need_not_be_cloned_and_a_commit_whose_clone_panics_keeps_the_name() {
+    #[derive(PartialEq, Eq, Hash, Debug)]
+    struct Single(u8);
+    let singles = Claims::<Single>::new();
+    let claim = singles.try_claim(Single(7)).expect("it is free");
+    assert_eq!((claim.name(), singles.try_claim(Single(7)).is_err()), (&Single(7), true));
+    drop(claim);
+    assert!(singles.is_empty());
+
+    #[derive(PartialEq, Eq, Hash)]
+    struct Bad(u8);
+    impl Clone for Bad {
+        fn clone(&self) -> Self {
+            panic!("no clone")
+        }
+    }
+    let bads = Claims::<Bad>::new();
+    assert_eq!(panic_of(|| drop(bads.try_claim(Bad(7)).map(Claim::commit))), "no clone");
+    assert!(bads.release(&Bad(7)) && bads.is_empty());
 }

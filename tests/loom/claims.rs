@@ -9,10 +9,10 @@ use loom::thread;
 
 use crate::support::{Seen, Watched, check};
 
-type Names = Arc<Claims<u8, BuildHasherDefault<DefaultHasher>>>;
+type Names = Claims<u8, BuildHasherDefault<DefaultHasher>>;
 
 fn names() -> Names {
-    Arc::new(Claims::with_hasher(BuildHasherDefault::default()))
+    Claims::with_hasher(BuildHasherDefault::default())
 }
 
 #[test]
@@ -22,10 +22,10 @@ fn one_of_three_who_claim_a_name_gets_it() {
         let others: Vec<_> = (0..2)
             .map(|_| {
                 let names = names.clone();
-                thread::spawn(move || names.try_claim_owned(7).ok())
+                thread::spawn(move || names.try_claim(7).ok())
             })
             .collect();
-        let mut claims = vec![names.try_claim_owned(7).ok()];
+        let mut claims = vec![names.try_claim(7).ok()];
         claims.extend(others.into_iter().map(|other| other.join().unwrap()));
         assert_eq!(claims.iter().flatten().count(), 1);
         drop(claims);

@@ -15,14 +15,14 @@ use crate::support::{Seen, Watched, Woken, check, poll_once};
 
 /// The same hash in every execution; a model's table has one shard.
 type Fixed = BuildHasherDefault<DefaultHasher>;
-type Flights = Arc<SingleFlight<u8, usize, Fixed>>;
+type Flights = SingleFlight<u8, usize, Fixed>;
 
 fn flights() -> Flights {
-    Arc::new(SingleFlight::with_hasher(Fixed::default()))
+    SingleFlight::with_hasher(Fixed::default())
 }
 
 /// The lead of a flight that nobody else can lead yet.
-fn lead(flights: &Flights) -> Leader<'_, u8, usize, Fixed> {
+fn lead(flights: &Flights) -> Leader<u8, usize> {
     match flights.join(7).wait() {
         Role::Leader(leader) => leader,
         Role::Joined(_) => panic!("nobody was at it"),
@@ -37,7 +37,7 @@ fn work(done: &Watched) -> usize {
 }
 
 /// Leads or joins; says what it got, and whether it led.
-fn settle(role: Role<Leader<'_, u8, usize, Fixed>, usize>, done: &Watched) -> (usize, bool) {
+fn settle(role: Role<u8, usize>, done: &Watched) -> (usize, bool) {
     match role {
         Role::Leader(leader) => (leader.finish(work(done)), true),
         Role::Joined(value) => (value, false),
@@ -61,8 +61,8 @@ fn one_leads_at_a_time_and_the_others_get_its_value() {
         let led: Vec<_> = got.iter().filter(|(_, led)| *led).map(|(value, _)| *value).collect();
         assert_eq!(led.len(), done.get(), "the work was done by who did not lead");
         assert!(got.iter().all(|(value, _)| led.contains(value)), "a value of nobody");
-        let stats = flights.stats();
-        assert_eq!((stats.flights, stats.joined), (led.len() as u64, 3 - led.len() as u64));
+        let counts = flights.counts();
+        assert_eq!((counts.flights, counts.joined), (led.len() as u64, 3 - led.len() as u64));
         assert!(flights.is_empty());
     });
     seen.both();
@@ -83,7 +83,7 @@ fn who_found_a_flight_gets_its_value_also_when_it_looks_late() {
         let (value, led) = other.join().unwrap();
         assert_eq!(value, 1 + usize::from(led));
         assert_eq!(
-            flights.stats().joined,
+            flights.counts().joined,
             u64::from(!led),
             "it found a flight, and did the work all the same"
         );
@@ -111,7 +111,7 @@ fn a_thread_and_a_task_that_joined_are_both_told() {
         leader.finish(work(&done));
         let (task, thread) = (task.join().unwrap(), thread.join().unwrap());
         assert!(task.1 || thread.1 || task.0 <= 2 && thread.0 <= 2);
-        assert_eq!(done.get() as u64, flights.stats().flights);
+        assert_eq!(done.get() as u64, flights.counts().flights);
     });
     seen.both();
 }
@@ -161,7 +161,7 @@ fn after_an_abort_one_of_those_who_joined_leads() {
         let led = got.iter().filter(|(_, led)| *led).count();
         assert!(led > 0 && led == done.get());
         assert!(led == 2 || got[0].0 == got[1].0);
-        assert_eq!((flights.stats().aborted, flights.stats().flights), (1, 1 + led as u64));
+        assert_eq!((flights.counts().aborted, flights.counts().flights), (1, 1 + led as u64));
         assert!(flights.is_empty());
         joins.note(led == 1);
     });
@@ -215,7 +215,7 @@ fn of_two_that_stay_joined_after_an_abort_one_leads() {
         let leader = lead(&flights);
         let others: Vec<_> = (0..2)
             .map(|_| {
-                let mut call = Box::pin(flights.join_owned(7));
+                let mut call = Box::pin(flights.join(7));
                 assert!(poll_once(call.as_mut()).is_pending());
                 let (done, noted) = (done.clone(), noted.clone());
                 thread::spawn(move || match noted.task_pinned(call.as_mut()) {
@@ -228,8 +228,8 @@ fn of_two_that_stay_joined_after_an_abort_one_leads() {
         let got: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
         assert!(got.iter().all(|(value, _)| *value == 1));
         assert_eq!((got.iter().filter(|(_, led)| *led).count(), done.get()), (1, 1));
-        let stats = flights.stats();
-        assert_eq!((stats.flights, stats.joined, stats.aborted), (2, 2, 1));
+        let counts = flights.counts();
+        assert_eq!((counts.flights, counts.joined, counts.aborted), (2, 2, 1));
         assert!(flights.is_empty());
     });
     seen.both();
@@ -242,7 +242,7 @@ fn a_newcomer_and_a_successor_do_not_lead_at_once() {
     check(Some(3), 1_200, move || {
         let (flights, done) = (flights(), Arc::new(Watched::default()));
         let leader = lead(&flights);
-        let mut successor = Box::pin(flights.join_owned(7));
+        let mut successor = Box::pin(flights.join(7));
         assert!(poll_once(successor.as_mut()).is_pending());
         let newcomer = {
             let (flights, done) = (flights.clone(), done.clone());
@@ -273,7 +273,7 @@ fn a_notified_one_that_gives_up_passes_the_lead_on() {
     check(Some(4), 1_200, move || {
         let (flights, done) = (flights(), Arc::new(Watched::default()));
         let leader = lead(&flights);
-        let mut quitter = Box::pin(flights.join_owned(7));
+        let mut quitter = Box::pin(flights.join(7));
         assert!(poll_once(quitter.as_mut()).is_pending());
         let other = {
             let (flights, done, noted) = (flights.clone(), done.clone(), noted.clone());
@@ -295,7 +295,7 @@ fn a_flight_that_everybody_leaves_is_gone() {
         let leader = lead(&flights);
         let quitters: Vec<_> = (0..2)
             .map(|_| {
-                let mut quitter = Box::pin(flights.join_owned(7));
+                let mut quitter = Box::pin(flights.join(7));
                 assert!(poll_once(quitter.as_mut()).is_pending());
                 thread::spawn(move || drop(quitter))
             })
@@ -317,7 +317,7 @@ fn a_value_reaches_more_than_a_batch() {
         let leader = lead(&flights);
         let idle: Vec<_> = (0..16)
             .map(|_| {
-                let (mut call, woken) = (Box::pin(flights.join_owned(7)), Arc::new(Woken::default()));
+                let (mut call, woken) = (Box::pin(flights.join(7)), Arc::new(Woken::default()));
                 assert!(woken.poll(call.as_mut()).is_pending());
                 (call, woken)
             })
@@ -368,7 +368,7 @@ fn a_round_beside_an_abort_loses_no_notification() {
         let leader = lead(&flights);
         let others: Vec<_> = (0..2)
             .map(|_| {
-                let mut call = Box::pin(flights.join_owned(7));
+                let mut call = Box::pin(flights.join(7));
                 assert!(poll_once(call.as_mut()).is_pending());
                 let (done, noted) = (done.clone(), noted.clone());
                 thread::spawn(move || match noted.task_pinned(call.as_mut()) {

@@ -64,7 +64,7 @@ struct Service {
     stats: BTreeMap<&'static str, Arc<RetryStats>>,
     budget: Arc<Budget>,
     slug_failures: Arc<AtomicU64>,
-    reads: Arc<SingleFlight<u32, u32>>,
+    reads: SingleFlight<u32, u32>,
     plans: Plans,
     publisher: Publisher,
 }
@@ -75,7 +75,7 @@ impl Service {
         let budget = Arc::new(Budget::new(100));
         let slug_failures = Arc::new(AtomicU64::new(0));
         let failures = slug_failures.clone();
-        let reads = Arc::default();
+        let reads = SingleFlight::default();
         let plans = Plans::new();
         let mut publisher = Publisher::new()
             .locks("cards", &locks)

@@ -345,7 +345,7 @@ fn two_things_of_a_kind_cant_have_one_name() {
     assert_eq!(panic_of(|| publisher().semaphore("same", &seats)), "lock \"same\" is published already");
     assert_eq!(panic_of(|| publisher().retries("same", &stats)), "policy \"same\" is published already");
     assert_eq!(panic_of(|| publisher().budget("same", &budget)), "budget \"same\" is published already");
-    let flights = Arc::new(SingleFlight::<u32, u32>::new());
+    let flights = SingleFlight::<u32, u32>::new();
     let flying = || publisher().flights("same", &flights);
     flying().publish();
     assert_eq!(panic_of(|| flying().flights("same", &flights)), "flight \"same\" is published already");

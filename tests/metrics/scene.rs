@@ -37,7 +37,7 @@ pub(crate) struct Scene {
     pub(crate) saves: Arc<RetryStats>,
     pub(crate) loads: Arc<RetryStats>,
     budget: Arc<Budget>,
-    pub(crate) menus: Arc<SingleFlight<String, u32>>,
+    pub(crate) menus: SingleFlight<String, u32>,
     pub(crate) pages: CoalesceLayer<String, ByPath>,
     plans: Plans,
     pub(crate) publisher: Publisher,
@@ -87,7 +87,7 @@ impl Scene {
         let seats = Arc::new(KeyedLock::builder().observe_times(times("seats")).build_semaphore(2));
         let (saves, loads) = <(Arc<RetryStats>, Arc<RetryStats>)>::default();
         let budget = Arc::new(Budget::new(40).earnings(0));
-        let (menus, pages) = (Arc::default(), CoalesceLayer::new(ByPath));
+        let (menus, pages) = (SingleFlight::default(), CoalesceLayer::new(ByPath));
         let plans = Plans::new();
         let publisher = Publisher::new()
             .locks("users", &users)

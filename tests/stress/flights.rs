@@ -132,10 +132,10 @@ impl Airfield {
     }
 
     pub(crate) fn check(&self) {
-        let stats = self.flights.stats();
-        assert_eq!(stats.under_way, 0);
+        let counts = self.flights.counts();
+        assert_eq!(counts.under_way, 0);
         // A lead is dropped between the two by nobody.
-        assert_eq!(stats.flights, self.begun.load(Ordering::Relaxed));
-        assert!(stats.joined > 0 && stats.aborted > 0, "nobody met anybody");
+        assert_eq!(counts.flights, self.begun.load(Ordering::Relaxed));
+        assert!(counts.joined > 0 && counts.aborted > 0, "nobody met anybody");
     }
 }

@@ -21,7 +21,7 @@ use self::share::{Common, is_for_all};
 pub use self::stored::SharedBody;
 use self::stored::{Stored, store};
 use super::request_key::RequestKey;
-use crate::flight::{FlightStats, Role, SingleFlight};
+use crate::flight::{FlightCounts, Role, SingleFlight};
 
 /// Calls a service once for all GETs of the same key that come while it is at it, and gives all of them its answer:
 /// a [`SingleFlight`] around a service. Nothing is cached: when the answer is there, the next GET calls anew.
@@ -81,7 +81,7 @@ type Full<K> = (K, Common);
 type Flights<K> = SingleFlight<Full<K>, Option<Arc<Stored>>>;
 
 struct Setup<K, F> {
-    flights: Arc<Flights<K>>,
+    flights: Flights<K>,
     key: F,
     max_body: usize,
     shares_credentials: bool,
@@ -91,7 +91,7 @@ impl<K: Eq + Hash, F: RequestKey<K>> CoalesceLayer<K, F> {
     /// One call for each key, as `key` says it of each request.
     #[must_use]
     pub fn new(key: F) -> Self {
-        let flights = Arc::new(SingleFlight::new());
+        let flights = SingleFlight::new();
         Self { setup: Setup { flights, key, max_body: 1024 * 1024, shares_credentials: false } }
     }
 }
@@ -126,14 +126,14 @@ impl<K, F> CoalesceLayer<K, F> {
 
     /// What was counted: calls that were shared, and those who joined them.
     #[must_use]
-    pub fn stats(&self) -> FlightStats {
-        self.setup.flights.stats()
+    pub fn stats(&self) -> FlightCounts {
+        self.setup.flights.counts()
     }
 }
 
 #[cfg(feature = "metrics")]
 impl<K, F> CoalesceLayer<K, F> {
-    pub(crate) fn flights(&self) -> &Arc<Flights<K>> {
+    pub(crate) fn flights(&self) -> &Flights<K> {
         &self.setup.flights
     }
 }

@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 use latchwork::{
-    Busy, Claims, Conflict, Fence, KeyedLock, KeyedSemaphore, Mutex, RetryPolicy, RwLock, Semaphore,
+    Acquire, Busy, Claims, Conflict, Fence, KeyedLock, KeyedSemaphore, Mutex, RetryPolicy, RwLock, Semaphore,
     SingleFlight, Stamp, TimedOut, Versioned, VersionedMap,
-    claim::{Claim, OwnedClaim},
+    claim::{Claim, UniqueClaim},
     fence::{FenceGate, StaleFence},
-    flight::{FlightStats, Flown, Leader, OwnedLeader, Role},
+    flight::{FlightCounts, Flown, Join, Leader, Role},
     keyed::{
         KeyView, KeyedBuilder, KeyedGuard, KeyedManyGuard, KeyedPermit, KeyedStats, OwnedKeyedGuard,
         OwnedKeyedManyGuard, OwnedKeyedPermit, Timing,
@@ -117,19 +117,20 @@ is! {
     Conflict<Stuck>: std::error::Error;
     WriteError<Plain>: Send, Sync, std::error::Error;
     Claims<String>: Send, Sync, Unpin;
-    Claim<'static, String>: Send, Sync;
-    OwnedClaim<String>: Send, Sync;
+    Claims<String>: Clone;
+    Claim<String>: Send, Sync, Unpin;
+    UniqueClaim<String>: Send, Sync;
 
-    SingleFlight<String, Plain>: Send, Sync, Unpin;
+    SingleFlight<String, Plain>: Send, Sync, Unpin, Clone;
     SingleFlight<String, Plain, Hasher>: Send, Sync;
     // Stored keys are touched by one thread at a time; values are not.
     SingleFlight<SentKey, Plain>: Send, Sync;
-    Leader<'static, String, Plain>: Send, Sync, Unpin;
-    Leader<'static, SentKey, Plain>: Send, Sync;
-    OwnedLeader<String, Plain>: Send, Sync, Unpin;
-    Role<Leader<'static, String, Plain>, Plain>: Send, Sync;
+    Leader<String, Plain>: Send, Sync, Unpin;
+    Leader<SentKey, Plain>: Send, Sync;
+    Role<String, Plain>: Send, Sync;
+    Acquire<Join<String, Plain>>: Send, Sync;
     Flown<Plain>: Send, Sync, Copy;
-    FlightStats: Send, Sync, Copy;
+    FlightCounts: Send, Sync, Copy;
 
     RetryPolicy: Send, Sync, Clone, Unpin;
     RetryPolicy<fn(&Stuck) -> latchwork::verdict::Verdict>: Send, Sync;
@@ -194,18 +195,19 @@ is_not! {
     VersionedMap<StuckKey, Plain>: Send, Sync;
     Conflict<Stuck>: Send, Sync;
     Claims<StuckKey>: Send, Sync;
-    Claim<'static, String>: Clone;
+    Claims<SentKey>: Send, Sync;
+    Claim<String>: Clone;
+    Claim<SentKey>: Send, Sync;
 
     SingleFlight<String, Sent>: Send, Sync;
     SingleFlight<String, Shared>: Send, Sync;
     SingleFlight<StuckKey, Plain>: Send, Sync;
     SingleFlight<String, Plain, Sent>: Sync;
-    Leader<'static, String, Sent>: Send, Sync;
-    Leader<'static, String, Shared>: Send, Sync;
-    Leader<'static, StuckKey, Plain>: Send, Sync;
-    Leader<'static, String, Plain, Sent>: Send, Sync;
-    Leader<'static, String, Plain>: Clone;
-    OwnedLeader<String, Stuck>: Send, Sync;
+    Leader<String, Sent>: Send, Sync;
+    Leader<String, Shared>: Send, Sync;
+    Leader<StuckKey, Plain>: Send, Sync;
+    Leader<String, Plain>: Clone;
+    Leader<String, Stuck>: Send, Sync;
 }
 
 fn is_sendable_future<F: Future + Send>(_: &F) {}
@@ -231,9 +233,8 @@ fn acquisitions_can_be_sent_while_they_wait() {
     let (cell, map) = (Versioned::new(1), VersionedMap::<String, u8>::new());
     is_sendable_future(&cell.changed(Stamp::MIN));
     is_sendable_future(&map.changed("ada", Stamp::MIN));
-    let flights = std::sync::Arc::new(SingleFlight::<String, u8>::new());
+    let flights = SingleFlight::<String, u8>::new();
     is_sendable_future(&flights.join("ada"));
-    is_sendable_future(&flights.join_owned("ada"));
     is_sendable_future(&flights.run("ada", async || 1));
     is_shareable(&flights.join("ada"));
     is_shareable(&cell.changed(Stamp::MIN));

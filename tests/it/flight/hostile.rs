@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use latchwork::{
     SingleFlight,
-    flight::{OwnedLeader, Role},
+    flight::{Leader, Role},
     key::IntoKey,
 };
 
@@ -16,8 +16,8 @@ use crate::support::{Event, Hand, hooked, panic_of};
 
 type Flights = SingleFlight<u8, u32>;
 
-fn lead(flights: &Arc<Flights>) -> OwnedLeader<u8, u32> {
-    match flights.join_owned(7).wait() {
+fn lead(flights: &Flights) -> Leader<u8, u32> {
+    match flights.join(7).wait() {
         Role::Leader(leader) => leader,
         Role::Joined(_) => panic!("nobody was at it"),
     }
@@ -25,10 +25,10 @@ fn lead(flights: &Arc<Flights>) -> OwnedLeader<u8, u32> {
 
 #[test]
 fn a_lead_lost_while_unwinding_past_panicking_wakers_is_passed_on_to_all() {
-    let flights = Arc::new(Flights::new());
+    let flights = Flights::new();
     let held = lead(&flights);
     let bad = hooked(|event| assert!(event == Event::Cloned, "a bad waker"));
-    let mut bads: Vec<_> = (0..10).map(|_| Hand::new(flights.join_owned(7))).collect();
+    let mut bads: Vec<_> = (0..10).map(|_| Hand::new(flights.join(7))).collect();
     assert!(bads.iter_mut().all(|one| one.poll_with(&bad).is_none()));
     let mut good: Vec<_> = (0..10).map(|_| Hand::queued(flights.run(7, async || 8))).collect();
     let panic = panic_of(|| {
@@ -49,10 +49,10 @@ fn a_lead_lost_while_unwinding_past_panicking_wakers_is_passed_on_to_all() {
 
 #[test]
 fn a_call_whose_waker_cannot_be_cloned_leaves_nothing_behind() {
-    let flights = Arc::new(Flights::new());
+    let flights = Flights::new();
     let held = lead(&flights);
     let bad = hooked(|event| assert!(event != Event::Cloned, "a bad waker"));
-    let mut call = Hand::new(flights.join_owned(7));
+    let mut call = Hand::new(flights.join(7));
     assert_eq!(panic_of(|| drop(call.poll_with(&bad))), "a bad waker");
     drop(held);
     assert_eq!(flights.len(), 1, "it has joined");
@@ -62,13 +62,13 @@ fn a_call_whose_waker_cannot_be_cloned_leaves_nothing_behind() {
 
 #[test]
 fn a_lead_that_a_waker_spoils_goes_to_another() {
-    let flights = Arc::new(Flights::new());
+    let flights = Flights::new();
     let held = lead(&flights);
     // It drops the old waker when it is polled for another task.
     let bad = hooked(|event| assert!(event != Event::Dropped, "a bad waker"));
-    let mut first = Hand::new(flights.join_owned(7));
+    let mut first = Hand::new(flights.join(7));
     assert!(first.poll_with(&bad).is_none());
-    let mut second = Hand::queued(flights.join_owned(7));
+    let mut second = Hand::queued(flights.join(7));
     assert_eq!(panic_of(|| drop(first.poll())), "a bad waker");
     drop(held);
     assert!(first.is_woken() && !second.is_woken());
@@ -97,15 +97,15 @@ fn a_waker_may_ask_for_the_key_and_drop_others_who_joined() {
                         others.lock().map(|mut others| others.split_off(10)).unwrap_or_default();
                     drop(gone);
                 }
-                assert!(flights.stats().flights > 0);
+                assert!(flights.counts().flights > 0);
             })
         };
-        let mut first = Hand::new(flights.join_owned(7));
+        let mut first = Hand::new(flights.join(7));
         assert!(first.poll_with(&waker).is_none());
         others
             .lock()
             .expect("nobody panicked")
-            .extend((0..20).map(|_| Hand::queued(Box::pin(flights.join_owned(7)))));
+            .extend((0..20).map(|_| Hand::queued(Box::pin(flights.join(7)))));
         match is_aborted {
             true => drop(held),
             false => drop(held.finish(7)),
@@ -126,7 +126,7 @@ fn a_waker_may_ask_for_the_key_and_drop_others_who_joined() {
 
 #[test]
 fn a_call_that_looks_while_others_are_being_woken_gets_the_value() {
-    let flights = Arc::new(Flights::new());
+    let flights = Flights::new();
     let held = lead(&flights);
     let last = Arc::new(Mutex::new(None));
     let got = Arc::new(AtomicUsize::new(0));
@@ -144,9 +144,9 @@ fn a_call_that_looks_while_others_are_being_woken_gets_the_value() {
             }
         })
     };
-    let mut first = Hand::new(flights.join_owned(7));
+    let mut first = Hand::new(flights.join(7));
     assert!(first.poll_with(&waker).is_none());
-    let mut others: Vec<_> = (0..30).map(|_| Hand::queued(flights.join_owned(7))).collect();
+    let mut others: Vec<_> = (0..30).map(|_| Hand::queued(flights.join(7))).collect();
     *last.lock().expect("nobody panicked") = others.pop();
     assert_eq!(held.finish(7), 7);
     assert_eq!(got.load(Ordering::Relaxed), 1);
@@ -171,7 +171,7 @@ impl IntoKey<u8> for Name<'_> {
 
 #[test]
 fn a_name_of_which_no_key_can_be_made_may_succeed_but_not_begin() {
-    let (flights, fails) = (Arc::new(Flights::new()), Cell::new(true));
+    let (flights, fails) = (Flights::new(), Cell::new(true));
     assert_eq!(panic_of(|| drop(flights.join(Name(&fails)).wait())), "no key");
     assert!(flights.is_empty());
     let held = lead(&flights);
@@ -186,16 +186,16 @@ fn a_name_of_which_no_key_can_be_made_may_succeed_but_not_begin() {
 
 #[test]
 fn a_lead_may_end_on_a_thread_that_unwinds_and_in_the_drop_of_another_value() {
-    struct Ends(Option<OwnedLeader<u8, u32>>);
+    struct Ends(Option<Leader<u8, u32>>);
     impl Drop for Ends {
         fn drop(&mut self) {
             let leader = self.0.take().expect("it is dropped once");
             assert_eq!(leader.finish(7), 7);
         }
     }
-    let flights = Arc::new(Flights::new());
+    let flights = Flights::new();
     let ends = Ends(Some(lead(&flights)));
-    let mut joined = Hand::queued(flights.join_owned(7));
+    let mut joined = Hand::queued(flights.join(7));
     let thread = std::thread::spawn(move || {
         let _ends = ends;
         // Without the hook, which would print it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use latchwork::{
     SingleFlight,
-    flight::{FlightStats, Leader, OwnedLeader, Role},
+    flight::{FlightCounts, Leader, Role},
     key::IntoKey,
 };
 use tokio::runtime::Builder;
@@ -20,7 +20,7 @@ use crate::support::{Event, Hand, hooked, no_hang, panic_of, until};
 
 type Flights = SingleFlight<String, u32>;
 
-fn lead<K: Eq + Hash, V: Clone>(flights: &SingleFlight<K, V>, key: K) -> Leader<'_, K, V> {
+fn lead<K: Eq + Hash, V: Clone>(flights: &SingleFlight<K, V>, key: K) -> Leader<K, V> {
     match flights.join(key).wait() {
         Role::Leader(leader) => leader,
         Role::Joined(_) => panic!("nobody was at it"),
@@ -28,7 +28,7 @@ fn lead<K: Eq + Hash, V: Clone>(flights: &SingleFlight<K, V>, key: K) -> Leader<
 }
 
 #[track_caller]
-fn joined<L, V>(role: Option<Role<L, V>>) -> V {
+fn joined<K, V>(role: Option<Role<K, V>>) -> V {
     match role {
         Some(Role::Joined(value)) => value,
         Some(Role::Leader(_)) => panic!("it leads"),
@@ -37,7 +37,7 @@ fn joined<L, V>(role: Option<Role<L, V>>) -> V {
 }
 
 #[track_caller]
-fn leader<L, V>(role: Option<Role<L, V>>) -> L {
+fn leader<K, V>(role: Option<Role<K, V>>) -> Leader<K, V> {
     match role {
         Some(Role::Leader(leader)) => leader,
         Some(Role::Joined(_)) => panic!("it got a value"),
@@ -45,8 +45,8 @@ fn leader<L, V>(role: Option<Role<L, V>>) -> L {
     }
 }
 
-fn counts(stats: FlightStats) -> (usize, u64, u64, u64) {
-    (stats.under_way, stats.flights, stats.joined, stats.aborted)
+fn counts(counts: FlightCounts) -> (usize, u64, u64, u64) {
+    (counts.under_way, counts.flights, counts.joined, counts.aborted)
 }
 
 /// Yields so often.
@@ -61,7 +61,7 @@ fn of_many_tasks_that_ask_at_once_one_does_the_work_and_all_get_its_value() {
     const TASKS: usize = 64;
     no_hang(|| {
         let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("a runtime starts");
-        let flights = Arc::new(Flights::new());
+        let flights = Flights::new();
         let (runs, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let tasks: Vec<_> = (0..TASKS)
             .map(|_| {
@@ -76,14 +76,14 @@ fn of_many_tasks_that_ask_at_once_one_does_the_work_and_all_get_its_value() {
                 })
             })
             .collect();
-        until(|| flights.stats().joined == TASKS as u64 - 1);
+        until(|| flights.counts().joined == TASKS as u64 - 1);
         go.notify_one();
         let flown: Vec<_> =
             tasks.into_iter().map(|task| runtime.block_on(task).expect("it does not panic")).collect();
         assert_eq!(runs.load(Ordering::Relaxed), 1);
         assert_eq!(flown.iter().filter(|flown| flown.led).count(), 1);
         assert!(flown.iter().all(|flown| flown.value == 42));
-        assert_eq!(counts(flights.stats()), (0, 1, TASKS as u64 - 1, 0));
+        assert_eq!(counts(flights.counts()), (0, 1, TASKS as u64 - 1, 0));
     });
 }
 
@@ -91,13 +91,13 @@ fn of_many_tasks_that_ask_at_once_one_does_the_work_and_all_get_its_value() {
 fn threads_and_tasks_join_each_others_flights() {
     no_hang(|| {
         let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("a runtime starts");
-        let flights = Arc::new(Flights::new());
+        let flights = Flights::new();
         for task_leads in [true, false] {
             let leader = match task_leads {
-                true => runtime.block_on(flights.join_owned("ada")),
-                false => flights.join_owned("ada").wait(),
+                true => runtime.block_on(flights.join("ada")),
+                false => flights.join("ada").wait(),
             };
-            let before = flights.stats().joined;
+            let before = flights.counts().joined;
             let task = {
                 let flights = flights.clone();
                 runtime.spawn(async move { flights.run("ada", async || 0).await })
@@ -106,7 +106,7 @@ fn threads_and_tasks_join_each_others_flights() {
                 let flights = flights.clone();
                 std::thread::spawn(move || flights.run_blocking("ada", || 0))
             };
-            until(|| flights.stats().joined == before + 2);
+            until(|| flights.counts().joined == before + 2);
             let Role::Leader(leader) = leader else { panic!("nobody was at it") };
             assert_eq!(leader.finish(7), 7);
             let task = runtime.block_on(task).expect("it does not panic");
@@ -166,7 +166,7 @@ fn an_error_is_its_callers_alone_and_one_of_those_who_joined_does_the_work() {
     assert_eq!((flown.value, flown.led), (1, true));
     let flown = others[2].poll_while_woken().expect("it was woken").expect("an error is not shared");
     assert_eq!((flown.value, flown.led), (1, false));
-    assert_eq!(counts(flights.stats()), (0, 3, 3, 2));
+    assert_eq!(counts(flights.counts()), (0, 3, 3, 2));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn errors_on_threads_are_their_callers_alone() {
     let leader = lead(&flights, "ada".to_owned());
     std::thread::scope(|scope| {
         let other = scope.spawn(|| flights.try_run_blocking("ada", || Err("no salt")));
-        until(|| flights.stats().joined == 1);
+        until(|| flights.counts().joined == 1);
         leader.finish(7);
         let flown = other.join().expect("it does not panic").expect("it did not do the work");
         assert_eq!((flown.value, flown.led), (7, false));
@@ -184,10 +184,10 @@ fn errors_on_threads_are_their_callers_alone() {
 }
 
 /// Drops a call after each number of polls, and looks at what the others get.
-fn dropped_after_each_poll<F: Future>(call: impl Fn(Arc<Flights>) -> F) {
+fn dropped_after_each_poll<F: Future>(call: impl Fn(Flights) -> F) {
     for leads in [true, false] {
         for polls in 0..5 {
-            let flights = Arc::new(Flights::new());
+            let flights = Flights::new();
             let held = (!leads).then(|| lead(&flights, "ada".to_owned()));
             let mut call = Hand::new(call(flights.clone()));
             let mut is_over = false;
@@ -256,7 +256,7 @@ fn whoever_of_those_who_joined_gives_up_the_others_are_told() {
             for leaver in 0..4 {
                 let flights = Flights::new();
                 let mut held = Some(lead(&flights, "ada".to_owned()));
-                let end = |held: Option<Leader<'_, String, u32>>| {
+                let end = |held: Option<Leader<String, u32>>| {
                     let held = held.expect("it ends once");
                     if is_aborted {
                         drop(held);
@@ -294,7 +294,7 @@ fn a_leader_that_panics_leaves_its_flight_to_one_who_joined() {
     assert!(other.is_woken(), "before the future is dropped");
     assert!(other.poll().expect("it leads").led);
     assert_eq!(panic_of(|| flights.run_blocking("ada", || panic!("on purpose"))), "on purpose");
-    assert_eq!(counts(flights.stats()), (0, 3, 1, 2));
+    assert_eq!(counts(flights.counts()), (0, 3, 1, 2));
 }
 
 #[test]
@@ -313,14 +313,14 @@ fn work_that_is_dropped_is_gone_before_another_begins() {
     };
     drop(Hand::queued(flights.run("ada", work)));
     drop(Hand::queued(flights.try_run("ada", async || Ok::<_, ()>(work().await))));
-    assert_eq!((dropped.get(), flights.stats().aborted), (2, 2));
+    assert_eq!((dropped.get(), flights.counts().aborted), (2, 2));
 }
 
 #[test]
 fn a_flight_ends_with_the_runtime_of_its_leader() {
     no_hang(|| {
         let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("a runtime starts");
-        let flights = Arc::new(Flights::new());
+        let flights = Flights::new();
         let in_runtime = flights.clone();
         drop(runtime.spawn(async move { in_runtime.run("ada", pending).await }));
         until(|| flights.len() == 1);
@@ -328,7 +328,7 @@ fn a_flight_ends_with_the_runtime_of_its_leader() {
             let flights = flights.clone();
             std::thread::spawn(move || flights.run_blocking("ada", || 7))
         };
-        until(|| flights.stats().joined == 1);
+        until(|| flights.counts().joined == 1);
         drop(runtime);
         let flown = other.join().expect("it does not panic");
         assert_eq!((flown.value, flown.led), (7, true));
@@ -479,7 +479,7 @@ impl Drop for Odd {
     fn drop(&mut self) {
         if let Some(flights) = self.flights.upgrade() {
             // It would hang if a lock were held.
-            assert!(flights.stats().flights > 0);
+            assert!(flights.counts().flights > 0);
         }
         assert!(self.fails != Fails::Drop || std::thread::panicking(), "odd drop");
     }
@@ -493,7 +493,7 @@ fn keys_that_panic_change_nothing_and_are_dropped_outside_the_lock() {
     let mut waits = Hand::queued(flights.join(odd(Fails::Nothing)));
     assert_eq!(panic_of(|| drop(flights.join(odd(Fails::Hash)).wait())), "odd hash");
     assert_eq!(panic_of(|| drop(flights.join(odd(Fails::Eq)).wait_timeout(Duration::ZERO))), "odd eq");
-    assert_eq!(counts(flights.stats()), (1, 1, 1, 0));
+    assert_eq!(counts(flights.counts()), (1, 1, 1, 0));
     assert_eq!(held.finish(1), 1);
     assert_eq!(joined(waits.poll()), 1);
 
@@ -528,7 +528,7 @@ fn values_are_cloned_and_dropped_outside_the_locks() {
     struct Nosy(Arc<SingleFlight<u8, Nosy>>);
     impl Clone for Nosy {
         fn clone(&self) -> Self {
-            assert!(self.0.stats().flights > 0);
+            assert!(self.0.counts().flights > 0);
             Self(self.0.clone())
         }
     }
@@ -560,7 +560,7 @@ fn an_owned_key_is_made_only_when_a_flight_is_and_outside_the_lock() {
         }
         fn into_key(self) -> String {
             self.1.set(self.1.get() + 1);
-            assert!(self.2.stats().under_way < 9, "it may look");
+            assert!(self.2.counts().under_way < 9, "it may look");
             self.0.to_owned()
         }
     }
@@ -576,16 +576,16 @@ fn an_owned_key_is_made_only_when_a_flight_is_and_outside_the_lock() {
 }
 
 #[test]
-fn owned_leads_keep_the_table_alive() {
-    let flights = Arc::new(Flights::new());
-    let Role::Leader(held) = flights.join_owned("ada").wait() else { panic!("nobody was at it") };
-    let mut waits = Hand::queued(flights.join_owned("ada"));
-    let weak = Arc::downgrade(&flights);
+fn leads_and_calls_outlive_the_handle_that_they_came_from() {
+    let flights = Flights::new();
+    let Role::Leader(held) = flights.join("ada").wait() else { panic!("nobody was at it") };
+    let mut waits = Hand::queued(flights.join("ada"));
+    let other = flights.clone();
     drop(flights);
+    assert_eq!(other.len(), 1, "a clone sees the same flights");
+    drop(other);
     assert_eq!(std::thread::spawn(move || held.finish(7)).join().expect("it does not panic"), 7);
-    assert!(weak.upgrade().is_some_and(|flights| flights.is_empty()));
     assert_eq!(joined(waits.poll()), 7);
-    assert!(weak.upgrade().is_none(), "a call that is over lets go of it");
 }
 
 #[test]
@@ -608,18 +608,18 @@ fn calls_can_be_spawned_with_borrowed_keys_and_leads_go_where_their_values_may()
     }
     fn may_be_shared<T: Send + Sync>() {}
     may_be_shared::<Flights>();
-    may_be_shared::<Leader<'static, String, u32>>();
-    may_be_shared::<OwnedLeader<String, u32>>();
+    may_be_shared::<Leader<String, u32>>();
+    may_be_shared::<Leader<String, u32>>();
 
     let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("a runtime starts");
-    let flights = Arc::new(Flights::new());
+    let flights = Flights::new();
     let spawned = flights.clone();
     let task = runtime.spawn(async move {
         let base = String::from("ada");
         let one = may_be_sent(spawned.run("ada", async || base.len() as u32)).await.value;
         let two = spawned.run(&base, async || 1).await.value;
         let three = spawned.try_run(base.as_str(), async || Ok::<_, ()>(1)).await.map(|flown| flown.value);
-        let Role::Leader(leader) = spawned.join_owned(base).await else { panic!("nobody is at it") };
+        let Role::Leader(leader) = spawned.join(base).await else { panic!("nobody is at it") };
         tokio::task::yield_now().await;
         one + two + three.unwrap_or(9) + leader.finish(1)
     });

@@ -14,12 +14,12 @@ use crate::support::{Hand, alone, alone_with_helper, no_hang, rounds_of_patience
 
 type Flights = SingleFlight<u8, u32>;
 
-fn lead(flights: &Flights) -> Leader<'_, u8, u32> {
+fn lead(flights: &Flights) -> Leader<u8, u32> {
     leads(Some(flights.join(7).wait()))
 }
 
 #[track_caller]
-fn leads<L, V>(role: Option<Role<L, V>>) -> L {
+fn leads<K, V>(role: Option<Role<K, V>>) -> Leader<K, V> {
     match role {
         Some(Role::Leader(leader)) => leader,
         Some(Role::Joined(_)) => panic!("it got a value"),
@@ -28,7 +28,7 @@ fn leads<L, V>(role: Option<Role<L, V>>) -> L {
 }
 
 #[track_caller]
-fn joined<L, V>(role: Option<Role<L, V>>) -> V {
+fn joined<K, V>(role: Option<Role<K, V>>) -> V {
     match role {
         Some(Role::Joined(value)) => value,
         Some(Role::Leader(_)) => panic!("it leads"),
@@ -80,8 +80,8 @@ fn calls_that_fail_one_after_the_other_are_woken_once_each() {
         assert_eq!(call.poll_while_woken(), Some(Err("no bread")));
     }
     assert_eq!((calls.iter().map(Hand::wakes).sum::<usize>(), runs.get()), (CALLS, CALLS));
-    let stats = flights.stats();
-    assert_eq!((stats.flights, stats.joined, stats.aborted), (2001, 2000, 2001));
+    let counts = flights.counts();
+    assert_eq!((counts.flights, counts.joined, counts.aborted), (2001, 2000, 2001));
     assert!(flights.is_empty());
 }
 
@@ -190,8 +190,8 @@ fn a_newcomer_may_lead_before_a_successor_once() {
     let mut newcomer = Hand::queued(flights.join(7));
     leads(waits.poll_while_woken()).finish(7);
     assert_eq!(joined(newcomer.poll_while_woken()), 7);
-    let stats = flights.stats();
-    assert_eq!((stats.flights, stats.joined, stats.aborted), (3, 2, 2));
+    let counts = flights.counts();
+    assert_eq!((counts.flights, counts.joined, counts.aborted), (3, 2, 2));
 }
 
 #[test]
@@ -242,9 +242,9 @@ fn a_flight_that_all_have_left_leaves_nothing_behind() {
     let calls: Vec<_> = (0..3).map(|_| Hand::queued(join())).collect();
     assert_eq!(Arc::strong_count(&key), 5);
     drop(held);
-    assert_eq!(flights.stats().under_way, 1, "calls wait for the lead");
+    assert_eq!(flights.counts().under_way, 1, "calls wait for the lead");
     drop(calls);
-    assert_eq!(flights.stats().under_way, 0);
+    assert_eq!(flights.counts().under_way, 0);
     assert_eq!(Arc::strong_count(&key), 1);
 
     // With a value that nobody looks at.
@@ -276,9 +276,9 @@ fn a_forgotten_call_keeps_its_flight_until_there_is_a_value() {
 
 #[test]
 fn a_waker_that_leads_at_once_is_the_only_one_to_be_woken() {
-    let flights = Arc::new(Flights::new());
-    let Role::Leader(held) = flights.join_owned(7).wait() else { panic!("nobody leads") };
-    let mut calls: Vec<_> = (0..3).map(|_| Hand::queued(flights.join_owned(7))).collect();
+    let flights = Flights::new();
+    let Role::Leader(held) = flights.join(7).wait() else { panic!("nobody leads") };
+    let mut calls: Vec<_> = (0..3).map(|_| Hand::queued(flights.join(7))).collect();
     drop(held);
     // As on another thread: the second one looks before the first one, which was notified.
     assert!(calls[1].poll().is_none() && calls[2].poll().is_none());
@@ -308,7 +308,7 @@ fn threads_whose_work_fails_lead_one_at_a_time() {
                     })
                 })
                 .collect();
-            until(|| flights.stats().joined == THREADS as u64);
+            until(|| flights.counts().joined == THREADS as u64);
             drop(held);
             for thread in threads {
                 assert!(thread.join().expect("it does not panic").is_err());
@@ -334,7 +334,7 @@ fn of_threads_that_joined_one_does_the_work_after_an_abort() {
         std::thread::scope(|scope| {
             let threads: Vec<_> =
                 (0..THREADS).map(|_| scope.spawn(|| flights.run_blocking(7, work).value)).collect();
-            until(|| flights.stats().joined == THREADS as u64);
+            until(|| flights.counts().joined == THREADS as u64);
             drop(held);
             go.wait();
             assert!(threads.into_iter().all(|thread| thread.join().expect("it does not panic") == 8));

@@ -127,6 +127,8 @@ fn errors_of_other_rooms_have_their_verdict() {
     let _claim = names.try_claim("ada").expect("it is free");
     let taken = names.try_claim("ada").map(drop).expect_err("it is taken");
     assert_eq!(taken.classify(), Verdict::Retry(RetryKind::UniqueViolation));
+    let none = names.claim_unique("ada", ["-2"], 1).map(drop).expect_err("it is taken");
+    assert_eq!(none.classify(), Verdict::Retry(RetryKind::UniqueViolation));
 }
 
 #[test]

@@ -297,3 +297,13 @@ fn a_bounded_modification_may_still_succeed_at_its_last_call() {
     assert_eq!((stored.map(|stored| *stored).ok(), calls.get()), (Some(21), 3));
     assert_eq!(panic_of(|| cell.modify_up_to(0, |value| *value)), "a write needs one try at least");
 }
+
+#[test]
+fn snapshots_are_equal_if_their_stamps_and_values_are() {
+    let cell = Versioned::new(7);
+    let first = cell.snapshot();
+    assert_eq!(first, cell.snapshot());
+    assert_eq!(first, Versioned::new(7).snapshot());
+    assert_ne!(first, Versioned::new(8).snapshot(), "another value");
+    assert_ne!(first, cell.modify(|same| *same).expect("stamps are left"), "another version");
+}

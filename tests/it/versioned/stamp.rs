@@ -88,7 +88,7 @@ fn errors_say_what_is_wrong_in_words() {
             "not a stamp: it is empty",
             "not a stamp: it has a sign",
             "not a stamp: it has white space",
-            "not a stamp: it has a character that is no digit",
+            "not a stamp: it has a character that is not a digit",
             "not a stamp: it has a leading zero",
             "not a stamp: it is zero",
             "not a stamp: it is too large",

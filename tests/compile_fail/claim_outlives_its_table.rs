@@ -1,8 +1,0 @@
-use latchwork::Claims;
-
-fn main() {
-    let slugs = Claims::<String>::new();
-    let claim = slugs.try_claim("ada");
-    drop(slugs);
-    drop(claim);
-}
