@@ -66,17 +66,17 @@ pub trait LockProvider<K>: Clone + Send + Sync + 'static {
 pub type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
 
 /// A key together with the way to show it.
-#[cfg(any(feature = "tracing", feature = "axum"))]
+#[cfg(any(feature = "tracing", feature = "tower"))]
 pub(crate) struct Shown<'a, K>(&'a K, ShowKey<K>);
 
-#[cfg(any(feature = "tracing", feature = "axum"))]
+#[cfg(any(feature = "tracing", feature = "tower"))]
 impl<'a, K> Shown<'a, K> {
     pub(crate) fn new(show: Option<ShowKey<K>>, key: &'a K) -> Option<Self> {
         show.map(|show| Self(key, show))
     }
 }
 
-#[cfg(any(feature = "tracing", feature = "axum"))]
+#[cfg(any(feature = "tracing", feature = "tower"))]
 impl<K> fmt::Display for Shown<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !std::thread::panicking() {
@@ -248,7 +248,7 @@ pub enum LockError {
     #[error(transparent)]
     TimedOut(#[from] TimedOut),
     /// Too many requests wait already.
-    #[error("too many requests wait for the lock")]
+    #[error("too many requests are waiting for the lock")]
     QueueFull,
     /// The lock was lost while the answer was on its way.
     #[error("the lock was lost")]
