@@ -62,10 +62,6 @@ pub(super) fn describe_counts() {
 
 /// Describes to the recorder what observers of times write.
 pub(super) fn describe_times() {
-    describe_histogram!(
-        LOCK_WAIT,
-        Unit::Seconds,
-        "Time spent waiting, per acquisition that had to wait."
-    );
+    describe_histogram!(LOCK_WAIT, Unit::Seconds, "Time spent waiting, per acquisition that had to wait.");
     describe_histogram!(LOCK_HOLD, Unit::Seconds, "Time that the lock was held, per acquisition.");
 }

@@ -51,10 +51,8 @@ fn a_plain_service_shares_its_answer() {
     });
     let layer = CoalesceLayer::<String, _>::new(by(|parts| Some(parts.uri.to_string())));
     let service = layer.layer(inner);
-    let both = futures::future::join(
-        service.clone().oneshot(ask("/menu")),
-        service.clone().oneshot(ask("/menu")),
-    );
+    let both =
+        futures::future::join(service.clone().oneshot(ask("/menu")), service.clone().oneshot(ask("/menu")));
     let (one, two) = futures::executor::block_on(both);
     for answer in [one, two] {
         let body = futures::executor::block_on(answer.unwrap().into_body().collect()).unwrap().to_bytes();
@@ -77,7 +75,8 @@ fn edit(cards: &VersionedMap<&'static str, &'static str>, head: &http::request::
 fn a_plain_service_reads_preconditions_and_answers_with_tags() {
     let cards = VersionedMap::<&str, &str>::new();
     let first = cards.upsert("ada", Expect::Absent, "Ada").unwrap();
-    let head = |name: &str, value: &str| Request::get("/").header(name, value).body(()).unwrap().into_parts().0;
+    let head =
+        |name: &str, value: &str| Request::get("/").header(name, value).body(()).unwrap().into_parts().0;
     let (none, ()) = Request::put("/").body(()).unwrap().into_parts();
     let tag = first.stamp.etag();
     assert_eq!(edit(&cards, &none).status(), 428);
@@ -86,7 +85,10 @@ fn a_plain_service_reads_preconditions_and_answers_with_tags() {
     assert_eq!((saved.status().as_u16(), saved.body().as_str()), (200, "Augusta"));
     let refused = edit(&cards, &head("if-match", &tag));
     assert_eq!((refused.status().as_u16(), &refused.headers()["etag"]), (412, &saved.headers()["etag"]));
-    assert_eq!(refused.extensions().get::<Problem>().map(Problem::status), Some(StatusCode::PRECONDITION_FAILED));
+    assert_eq!(
+        refused.extensions().get::<Problem>().map(Problem::status),
+        Some(StatusCode::PRECONDITION_FAILED)
+    );
 
     let known = IfNoneMatch::read(&head("if-none-match", saved.headers()["etag"].to_str().unwrap())).unwrap();
     let now = cards.get("ada").unwrap();

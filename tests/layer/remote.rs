@@ -37,8 +37,7 @@ enum Reply {
 }
 
 impl Reply {
-    const FAILURES: [Self; 5] =
-        [Self::Busy, Self::TimedOut, Self::QueueFull, Self::Lost, Self::Unavailable];
+    const FAILURES: [Self; 5] = [Self::Busy, Self::TimedOut, Self::QueueFull, Self::Lost, Self::Unavailable];
 
     fn error(self, locks: &Locks, key: &str) -> LockError {
         match self {
@@ -61,12 +60,9 @@ impl Reply {
             Self::TimedOut => (503, ProblemKind::TimedOut, Outcome::TimedOut, Outcome::WouldTimeOut),
             Self::QueueFull => (503, ProblemKind::QueueFull, Outcome::QueueFull, Outcome::WouldQueueFull),
             Self::Lost => (503, ProblemKind::LockLost, Outcome::Lost, Outcome::WouldBeLost),
-            Self::Unavailable => (
-                503,
-                ProblemKind::LockUnavailable,
-                Outcome::Unavailable,
-                Outcome::WouldBeUnavailable,
-            ),
+            Self::Unavailable => {
+                (503, ProblemKind::LockUnavailable, Outcome::Unavailable, Outcome::WouldBeUnavailable)
+            }
         }
     }
 }

@@ -94,10 +94,7 @@ fn a_layer_on_itself_meets_its_own_lock_and_refuses() {
                 let refused = ask(served.addr, "POST", "/ada").await;
                 assert!(refused.refuses_with(status), "{refused:?}");
                 until(|| locks.is_empty()).await;
-                assert_eq!(
-                    (outer.stats().of(Outcome::Acquired), inner.stats().of(outcome)),
-                    (round, round)
-                );
+                assert_eq!((outer.stats().of(Outcome::Acquired), inner.stats().of(outcome)), (round, round));
             }
             assert!(stage.held().is_empty(), "the handler never ran");
             stage.go.open();

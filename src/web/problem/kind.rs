@@ -144,9 +144,7 @@ impl ProblemKind {
             Self::StampsExhausted => {
                 ("stamps-exhausted", StatusCode::INTERNAL_SERVER_ERROR, "no more versions can be stored")
             }
-            Self::BadNumber => {
-                ("bad-number", StatusCode::BAD_REQUEST, "not a valid version or fence number")
-            }
+            Self::BadNumber => ("bad-number", StatusCode::BAD_REQUEST, "not a valid version or fence number"),
         }
     }
 }
