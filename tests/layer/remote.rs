@@ -119,7 +119,7 @@ impl LockProvider<String> for Remote {
         let (remote, withdrawal) = (self.clone(), Withdrawal(Some(self.withdrawn.clone())));
         Begun::Waiting(Box::pin(async move {
             gate.pass().await;
-            withdrawal.is_over();
+            withdrawal.answered();
             remote.answer(key)
         }))
     }
@@ -129,7 +129,7 @@ impl LockProvider<String> for Remote {
 struct Withdrawal(Option<Arc<AtomicUsize>>);
 
 impl Withdrawal {
-    fn is_over(mut self) {
+    fn answered(mut self) {
         self.0 = None;
     }
 }

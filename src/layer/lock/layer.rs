@@ -14,6 +14,8 @@ use super::service::KeyedLockService;
 use super::setup::Setup;
 use super::stats::LayerStats;
 use crate::keyed::KeyedLock;
+use crate::layer::request_key::RequestKey;
+use crate::provider::LockProvider;
 use crate::web::Problem;
 
 /// A lock for each request's key around a service: one of axum, tonic or hyper, or any other that is built on tower.
@@ -97,7 +99,7 @@ pub struct KeyedLockLayer<K, F, L = Arc<KeyedLock<K>>> {
     setup: Setup<K, F, L>,
 }
 
-impl<K, F, L> KeyedLockLayer<K, F, L> {
+impl<K, F: RequestKey<K>, L: LockProvider<K>> KeyedLockLayer<K, F, L> {
     /// Creates a layer that locks the key which `key` finds for each request.
     ///
     /// `key` is [`header`](crate::layer::header), [`extension`](crate::layer::extension), a function of the request's
@@ -139,7 +141,9 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
         };
         Self { setup }
     }
+}
 
+impl<K, F, L> KeyedLockLayer<K, F, L> {
     /// Refuses a request with 409 at once if its key is busy. This is the default.
     #[must_use]
     pub fn no_wait(mut self) -> Self {

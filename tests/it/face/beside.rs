@@ -53,3 +53,16 @@ fn the_crate_and_the_crates_beside_it_are_imported_together() {
     fn is_serializable<T: Serialize>() {}
     is_serializable::<Stamp>();
 }
+
+#[test]
+fn layers_and_publishers_can_be_cloned_and_shared() {
+    fn check<T: Clone + Send + Sync + 'static>() {}
+    check::<KeyedLockLayer<String, PathParam>>();
+    check::<KeyedLockLayer<String, Header, AnyLocks<String>>>();
+    check::<CoalesceLayer<String, Header>>();
+    check::<latchwork::layer::HeldKey<String>>();
+    check::<latchwork::layer::LayerStats>();
+    check::<latchwork::layer::LayerCounts>();
+    check::<latchwork::publish::Publisher>();
+    check::<latchwork::web::Problem>();
+}
