@@ -45,9 +45,10 @@ pub trait LockProvider<K>: Clone + Send + Sync + 'static {
     /// Waits for a key. If it is dropped, the request is withdrawn and nothing stays locked.
     type Wait: Future<Output = Result<Self::Guard, LockError>> + Send + 'static;
 
-    /// Requests `key`. A local provider acquires a free key at once, without an allocation.
+    /// Requests `key`. A local provider acquires a free key at once, without an allocation. A remote provider may answer
+    /// [`Waiting`](Begun::Waiting) to every request, even to one that must not wait, until it knows more.
     ///
-    /// `begin(..).await` does the rest: see [`Begun`].
+    /// `begin(..).await` waits for the guard or the error: see [`Begun`].
     fn begin(&self, key: K, ask: Ask) -> Begun<Self::Guard, Self::Wait>;
 
     /// Returns `true` if requests can [share](Ask::shared) a key. A provider that returns `false` locks exclusively for
@@ -241,7 +242,7 @@ impl<G, W: Future<Output = Result<G, LockError>>> Future for BegunFuture<G, W> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// The key is held, and the request was not to wait.
+    /// The key is held, and the request must not wait.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// The time limit ran out.

@@ -104,7 +104,7 @@ fn shown() -> Arc<KeyedLock<String>> {
 
 type ByPath = fn(&Parts) -> Option<String>;
 
-/// A provider in another process: it can't be reached, or loses each lock at once.
+/// A provider in another process: it can't be reached, or loses each lock.
 #[derive(Clone)]
 struct Remote {
     locks: Arc<KeyedLock<String>>,
@@ -115,7 +115,8 @@ struct Remote {
 #[error("no connection")]
 struct NoConnection(#[source] std::io::Error);
 
-struct LostGuard(OwnedKeyedGuard<String>);
+/// Lost when it is looked at for the second time.
+struct LostGuard(OwnedKeyedGuard<String>, AtomicUsize);
 
 impl HeldLock for LostGuard {
     type Key = String;
@@ -129,7 +130,7 @@ impl HeldLock for LostGuard {
     }
 
     fn is_lost(&self) -> bool {
-        true
+        self.1.fetch_add(1, Ordering::Relaxed) > 0
     }
 }
 
@@ -142,7 +143,7 @@ impl LockProvider<String> for Remote {
             let cause = NoConnection(std::io::Error::other("the host is down"));
             return Begun::Refused(LockError::Unavailable(cause.into()));
         }
-        Begun::Acquired(LostGuard(self.locks.try_lock_owned(key).unwrap()))
+        Begun::Acquired(LostGuard(self.locks.try_lock_owned(key).unwrap(), AtomicUsize::new(0)))
     }
 
     fn show_key(&self) -> Option<ShowKey<String>> {

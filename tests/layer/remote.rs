@@ -297,6 +297,26 @@ fn the_provider_is_asked_as_the_layer_was_set_up() {
 }
 
 #[test]
+fn a_lock_that_is_lost_when_it_arrives_is_none() {
+    for is_late in [false, true] {
+        for (mode, status, outcome) in
+            [(Mode::Enforce, 503, Outcome::Lost), (Mode::Observe, 200, Outcome::WouldBeLost)]
+        {
+            let (gate, calls) = (Gate::new(), Arc::default());
+            let remote = Remote::new(Reply::Grant, is_late.then_some(&gate));
+            remote.loss.happen();
+            gate.open();
+            let layer = remote.layer().wait(LONG).mode(mode);
+            let mut service = around(&layer, counted(&calls));
+            let answer = Hand::new(call(&mut service, post("/ada"))).poll().unwrap().unwrap();
+            assert_eq!(answer.status(), status);
+            only(&layer.stats(), outcome);
+            assert!(remote.locks.is_empty());
+        }
+    }
+}
+
+#[test]
 fn a_lock_that_is_lost_while_the_handler_runs_leaves_its_answer_and_is_seen_by_it() {
     for is_shared in [false, true] {
         let remote = Remote::new(Reply::Grant, None);

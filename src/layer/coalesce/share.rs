@@ -47,8 +47,8 @@ impl Common {
     }
 }
 
-/// Returns `true` if all requests with the same [`Common`] may get the answer: if a shared cache could reuse it
-/// (RFC 9111, sections 4.1 and 5.2.2), and if it ends.
+/// Returns `true` if all requests with the same [`Common`] may get the answer. A shared cache must be able to reuse it
+/// (RFC 9111, sections 4.1 and 5.2.2), and it must end.
 pub(super) fn is_for_all(headers: &HeaderMap, shares_credentials: bool) -> bool {
     let is_personal = headers.contains_key(header::SET_COOKIE)
         || words(headers, &header::CACHE_CONTROL).map(|directive| up_to(b'=', directive)).any(|name| {

@@ -29,7 +29,7 @@ use crate::web::Problem;
 /// | the key is busy ([`no_wait`](Self::no_wait)) | 409, `Retry-After` |
 /// | the wait took too long ([`wait`](Self::wait)) | 503, `Retry-After` |
 /// | too many requests were waiting ([`max_waiters`](Self::max_waiters)) | 503, `Retry-After` |
-/// | the lock was lost before the service was called (remote providers) | 503, `Retry-After` |
+/// | the lock was lost before the service is called (remote providers) | 503, `Retry-After` |
 /// | the lock provider is unavailable (remote providers) | 503, `Retry-After` |
 /// | the request has no valid key ([`RequestKey`](crate::layer::RequestKey)) | 400 |
 ///

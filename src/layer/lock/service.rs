@@ -18,7 +18,7 @@ use super::outcome::Outcome;
 use super::refusal::Refusal;
 use super::setup::Setup;
 use super::span::Span;
-use super::wait::Wait;
+use super::wait::{Wait, still_held};
 use crate::keyed::KeyedLock;
 use crate::layer::request_key::RequestKey;
 use crate::provider::{Begun, LockProvider, Shown};
@@ -77,11 +77,14 @@ where
         let (span, attempt) = match key {
             Ok(Some(key)) => {
                 let span = Span::new(setup.name, Shown::new(setup.locks.show_key(), &key));
-                let attempt = match span.run(|| setup.locks.begin(key, ask)) {
-                    Begun::Acquired(guard) => Attempt::Acquired(guard),
+                let attempt = span.run(|| match setup.locks.begin(key, ask) {
+                    Begun::Acquired(guard) => match still_held(guard) {
+                        Ok(guard) => Attempt::Acquired(guard),
+                        Err(error) => Attempt::Refused(Refusal::Lock(error)),
+                    },
                     Begun::Waiting(wait) => Attempt::Waiting(wait),
                     Begun::Refused(error) => Attempt::Refused(Refusal::Lock(error)),
-                };
+                });
                 (span, attempt)
             }
             Ok(None) => {

@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 use super::outcome::Outcome;
 use super::span::Span;
 use super::stats::LayerStats;
+use crate::provider::{HeldLock, LockError};
 
 pin_project! {
     /// A request that waits for its key.
@@ -27,21 +28,26 @@ struct IfDropped {
     outcome: Option<Outcome>,
 }
 
-impl<W: Future> Wait<W> {
+impl<G: HeldLock, W: Future<Output = Result<G, LockError>>> Wait<W> {
     /// Creates a wait that counts as `if_dropped` if it is dropped before its end.
     pub(super) fn new(granted: W, stats: &LayerStats, span: &Span, if_dropped: Outcome) -> Self {
         let (stats, span) = (stats.clone(), span.clone());
         Self { if_dropped: IfDropped { stats, span, outcome: Some(if_dropped) }, granted }
     }
 
-    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<W::Output> {
+    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<G, LockError>> {
         let this = self.project();
         let granted = this.granted.poll(cx);
         if granted.is_ready() {
             this.if_dropped.outcome = None;
         }
-        granted
+        granted.map(|granted| granted.and_then(still_held))
     }
+}
+
+/// Returns the guard, unless the lock is lost already: while the answer was on its way, or nobody polled for it.
+pub(super) fn still_held<G: HeldLock>(guard: G) -> Result<G, LockError> {
+    if guard.is_lost() { Err(LockError::Lost) } else { Ok(guard) }
 }
 
 impl Drop for IfDropped {

@@ -8,8 +8,8 @@ use crate::stamp::Stamp;
 use crate::versioned::Expect;
 use crate::web::problem::Problem;
 
-/// The header `If-None-Match`: for a read, the versions that the reader already has; for a write, the versions that it
-/// must not replace (RFC 9110, section 13.1.2).
+/// The header `If-None-Match` (RFC 9110, section 13.1.2). For a read it names the versions that the reader already has.
+/// For a write it names the versions that the write must not replace.
 ///
 /// [`read`](Self::read) and [`require`](Self::require) read it from a request. For axum it is also an extractor:
 /// `Option<IfNoneMatch>` reads, and `IfNoneMatch` requires it.
