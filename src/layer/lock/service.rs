@@ -18,17 +18,10 @@ use super::outcome::Outcome;
 use super::refusal::Refusal;
 use super::setup::Setup;
 use super::span::Span;
-use super::wait::{Wait, still_held};
+use super::wait::Wait;
 use crate::keyed::KeyedLock;
 use crate::layer::request_key::RequestKey;
-use crate::provider::{Begun, LockProvider, Shown};
-
-/// The first answer to a request for its key.
-enum Attempt<G, W> {
-    Acquired(G),
-    Waiting(W),
-    Refused(Refusal),
-}
+use crate::provider::{Begun, HeldLock, LockError, LockProvider, Shown};
 
 /// A service behind a lock for each request's key: see [`KeyedLockLayer`](super::KeyedLockLayer).
 pub struct KeyedLockService<T, K, F, L = Arc<KeyedLock<K>>> {
@@ -74,52 +67,62 @@ where
         let ask = setup.ask(setup.shares_reads && parts.method.is_safe());
         let key = setup.key.key(&mut parts);
         let request = Request::from_parts(parts, body);
-        let (span, attempt) = match key {
-            Ok(Some(key)) => {
-                let span = Span::new(setup.name, Shown::new(setup.locks.show_key(), &key));
-                let attempt = span.run(|| match setup.locks.begin(key, ask) {
-                    Begun::Acquired(guard) => match still_held(guard) {
-                        Ok(guard) => Attempt::Acquired(guard),
-                        Err(error) => Attempt::Refused(Refusal::Lock(error)),
-                    },
-                    Begun::Waiting(wait) => Attempt::Waiting(wait),
-                    Begun::Refused(error) => Attempt::Refused(Refusal::Lock(error)),
-                });
-                (span, attempt)
-            }
+        let key = match key {
+            Ok(Some(key)) => key,
             Ok(None) => {
                 setup.stats.add(Outcome::NoKey);
                 return KeyedCall::unlocked(setup, inner.call(request));
             }
             Err(problem) => {
                 let span = Span::new(setup.name, None::<&str>);
-                (span, Attempt::Refused(Refusal::BadKey(problem)))
+                let state = refused(setup, &span, inner, request, Refusal::BadKey(problem), mode);
+                return KeyedCall::new(setup, span, state);
             }
         };
-        let is_enforced = mode == Mode::Enforce;
-        let state = match attempt {
-            Attempt::Acquired(guard) => {
+        let span = Span::new(setup.name, Shown::new(setup.locks.show_key(), &key));
+        let state = match span.run(|| setup.locks.begin(key, ask)) {
+            Begun::Acquired(guard) if !guard.is_lost() => {
                 setup.note(&span, Outcome::Acquired);
                 State::begin(setup, &span, inner, request, guard, mode)
             }
-            Attempt::Waiting(wait) if is_enforced => {
+            Begun::Acquired(guard) => {
+                span.run(|| drop(guard));
+                refused(setup, &span, inner, request, Refusal::Lock(LockError::Lost), mode)
+            }
+            Begun::Refused(error) => refused(setup, &span, inner, request, Refusal::Lock(error), mode),
+            Begun::Waiting(wait) if mode == Mode::Enforce => {
                 let wait = Wait::new(wait, &setup.stats, &span, Outcome::Cancelled);
                 // The service that was polled ready waits with the request; its clone is polled anew.
                 let clone = inner.clone();
                 State::Waiting { wait, then: Some((mem::replace(inner, clone), request)) }
             }
-            Attempt::Waiting(wait) => {
+            Begun::Waiting(wait) => {
                 let watched = Wait::new(wait, &setup.stats, &span, Outcome::WouldWait);
                 State::running(span.run(|| inner.call(request)), Some(watched))
-            }
-            Attempt::Refused(refusal) if is_enforced => State::refuse(setup, &span, refusal),
-            Attempt::Refused(refusal) => {
-                setup.note_refusal(&span, &refusal, refusal.outcome().observed());
-                State::running(span.run(|| inner.call(request)), None)
             }
         };
         KeyedCall::new(setup, span, state)
     }
+}
+
+/// Refuses a request, or calls the service without the key if the layer only observes.
+fn refused<T, B, R, K, F, L, G, W>(
+    setup: &Setup<K, F, L>,
+    span: &Span,
+    service: &mut T,
+    request: Request<B>,
+    refusal: Refusal,
+    mode: Mode,
+) -> State<T, B, R, G, W>
+where
+    T: Service<Request<B>, Response = Response<R>>,
+    G: HeldLock,
+{
+    if mode == Mode::Enforce {
+        return State::refuse(setup, span, refusal);
+    }
+    setup.note_refusal(span, &refusal, refusal.outcome().observed());
+    State::running(span.run(|| service.call(request)), None)
 }
 
 impl<T: Clone, K, F, L> Clone for KeyedLockService<T, K, F, L> {

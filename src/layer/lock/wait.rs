@@ -41,13 +41,11 @@ impl<G: HeldLock, W: Future<Output = Result<G, LockError>>> Wait<W> {
         if granted.is_ready() {
             this.if_dropped.outcome = None;
         }
-        granted.map(|granted| granted.and_then(still_held))
+        // The lock may be lost already: while the answer was on its way, or before the task was polled.
+        granted.map(|granted| {
+            granted.and_then(|guard| if guard.is_lost() { Err(LockError::Lost) } else { Ok(guard) })
+        })
     }
-}
-
-/// Returns the guard, unless the lock is lost already: while the answer was on its way, or nobody polled for it.
-pub(super) fn still_held<G: HeldLock>(guard: G) -> Result<G, LockError> {
-    if guard.is_lost() { Err(LockError::Lost) } else { Ok(guard) }
 }
 
 impl Drop for IfDropped {
