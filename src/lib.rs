@@ -82,8 +82,9 @@
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
 //! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); of
 //!   retries (debug); and of many tasks that block their workers (warn).
-//! - `axum`: [a lock in front of handlers](layer::KeyedLockLayer), [preconditions](web::IfMatch), errors as
-//!   [problems](docs::problems); for whatever is built on tower.
+//! - `tower`: [a lock in front of a service](layer::KeyedLockLayer), [preconditions](web::IfMatch), errors as
+//!   [problems](docs::problems), for hyper, tonic and everything else that is built on tower.
+//! - `axum`: the same for axum, with extractors and responses.
 //! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights and layers.
 
 pub mod acquire {
@@ -102,7 +103,7 @@ pub mod flight;
 pub mod guard;
 pub mod key;
 pub mod keyed;
-#[cfg(all(feature = "axum", not(latchwork_loom)))]
+#[cfg(all(feature = "tower", not(latchwork_loom)))]
 pub mod layer;
 pub mod mutex;
 pub mod provider;
@@ -119,7 +120,7 @@ mod sync;
 pub mod verdict;
 pub mod versioned;
 mod wait;
-#[cfg(all(feature = "axum", not(latchwork_loom)))]
+#[cfg(all(feature = "tower", not(latchwork_loom)))]
 pub mod web;
 
 pub use claim::Claims;

@@ -45,9 +45,10 @@ pub trait LockProvider<K>: Clone + Send + Sync + 'static {
     /// Waits for a key. If it is dropped, the request is withdrawn and nothing stays locked.
     type Wait: Future<Output = Result<Self::Guard, LockError>> + Send + 'static;
 
-    /// Requests `key`. A local provider acquires a free key at once, without an allocation.
+    /// Requests `key`. A local provider acquires a free key at once, without an allocation. A remote provider may answer
+    /// [`Waiting`](Begun::Waiting) to every request, even to one that must not wait, until it knows more.
     ///
-    /// `begin(..).await` does the rest: see [`Begun`].
+    /// `begin(..).await` waits for the guard or the error: see [`Begun`].
     fn begin(&self, key: K, ask: Ask) -> Begun<Self::Guard, Self::Wait>;
 
     /// Returns `true` if requests can [share](Ask::shared) a key. A provider that returns `false` locks exclusively for
@@ -66,17 +67,17 @@ pub trait LockProvider<K>: Clone + Send + Sync + 'static {
 pub type ShowKey<K> = fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result;
 
 /// A key together with the way to show it.
-#[cfg(any(feature = "tracing", feature = "axum"))]
+#[cfg(any(feature = "tracing", feature = "tower"))]
 pub(crate) struct Shown<'a, K>(&'a K, ShowKey<K>);
 
-#[cfg(any(feature = "tracing", feature = "axum"))]
+#[cfg(any(feature = "tracing", feature = "tower"))]
 impl<'a, K> Shown<'a, K> {
     pub(crate) fn new(show: Option<ShowKey<K>>, key: &'a K) -> Option<Self> {
         show.map(|show| Self(key, show))
     }
 }
 
-#[cfg(any(feature = "tracing", feature = "axum"))]
+#[cfg(any(feature = "tracing", feature = "tower"))]
 impl<K> fmt::Display for Shown<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !std::thread::panicking() {
@@ -241,14 +242,14 @@ impl<G, W: Future<Output = Result<G, LockError>>> Future for BegunFuture<G, W> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// The key is held, and the request was not to wait.
+    /// The key is held, and the request must not wait.
     #[error(transparent)]
     Busy(#[from] Busy),
     /// The time limit ran out.
     #[error(transparent)]
     TimedOut(#[from] TimedOut),
     /// Too many requests wait already.
-    #[error("too many requests wait for the lock")]
+    #[error("too many requests are waiting for the lock")]
     QueueFull,
     /// The lock was lost while the answer was on its way.
     #[error("the lock was lost")]

@@ -212,6 +212,32 @@ fn a_claim_allocates_its_name_and_a_number_nothing() {
     }
 }
 
+#[cfg(feature = "tower")]
+#[test]
+fn a_request_through_a_layer_allocates_its_fence_and_nothing_else() {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use latchwork::layer::{KeyedLockLayer, by};
+    use tower::{Layer, Service, service_fn};
+
+    let locks = Arc::new(KeyedLock::<u64>::new());
+    let inner = service_fn(|_: Request<()>| {
+        ready(Ok::<_, Infallible>(Response::new(http_body_util::Full::default())))
+    });
+    let layer = KeyedLockLayer::new(locks, by(|parts| Some(parts.uri.path().len() as u64)));
+    for layer in [layer.clone(), layer.wait(Duration::from_secs(1))] {
+        let mut service = layer.layer(inner);
+        for round in 0..3 {
+            // With an extension there is room for another one.
+            let request = Request::get("/ada").extension(7_u8).body(()).expect("it is a request");
+            let (count, response) = allocations(|| at_once(service.call(request)));
+            assert!(response.is_ok_and(|response| response.status().is_success()));
+            assert!(count == 1 || round == 0, "{count} for a request");
+        }
+    }
+}
+
 #[test]
 fn a_claim_of_a_string_allocates_it_once_and_its_commit_clones_it() {
     let slugs = Claims::<String>::new();

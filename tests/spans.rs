@@ -17,8 +17,10 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response};
 use futures::FutureExt;
-use latchwork::KeyedLock;
+use latchwork::keyed::OwnedKeyedGuard;
 use latchwork::layer::{KeyedLockLayer, Mode};
+use latchwork::provider::{Ask, Begun, HeldLock, LockError, LockProvider, ShowKey};
+use latchwork::{Fence, KeyedLock};
 use tower::{Layer as _, Service, ServiceExt, service_fn};
 use tracing::Subscriber;
 use tracing::field::{Field, Visit};
@@ -36,6 +38,8 @@ struct Seen {
     fields: Fields,
     /// Messages of the events inside it.
     events: Vec<String>,
+    /// What they name as the cause.
+    causes: Vec<String>,
     is_closed: bool,
 }
 
@@ -70,7 +74,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
         event.record(&mut Write(&mut fields));
         if let Some(span) = context.event_span(event) {
             let mut seen = self.0.lock().unwrap();
-            seen.get_mut(&span.id().into_u64()).unwrap().events.push(fields.remove("message").unwrap());
+            let seen = seen.get_mut(&span.id().into_u64()).unwrap();
+            seen.events.push(fields.remove("message").unwrap());
+            seen.causes.extend(fields.remove("cause"));
         }
     }
 
@@ -98,6 +104,53 @@ fn shown() -> Arc<KeyedLock<String>> {
 
 type ByPath = fn(&Parts) -> Option<String>;
 
+/// A provider in another process: it can't be reached, or loses each lock.
+#[derive(Clone)]
+struct Remote {
+    locks: Arc<KeyedLock<String>>,
+    is_down: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no connection")]
+struct NoConnection(#[source] std::io::Error);
+
+/// Lost when it is looked at for the second time.
+struct LostGuard(OwnedKeyedGuard<String>, AtomicUsize);
+
+impl HeldLock for LostGuard {
+    type Key = String;
+
+    fn key(&self) -> &String {
+        self.0.key()
+    }
+
+    fn fence(&self) -> Fence {
+        self.0.fence()
+    }
+
+    fn is_lost(&self) -> bool {
+        self.1.fetch_add(1, Ordering::Relaxed) > 0
+    }
+}
+
+impl LockProvider<String> for Remote {
+    type Guard = LostGuard;
+    type Wait = std::future::Pending<Result<LostGuard, LockError>>;
+
+    fn begin(&self, key: String, _: Ask) -> Begun<LostGuard, Self::Wait> {
+        if self.is_down {
+            let cause = NoConnection(std::io::Error::other("the host is down"));
+            return Begun::Refused(LockError::Unavailable(cause.into()));
+        }
+        Begun::Acquired(LostGuard(self.locks.try_lock_owned(key).unwrap(), AtomicUsize::new(0)))
+    }
+
+    fn show_key(&self) -> Option<ShowKey<String>> {
+        Some(|key, f| write!(f, "remote user {key}"))
+    }
+}
+
 fn layer(locks: &Arc<KeyedLock<String>>) -> KeyedLockLayer<String, ByPath> {
     fn by_path(parts: &Parts) -> Option<String> {
         Some(parts.uri.path()[1..].to_owned()).filter(|path| !path.is_empty())
@@ -111,7 +164,7 @@ async fn handler(_: Request<Body>) -> Result<Response<Body>, Infallible> {
 }
 
 /// A request for Ada through a layer around the handler.
-async fn ask(layer: KeyedLockLayer<String, ByPath>) {
+async fn ask<L: LockProvider<String>>(layer: KeyedLockLayer<String, ByPath, L>) {
     let service = layer.layer(service_fn(handler));
     service.oneshot(Request::get("/ada").body(Body::empty()).unwrap()).await.unwrap();
 }
@@ -179,7 +232,39 @@ fn what_would_have_been_held_up_is_a_warning() {
     });
     let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
     assert_eq!(field(span, "outcome"), Some("would_be_busy"));
-    assert_eq!(span.events, ["rejected", "would have been held up", "in the handler"]);
+    assert_eq!(span.events, ["rejected", "the request would have waited or been refused", "in the handler"]);
+}
+
+#[test]
+fn a_provider_that_is_down_is_an_error_with_its_causes() {
+    let remote = Remote { locks: shown(), is_down: true };
+    let by_path: ByPath = |parts| Some(parts.uri.path()[1..].to_owned());
+    let down = KeyedLockLayer::new(remote, by_path).name("plans");
+    let spans = captured(|| async {
+        ask(down.clone()).await;
+        ask(down.clone().mode(Mode::Observe)).await;
+    });
+    let [enforced, observed] = &spans[..] else { panic!("two spans were due: {spans:?}") };
+    for span in [enforced, observed] {
+        assert_eq!(field(span, "key"), Some("remote user ada"));
+        assert_eq!(span.causes, ["no connection: the host is down"]);
+    }
+    assert_eq!(field(enforced, "outcome"), Some("unavailable"));
+    assert_eq!(enforced.events, ["the lock provider is unavailable"]);
+    assert_eq!(field(observed, "outcome"), Some("would_be_unavailable"));
+    let warning = "the request would have waited or been refused";
+    assert_eq!(observed.events, ["the lock provider is unavailable", warning, "in the handler"]);
+}
+
+#[test]
+fn a_lock_that_was_lost_is_a_warning_when_the_key_is_released() {
+    let remote = Remote { locks: shown(), is_down: false };
+    let by_path: ByPath = |parts| Some(parts.uri.path()[1..].to_owned());
+    let spans = captured(|| ask(KeyedLockLayer::new(remote, by_path)));
+    let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
+    assert_eq!((field(span, "outcome"), span.is_closed), (Some("acquired"), true));
+    let lost = "the lock was lost while the request held it";
+    assert_eq!(span.events, ["acquired", "in the handler", lost, "released"]);
 }
 
 #[test]
@@ -206,7 +291,7 @@ fn who_hangs_up_leaves_a_whole_span() {
     assert_eq!(runs.events, ["acquired", "released"]);
     assert_eq!(field(waits, "outcome"), Some("cancelled"));
     assert_eq!(field(observed, "outcome"), Some("would_wait"));
-    assert_eq!(observed.events, ["would have been held up"]);
+    assert_eq!(observed.events, ["the request would have waited or been refused"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use latchwork::KeyedLock;
 use latchwork::publish::times;
 use latchwork::{
     extract::{PathParam, path_param},
-    layer::{KeyedLockLayer, LayerCounts, ModeSwitch, Outcome},
+    layer::{KeyedLockLayer, LayerStats, ModeSwitch, Outcome},
 };
 
 pub(crate) struct Guard {
@@ -24,13 +24,13 @@ impl Guard {
         Self { locks, mode, layer }
     }
 
-    pub(crate) fn counts(&self) -> LayerCounts {
-        self.layer.counts()
+    pub(crate) fn counts(&self) -> LayerStats {
+        self.layer.stats()
     }
 }
 
 /// Who passed and would have been refused, in words; `None` if nobody.
-pub(crate) fn observed(counts: &LayerCounts) -> Option<String> {
+pub(crate) fn observed(counts: &LayerStats) -> Option<String> {
     let counted = Outcome::ALL.into_iter().filter(|outcome| outcome.is_observed() && counts.of(*outcome) > 0);
     let each: Vec<_> = counted.map(|outcome| format!("{} {}", counts.of(outcome), outcome.name())).collect();
     (!each.is_empty()).then(|| format!("enforced, it would have held up: {}", each.join(", ")))

@@ -1,5 +1,16 @@
-//! What only axum can do: keys out of a router's path. Needs the feature `axum`.
+//! Extractors, responses, and keys from the path, for axum. Needs the feature `axum`.
+//!
+//! With this feature the errors of this crate, [`Problem`](crate::web::Problem) and [`Tagged`](crate::web::Tagged) are
+//! responses, and [`IfMatch`](crate::web::IfMatch) and [`IfNoneMatch`](crate::web::IfNoneMatch) are extractors.
+//!
+//! ```text
+//! path_param      keys from the path that axum's router matched
+//! preconditions   `If-Match` and `If-None-Match` as extractors
+//! responses       problems, errors and tagged answers as responses
+//! ```
 
 mod path_param;
+mod preconditions;
+mod responses;
 
 pub use self::path_param::{PathParam, path_param};

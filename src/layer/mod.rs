@@ -1,9 +1,11 @@
-//! Layers around services: a lock for each request's key, and one call for equal requests. Needs the feature `axum`.
+//! Layers around services: a lock for each request's key, and one call for equal requests. Needs the feature `tower`.
+//!
+//! The layers work with every service of `http` requests that is built on tower: axum's, tonic's and hyper's.
 //!
 //! ```text
 //! lock           a lock around a service, by each request's key
-//! coalesce       one call of a service for equal requests; share: what may be shared; stored: the answer
-//! request_key    which key a request is about
+//! coalesce       one call of a service for equal requests
+//! request_key    the key of a request
 //! ```
 
 mod coalesce;
@@ -12,8 +14,9 @@ mod request_key;
 
 pub use self::coalesce::{CoalesceLayer, CoalesceService, SharedBody};
 pub use self::lock::{
-    HeldBody, HeldKey, KeyedCall, KeyedLockLayer, KeyedLockService, LayerCounts, Mode, ModeSwitch, Outcome,
-    ParseModeError,
+    HeldBody, HeldKey, KeyedCall, KeyedLockLayer, KeyedLockService, LayerCounts, LayerStats, Mode,
+    ModeSwitch, Outcome, ParseModeError,
 };
+#[cfg(feature = "axum")]
 pub(crate) use self::request_key::misplaced;
-pub use self::request_key::{Extension, Header, RequestKey, extension, header};
+pub use self::request_key::{Extension, Header, RequestKey, by, extension, header};

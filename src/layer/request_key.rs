@@ -1,35 +1,43 @@
-//! [`RequestKey`]: which key a request is about.
+//! [`RequestKey`]: the key of a request.
 
-use ::axum::http::request::Parts;
-use ::axum::http::{HeaderName, StatusCode};
+use std::marker::PhantomData;
+
+use http::request::Parts;
+use http::{HeaderName, StatusCode};
 
 use crate::web::Problem;
 
-/// Says which key a request is about.
+/// Finds the key of a request.
 ///
-/// Implemented for functions of the request's head, which return `None` for requests that are about no key, and by
-/// [`path_param`](crate::extract::path_param), [`header`] and [`extension`].
+/// Functions of the request's head implement it: they return `None` for a request that has no key. So do the values of
+/// [`header`], [`extension`] and, for axum, `path_param`.
+///
+/// A closure needs the type of its argument, or [`by`] around it.
 ///
 /// # Examples
 ///
 /// ```
-/// use axum::http::request::Parts;
-/// use latchwork::layer::RequestKey;
+/// use http::request::Parts;
+/// use latchwork::layer::{RequestKey, by, header};
 ///
 /// fn tenant(parts: &Parts) -> Option<String> {
 ///     Some(parts.uri.host()?.split('.').next()?.to_owned())
 /// }
 /// # fn takes(_: impl RequestKey<String>) {}
 /// takes(tenant);
-/// takes(|parts: &Parts| parts.uri.host().map(str::to_owned));
-/// takes(latchwork::layer::header("x-tenant"));
+/// takes(by(|parts| parts.uri.host().map(str::to_owned)));
+/// takes(header("x-tenant"));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not find the key of a request",
+    note = "write `by(|parts| …)`, or name the type of the argument: `|parts: &http::request::Parts| …`"
+)]
 pub trait RequestKey<K> {
-    /// The key, or `None` for a request that is to go through without a lock.
+    /// Returns the key, or `None` for a request that passes without a lock.
     ///
     /// # Errors
     ///
-    /// The answer to a request whose key can't be told. No lock is taken, and the service is not called.
+    /// The answer to a request whose key can't be found. The layer takes no lock then, and does not call the service.
     fn key(&self, parts: &mut Parts) -> Result<Option<K>, Problem>;
 }
 
@@ -40,17 +48,36 @@ impl<K, F: Fn(&Parts) -> Option<K>> RequestKey<K> for F {
     }
 }
 
-/// The value of the header of this name, as text. A request without it, with several, or with one that is no visible
-/// ASCII is refused with 400.
+/// Returns the closure that it is given, whose argument is a request's head.
 ///
-/// # Panics
-///
-/// If the name is not that of a header in small letters.
+/// The compiler does not infer the argument's type from [`RequestKey`]. It does here.
 ///
 /// # Examples
 ///
 /// ```
-/// use axum::http::Request;
+/// use latchwork::{KeyedLock, layer::{KeyedLockLayer, by}};
+/// use std::sync::Arc;
+///
+/// let hosts = Arc::new(KeyedLock::<String>::new());
+/// let layer = KeyedLockLayer::new(hosts, by(|parts| parts.uri.host().map(str::to_owned)));
+/// assert_eq!(layer.stats().requests(), 0);
+/// ```
+pub fn by<K, F: Fn(&Parts) -> Option<K>>(key: F) -> F {
+    key
+}
+
+/// Uses the value of a header as the key, as text.
+///
+/// The layer refuses a request with 400 if the header is missing, occurs more than once, or is not visible ASCII.
+///
+/// # Panics
+///
+/// If `name` is not the name of a header in lower case.
+///
+/// # Examples
+///
+/// ```
+/// use http::Request;
 /// use latchwork::layer::{RequestKey, header};
 ///
 /// let (mut parts, ()) = Request::get("/").header("x-tenant", "acme").body(()).expect("it is one").into_parts();
@@ -62,29 +89,32 @@ pub fn header(name: &'static str) -> Header {
     Header(HeaderName::from_static(name))
 }
 
-/// Made by [`header`].
+/// The value of a header as a key: see [`header`].
 #[derive(Clone, Debug)]
 pub struct Header(HeaderName);
 
 impl<K: From<String>> RequestKey<K> for Header {
     fn key(&self, parts: &mut Parts) -> Result<Option<K>, Problem> {
-        let mut values = parts.headers.get_all(&self.0).iter();
+        let Self(name) = self;
+        let mut values = parts.headers.get_all(name).iter();
         match (values.next().map(|value| value.to_str()), values.next()) {
             (Some(Ok(value)), None) => Ok(Some(value.to_owned().into())),
-            (None, _) => Err(Problem::bad_key(format!("the header {} is missing", self.0))),
-            (Some(_), Some(_)) => Err(Problem::bad_key(format!("there is more than one header {}", self.0))),
-            (Some(Err(_)), None) => Err(Problem::bad_key(format!("the header {} is not text", self.0))),
+            (None, _) => Err(Problem::bad_key(format!("the header {name} is missing"))),
+            (Some(_), Some(_)) => Err(Problem::bad_key(format!("the header {name} occurs more than once"))),
+            (Some(Err(_)), None) => Err(Problem::bad_key(format!("the header {name} is not visible ASCII"))),
         }
     }
 }
 
-/// What `key` makes of the request's extension of type `T`, which an earlier layer has put there: the user who was
-/// authenticated, say. A request without it is refused with 500 rather than served without a lock.
+/// Uses what `key` returns for the request's extension of type `T`, such as the user that an earlier layer
+/// authenticated.
+///
+/// The layer refuses a request without this extension with 500: it is not served without a lock.
 ///
 /// # Examples
 ///
 /// ```
-/// use axum::http::Request;
+/// use http::Request;
 /// use latchwork::layer::{RequestKey, extension};
 ///
 /// #[derive(Clone)]
@@ -99,14 +129,14 @@ where
     T: Send + Sync + 'static,
     F: Fn(&T) -> Option<K>,
 {
-    Extension { key, of: std::marker::PhantomData }
+    Extension { key, of: PhantomData }
 }
 
-/// Made by [`extension`].
+/// A function of an extension as a key: see [`extension`].
 #[derive(Debug)]
 pub struct Extension<F, T> {
     key: F,
-    of: std::marker::PhantomData<fn(&T)>,
+    of: PhantomData<fn(&T)>,
 }
 
 impl<F: Clone, T> Clone for Extension<F, T> {
@@ -128,12 +158,11 @@ where
     }
 }
 
-/// A mistake in how the service was put together: clients are told no more than that it is the service's, and the log
-/// what it is.
-pub(crate) fn misplaced(what: &'static str) -> Problem {
+/// A mistake in how the service was put together: the client gets a bare 500, and the cause goes to the log.
+pub(crate) fn misplaced(cause: &'static str) -> Problem {
     #[cfg(feature = "tracing")]
-    tracing::error!(what, "a request has no key");
+    tracing::error!(target: "latchwork::layer", cause, "cannot find the key of a request");
     #[cfg(not(feature = "tracing"))]
-    let _ = what;
+    let _ = cause;
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -1,47 +1,36 @@
-//! Layers: what [`LayerCounts`] have counted of requests, and [`CoalesceLayer`] of the calls that they shared.
+//! What layers publish: the outcomes of requests, and the calls that were shared.
 
 use metrics::counter;
 
 use super::names::{LAYER, LAYER_REQUESTS, OUTCOME};
 use super::publisher::Publisher;
-use crate::layer::{CoalesceLayer, LayerCounts, Outcome};
+use crate::layer::{CoalesceLayer, LayerStats, Outcome};
 
 impl Publisher {
-    /// Publishes how a layer treated requests, with the label `layer="name"`. Needs the feature `axum`.
+    /// Publishes the outcomes of a layer's requests, with the label `layer="name"`. Needs the feature `tower`.
     ///
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{KeyedLock, extract::path_param, layer::KeyedLockLayer, publish::Publisher};
+    /// use latchwork::{KeyedLock, layer::{KeyedLockLayer, header}, publish::Publisher};
     /// use std::sync::Arc;
     ///
     /// let users = Arc::new(KeyedLock::<String>::new());
-    /// let layer = KeyedLockLayer::new(users.clone(), path_param("user"));
-    /// let publisher = Publisher::new().locks("users", &users).layer("plans", layer.counts());
+    /// let layer = KeyedLockLayer::new(users.clone(), header("x-user"));
+    /// let publisher = Publisher::new().locks("users", &users).layer("plans", layer.stats());
     /// publisher.publish();
     /// ```
     #[must_use]
-    pub fn layer(self, name: &'static str, counts: LayerCounts) -> Self {
+    pub fn layer(self, name: &'static str, stats: LayerStats) -> Self {
         self.named(LAYER, name).source(move || {
             for outcome in Outcome::ALL {
                 counter!(LAYER_REQUESTS, LAYER => name, OUTCOME => outcome.name())
-                    .absolute(counts.of(outcome));
+                    .absolute(stats.of(outcome));
             }
         })
     }
 
-    /// Publishes the flights of a layer that shares answers, as [`flights`](Self::flights) does. Needs the feature
-    /// `axum`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use axum::http::request::Parts;
-    /// use latchwork::{layer::CoalesceLayer, publish::Publisher};
-    ///
-    /// let layer = CoalesceLayer::new(|parts: &Parts| Some(parts.uri.to_string()));
-    /// Publisher::new().coalesce("menus", &layer).publish();
-    /// ```
+    /// Publishes the shared calls of a layer, as [`flights`](Self::flights) does. Needs the feature `tower`.
     #[must_use]
     pub fn coalesce<K: Send + Sync + 'static, F>(
         self,

@@ -1,13 +1,14 @@
-//! Figures for the [`metrics`](https://docs.rs/metrics) facade. Needs the feature `metrics`.
+//! Metrics for the [`metrics`](https://docs.rs/metrics) facade. Needs the feature `metrics`.
 //!
-//! What locks, retries, budgets and flights count anyway is read when it is asked for, by a [`Publisher`], so it
-//! costs nothing in between. Only times are pushed: by the observer that [`times`] makes for
+//! Locks, retries, budgets, flights and layers count anyway. A [`Publisher`] reads their counters when it is called, so
+//! they cost nothing in between. Only times are pushed: by the observer that [`times`] creates for
 //! [`KeyedBuilder::observe_times`]. All names are in [one table](crate::docs::metrics#names).
 //!
 //! ```text
-//! publisher   what is published, and when; source: what of each thing; layers: the same for the feature `axum`
+//! publisher   what is published, and when
+//! source      the counters of each type; layers: those of the feature `tower`
 //! times       the observer of waits and holds
-//! names       what the figures are called
+//! names       the names of the metrics
 //! ```
 //!
 //! # Examples
@@ -33,7 +34,7 @@
 //!
 //! [`KeyedBuilder::observe_times`]: crate::keyed::KeyedBuilder::observe_times
 
-#[cfg(feature = "axum")]
+#[cfg(feature = "tower")]
 mod layers;
 mod names;
 mod publisher;

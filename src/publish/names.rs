@@ -1,4 +1,4 @@
-//! What the figures are called: the table in the documentation, for the recorder.
+//! The names of the metrics and their descriptions, as in the table of the documentation.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
@@ -23,7 +23,7 @@ pub(super) const FLIGHT_FLIGHTS: &str = "latchwork_flight_flights_total";
 pub(super) const FLIGHT_JOINED: &str = "latchwork_flight_joined_total";
 pub(super) const FLIGHT_ABORTED: &str = "latchwork_flight_aborted_total";
 pub(super) const FLIGHT_UNDER_WAY: &str = "latchwork_flight_under_way";
-#[cfg(feature = "axum")]
+#[cfg(feature = "tower")]
 pub(super) const LAYER_REQUESTS: &str = "latchwork_layer_requests_total";
 
 pub(super) const LOCK: &str = "lock";
@@ -32,48 +32,36 @@ pub(super) const OUTCOME: &str = "outcome";
 pub(super) const KIND: &str = "kind";
 pub(super) const BUDGET: &str = "budget";
 pub(super) const FLIGHT: &str = "flight";
-#[cfg(feature = "axum")]
+#[cfg(feature = "tower")]
 pub(super) const LAYER: &str = "layer";
 
-/// Tells the recorder what a publisher writes.
+/// Describes to the recorder what a publisher writes.
 pub(super) fn describe_counts() {
-    describe_counter!(LOCK_ACQUIRED, Unit::Count, "Grants.");
-    describe_counter!(LOCK_WAITED, Unit::Count, "Acquisitions that had to queue.");
-    describe_counter!(LOCK_BUSY, Unit::Count, "Acquisitions that were refused at once.");
-    describe_counter!(LOCK_TIMED_OUT, Unit::Count, "Acquisitions that queued until their time was up.");
-    describe_counter!(LOCK_CANCELLED, Unit::Count, "Acquisitions that queued and were dropped.");
-    describe_gauge!(LOCK_KEYS, Unit::Count, "Keys held or waited for.");
-    describe_gauge!(LOCK_WAITING, Unit::Count, "Acquisitions that are queued, for whatever key.");
-    describe_gauge!(LOCK_LONGEST_QUEUE, Unit::Count, "The most waiters that one key ever had.");
-    describe_counter!(RETRY_CALLS, Unit::Count, "Calls, by how they ended.");
-    describe_counter!(
-        RETRY_FAILED_AFTER_RETRY,
-        Unit::Count,
-        "Calls that failed although they had been retried."
-    );
-    describe_counter!(RETRY_ATTEMPTS, Unit::Count, "Attempts of calls that have ended.");
-    describe_counter!(
-        RETRY_ERRORS,
-        Unit::Count,
-        "Attempts that failed with an error worth a retry, by kind."
-    );
-    describe_counter!(RETRY_CONFLICTS, Unit::Count, "Attempts that ended in a conflict.");
-    describe_gauge!(BUDGET_TOKENS, Unit::Count, "Tokens left.");
-    describe_gauge!(BUDGET_CAPACITY, Unit::Count, "Tokens of a full budget.");
-    describe_counter!(FLIGHT_FLIGHTS, Unit::Count, "Flights begun: so often the work was run.");
-    describe_counter!(FLIGHT_JOINED, Unit::Count, "Calls that joined a flight.");
+    describe_counter!(LOCK_ACQUIRED, Unit::Count, "Acquisitions that succeeded.");
+    describe_counter!(LOCK_WAITED, Unit::Count, "Acquisitions that had to wait.");
+    describe_counter!(LOCK_BUSY, Unit::Count, "Acquisitions that were refused without a wait.");
+    describe_counter!(LOCK_TIMED_OUT, Unit::Count, "Acquisitions that timed out while they waited.");
+    describe_counter!(LOCK_CANCELLED, Unit::Count, "Acquisitions that were dropped while they waited.");
+    describe_gauge!(LOCK_KEYS, Unit::Count, "Keys that are held or waited for.");
+    describe_gauge!(LOCK_WAITING, Unit::Count, "Acquisitions that are waiting, over all keys.");
+    describe_gauge!(LOCK_LONGEST_QUEUE, Unit::Count, "The most waiters that one key has had.");
+    describe_counter!(RETRY_CALLS, Unit::Count, "Calls that have ended, by outcome.");
+    describe_counter!(RETRY_FAILED_AFTER_RETRY, Unit::Count, "Calls that failed after at least one retry.");
+    describe_counter!(RETRY_ATTEMPTS, Unit::Count, "Attempts, of calls that have ended.");
+    describe_counter!(RETRY_ERRORS, Unit::Count, "Failed attempts that may be retried, by kind of error.");
+    describe_counter!(RETRY_CONFLICTS, Unit::Count, "Attempts that failed with a conflict.");
+    describe_gauge!(BUDGET_TOKENS, Unit::Count, "Tokens left in the budget.");
+    describe_gauge!(BUDGET_CAPACITY, Unit::Count, "Tokens in a full budget.");
+    describe_counter!(FLIGHT_FLIGHTS, Unit::Count, "Flights that were started: each runs the work once.");
+    describe_counter!(FLIGHT_JOINED, Unit::Count, "Calls that joined a flight instead of running the work.");
     describe_counter!(FLIGHT_ABORTED, Unit::Count, "Flights that ended without a value.");
-    describe_gauge!(FLIGHT_UNDER_WAY, Unit::Count, "Flights under way.");
-    #[cfg(feature = "axum")]
-    describe_counter!(LAYER_REQUESTS, Unit::Count, "Requests at a layer, by how it treated them.");
+    describe_gauge!(FLIGHT_UNDER_WAY, Unit::Count, "Flights that are running.");
+    #[cfg(feature = "tower")]
+    describe_counter!(LAYER_REQUESTS, Unit::Count, "Requests to a layer, by outcome.");
 }
 
-/// Tells the recorder what observers of times write.
+/// Describes to the recorder what observers of times write.
 pub(super) fn describe_times() {
-    describe_histogram!(
-        LOCK_WAIT,
-        Unit::Seconds,
-        "How long was queued for each grant that did not come at once."
-    );
-    describe_histogram!(LOCK_HOLD, Unit::Seconds, "How long each grant was held.");
+    describe_histogram!(LOCK_WAIT, Unit::Seconds, "Time spent waiting, per acquisition that had to wait.");
+    describe_histogram!(LOCK_HOLD, Unit::Seconds, "Time that the lock was held, per acquisition.");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 #[cfg(feature = "tokio")]
 use std::time::Duration;
 
@@ -11,16 +12,15 @@ use crate::flight::SingleFlight;
 use crate::keyed::{KeyedLock, KeyedSemaphore};
 use crate::retry::{Budget, RetryStats, Shared};
 
-/// Writes what locks, retries, budgets and flights have counted to the recorder of the
-/// [`metrics`](https://docs.rs/metrics) facade, whenever it is told to.
+/// Writes the counters of locks, retries, budgets, flights and layers to the recorder of the
+/// [`metrics`](https://docs.rs/metrics) facade. Clones publish the same sources.
 ///
-/// Names become labels. They are `&'static str`, so there are only as many as the program has; keys are
-/// never published. All counters are there from the first time on, at zero, so that rates can be computed from
-/// the first event on.
+/// Names become labels. They are `&'static str`, so the program bounds their number; keys are never published. The first
+/// call publishes all counters, at zero if nothing was counted. So rates can be computed from the first event on.
 ///
 /// # Panics
 ///
-/// When two locks or semaphores, two sets of statistics, two budgets, two sets of flights or two layers are given the same name.
+/// Two sources of the same kind must not have the same name. Locks and semaphores are one kind.
 ///
 /// # Examples
 ///
@@ -40,21 +40,20 @@ use crate::retry::{Budget, RetryStats, Shared};
 ///     .source(|| metrics::gauge!("cards").set(7.0));
 /// publisher.publish();
 /// ```
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Publisher {
     names: HashSet<(&'static str, &'static str)>,
-    sources: Vec<Box<dyn Source>>,
+    sources: Vec<Arc<dyn Source>>,
 }
 
 impl Publisher {
-    /// One that publishes nothing yet.
+    /// Creates a publisher without sources.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Publishes a lock's counters, with the label `lock="name"`. Times are the business of
-    /// [`times`](super::times).
+    /// Publishes a lock's counters, with the label `lock="name"`. For times, see [`times`](super::times).
     #[must_use]
     pub fn locks<K, S>(self, name: &'static str, locks: impl Into<Shared<KeyedLock<K, S>>>) -> Self
     where
@@ -65,17 +64,7 @@ impl Publisher {
         self.named(LOCK, name).source(move || source::keyed(name, &locks.stats()))
     }
 
-    /// Publishes the counters of a semaphore with keys, as those of a lock.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    /// use latchwork::{KeyedSemaphore, publish::Publisher};
-    ///
-    /// let seats = Arc::new(KeyedSemaphore::<u32>::new(3));
-    /// Publisher::new().semaphore("seats", &seats).publish();
-    /// ```
+    /// Publishes the counters of a keyed semaphore, under the names of those of a lock.
     #[must_use]
     pub fn semaphore<K, S>(
         self,
@@ -90,30 +79,21 @@ impl Publisher {
         self.named(LOCK, name).source(move || source::keyed(name, &semaphore.stats()))
     }
 
-    /// Publishes how calls ended, with the label `policy="name"`.
+    /// Publishes the outcomes of retried calls, with the label `policy="name"`.
     #[must_use]
     pub fn retries(self, name: &'static str, stats: impl Into<Shared<RetryStats>>) -> Self {
         let stats = stats.into();
         self.named(POLICY, name).source(move || source::retries(name, &stats.counts()))
     }
 
-    /// Publishes a budget's level, with the label `budget="name"`.
+    /// Publishes the tokens of a budget, with the label `budget="name"`.
     #[must_use]
     pub fn budget(self, name: &'static str, budget: impl Into<Shared<Budget>>) -> Self {
         let budget = budget.into();
         self.named(BUDGET, name).source(move || source::budget(name, &budget))
     }
 
-    /// Publishes what flights have counted, with the label `flight="name"`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::{SingleFlight, publish::Publisher};
-    ///
-    /// let menus = SingleFlight::<u32, String>::new();
-    /// Publisher::new().flights("menus", &menus).publish();
-    /// ```
+    /// Publishes the counters of flights, with the label `flight="name"`.
     #[must_use]
     pub fn flights<K, V, S>(self, name: &'static str, flights: &SingleFlight<K, V, S>) -> Self
     where
@@ -125,15 +105,15 @@ impl Publisher {
         self.named(FLIGHT, name).source(move || source::flights(name, &flights.counts()))
     }
 
-    /// Publishes something else: a closure, or whatever implements [`Source`].
+    /// Publishes another source: a closure, or a type that implements [`Source`].
     #[must_use]
     pub fn source(mut self, source: impl Source + 'static) -> Self {
-        self.sources.push(Box::new(source));
+        self.sources.push(Arc::new(source));
         self
     }
 
-    /// Writes all figures as they are now to the recorder of this moment. To be called before each scrape, or
-    /// from time to time; to do so twice counts nothing twice.
+    /// Writes the current values to the current recorder. Call it before each scrape, or periodically. Calling it twice
+    /// counts nothing twice.
     pub fn publish(&self) {
         describe_counts();
         for source in &self.sources {
@@ -141,12 +121,12 @@ impl Publisher {
         }
     }
 
-    /// Publishes at once and then in every `period`, until it is dropped: for recorders that push. One
-    /// that is scraped is better told by [`publish`](Self::publish) before each scrape.
+    /// Publishes at once, and then once in each `period`, until it is dropped. It is for recorders that push. For
+    /// recorders that are scraped, call [`publish`](Self::publish) before each scrape.
     ///
     /// # Panics
     ///
-    /// With a period of zero, and when polled outside a tokio runtime with its time driver enabled.
+    /// If the period is zero, or if it is polled outside a tokio runtime with its time driver enabled.
     ///
     /// # Cancel safety
     ///
@@ -169,7 +149,7 @@ impl Publisher {
     #[cfg(feature = "tokio")]
     pub async fn publish_every(&self, period: Duration) {
         let mut ticks = tokio::time::interval(period);
-        // After a stall once is enough.
+        // After a stall, one call is enough.
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;

@@ -1,4 +1,4 @@
-//! What is published of each thing: the counters as they are, under the names of the table.
+//! What each type publishes: its counters, under the names of the table.
 
 use metrics::{counter, gauge};
 
@@ -8,9 +8,9 @@ use crate::keyed::KeyedStats;
 use crate::retry::{Budget, RetryCounts};
 use crate::verdict::RetryKind;
 
-/// What a [`Publisher`](super::Publisher) publishes, if it is none of the things that it knows.
+/// A source of metrics for a [`Publisher`](super::Publisher), besides the types of this crate.
 ///
-/// Every closure is one.
+/// Closures implement it.
 ///
 /// # Examples
 ///
@@ -30,8 +30,7 @@ use crate::verdict::RetryKind;
 /// Publisher::new().source(Letters::default()).publish();
 /// ```
 pub trait Source: Send + Sync {
-    /// Writes the figures as they are now: counters as absolute numbers, so that nothing is counted
-    /// twice.
+    /// Writes the current values. Counters are written as absolute numbers, so that nothing is counted twice.
     fn publish(&self);
 }
 

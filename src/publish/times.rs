@@ -1,12 +1,13 @@
-//! [`times`]: waits and holds of keyed locks, as histograms.
+//! [`times`]: the waits and holds of keyed locks, as histograms.
 
 use metrics::histogram;
 
 use super::names::{LOCK, LOCK_HOLD, LOCK_WAIT, describe_times};
 use crate::keyed::Timing;
 
-/// Upper bounds for waits and holds, in seconds: from a microsecond to ten seconds. An exporter that is not
-/// told any may have defaults that are too coarse, or make summaries, which can't be added up.
+/// Upper bounds for waits and holds, in seconds: from a microsecond to ten seconds.
+///
+/// Give them to the exporter. Its defaults may be too coarse, or it may make summaries, which can't be added up.
 ///
 /// # Examples
 ///
@@ -20,11 +21,11 @@ pub const BUCKETS: [f64; 16] = [
     10.0,
 ];
 
-/// An observer for [`KeyedBuilder::observe_times`](crate::keyed::KeyedBuilder::observe_times) that records waits
+/// Creates an observer for [`KeyedBuilder::observe_times`](crate::keyed::KeyedBuilder::observe_times). It records waits
 /// and holds in the histograms `latchwork_lock_wait_seconds` and `latchwork_lock_hold_seconds`, with the label
 /// `lock="name"`.
 ///
-/// The histograms are those of the recorder that is installed when this is called: install it before.
+/// Install the recorder before: the histograms are those of the recorder that is installed now.
 ///
 /// # Examples
 ///
@@ -35,7 +36,7 @@ pub const BUCKETS: [f64; 16] = [
 /// drop(users.lock("ada").wait());
 /// assert!(users.stats().times.is_some());
 /// ```
-#[must_use = "it is to be given to a builder"]
+#[must_use = "an observer must be given to a builder"]
 pub fn times(name: &'static str) -> impl Fn(Timing) + Send + Sync + 'static {
     describe_times();
     let waits = histogram!(LOCK_WAIT, LOCK => name);

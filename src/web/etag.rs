@@ -1,10 +1,10 @@
 //! A stamp in a header.
 
-use ::axum::http::HeaderValue;
+use http::HeaderValue;
 
 use crate::stamp::Stamp;
 
-/// The tag of a stamp, for the header `ETag`.
+/// Returns the entity tag of a stamp, for the header `ETag`.
 pub(super) fn etag(stamp: Stamp) -> HeaderValue {
     HeaderValue::try_from(stamp.etag()).expect("digits in quotes are visible")
 }

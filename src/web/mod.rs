@@ -1,8 +1,11 @@
-//! Errors as answers, and preconditions: problem details, `If-Match`, `If-None-Match`, `ETag`. Needs the feature `axum`.
+//! Errors as responses, and preconditions: problem details, `If-Match`, `If-None-Match`, `ETag`. Needs the feature `tower`.
+//!
+//! The module uses the types of the crate `http` alone. With the feature `axum` these types are also extractors and
+//! responses of axum.
 //!
 //! ```text
-//! precondition   `If-Match` and `If-None-Match`; etags: how they are read; tagged: an answer with its stamp
-//! problem        a refusal; kind: one type for each; errors: which error is which; answer: how it is written
+//! precondition   `If-Match` and `If-None-Match`, and responses with a stamp
+//! problem        refusals
 //! etag           a stamp in a header
 //! ```
 

@@ -16,6 +16,7 @@ use latchwork::{
     claim::{ClaimExhausted, Taken},
     error::BadNumber,
     fence::{FenceGate, ParseFenceError, StaleFence},
+    provider::LockError,
     retry::{Budget, RetryError},
     stamp::{BadEtag, ParseStampError, StampOutOfRange, StampSource, StampsExhausted},
     verdict::{RetryKind, Verdict},
@@ -44,6 +45,10 @@ fn busy() -> Busy {
 
 fn timed_out() -> TimedOut {
     Semaphore::new(0).acquire().wait_timeout(Duration::ZERO).expect_err("there is no permit")
+}
+
+fn unavailable() -> LockError {
+    LockError::Unavailable(format!("no connection to {SECRET}").into())
 }
 
 fn conflict(expect: impl Into<Expect>) -> Conflict<String> {
@@ -171,12 +176,17 @@ fn every_error_has_its_status_headers_and_body_and_gives_nothing_away() {
     use ProblemKind as Kind;
     let (later, never) = (json!({ "retryable": true }), json!({ "retryable": false }));
     let detailed = |detail: &str| json!({ "retryable": false, "detail": detail });
-    let stale = "it has been changed meanwhile: read it again";
+    let stale = "the value has changed: read it again";
     let versions = |detail: &str, expected: Value, current: Value| json!({ "retryable": false, "detail": detail, "expected": expected, "current": current });
     let table = [
         (answer(busy), Kind::Busy, Some("1"), None, later.clone()),
         (answer(timed_out), Kind::TimedOut, Some("1"), None, later.clone()),
         (answer(stale_fence), Kind::LockLost, Some("1"), None, later.clone()),
+        (answer(|| LockError::from(busy())), Kind::Busy, Some("1"), None, later.clone()),
+        (answer(|| LockError::from(timed_out())), Kind::TimedOut, Some("1"), None, later.clone()),
+        (answer(|| LockError::QueueFull), Kind::QueueFull, Some("1"), None, later.clone()),
+        (answer(|| LockError::Lost), Kind::LockLost, Some("1"), None, later.clone()),
+        (answer(unavailable), Kind::LockUnavailable, Some("1"), None, later.clone()),
         (answer(Problem::queue_full), Kind::QueueFull, Some("1"), None, later.clone()),
         (answer(Problem::shutting_down), Kind::ShuttingDown, Some("1"), None, later.clone()),
         (answer(|| Problem::bad_key("no header")), Kind::BadKey, None, None, detailed("no header")),
@@ -199,16 +209,16 @@ fn every_error_has_its_status_headers_and_body_and_gives_nothing_away() {
             Kind::Conflict,
             None,
             Some("\"8\""),
-            versions("there is a value already", Value::Null, json!("8")),
+            versions("a value already exists", Value::Null, json!("8")),
         ),
         (
             answer(|| conflict(Expect::NoneOf([stamp(8)].into()))),
             Kind::Conflict,
             None,
             Some("\"8\""),
-            json!({ "retryable": false, "detail": "it is a version that was excluded", "current": "8" }),
+            json!({ "retryable": false, "detail": "the request excludes the current version", "current": "8" }),
         ),
-        (answer(gone), Kind::Conflict, None, None, versions("there is no value", json!("7"), Value::Null)),
+        (answer(gone), Kind::Conflict, None, None, versions("no value exists", json!("7"), Value::Null)),
         (
             answer(|| WriteError::<String, Infallible>::from(conflict(stamp(7)))),
             Kind::Conflict,
@@ -406,6 +416,7 @@ fn every_kind_has_its_anchor_and_row_in_the_room_that_its_type_leads_to() {
                 | ProblemKind::TimedOut
                 | ProblemKind::QueueFull
                 | ProblemKind::LockLost
+                | ProblemKind::LockUnavailable
                 | ProblemKind::ShuttingDown
         );
         assert_eq!(row.starts_with("yes |"), is_later, "{slug}");
@@ -451,7 +462,7 @@ fn errors_under(folder: &Path, found: &mut BTreeSet<String>) {
 #[test]
 fn what_is_no_mode_is_a_bad_request() {
     let problem = Problem::from("on".parse::<Mode>().expect_err("it is none"));
-    assert_eq!(problem.to_string(), "400 Bad Request: the modes are off, observe and enforce");
+    assert_eq!(problem.to_string(), "400 Bad Request: the mode must be off, observe or enforce");
     for mode in [Mode::Off, Mode::Observe, Mode::Enforce] {
         assert_eq!(mode.to_string().parse(), Ok(mode));
     }

@@ -104,7 +104,7 @@ async fn a_wait_is_given_up_before_anything_is_detached() {
     let mut service = around(&layer, inner);
     let held = locks.try_lock("ada").unwrap();
     drop(Hand::queued(call(&mut service, post("/ada"))));
-    assert_eq!(layer.counts().of(Outcome::Cancelled), 1);
+    assert_eq!(layer.stats().of(Outcome::Cancelled), 1);
     drop(held);
     assert!(locks.is_empty());
 }

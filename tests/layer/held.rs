@@ -43,7 +43,7 @@ fn the_key_is_held_while_the_handler_runs_and_no_longer() {
     let answered = one.poll().unwrap().unwrap();
     assert!(locks.is_empty(), "the key is free though the future and the body are still there");
     assert_eq!(answered.status(), StatusCode::OK);
-    assert_eq!((layer.counts().of(Outcome::Acquired), layer.counts().of(Outcome::Busy)), (1, 1));
+    assert_eq!((layer.stats().of(Outcome::Acquired), layer.stats().of(Outcome::Busy)), (1, 1));
 }
 
 /// Where a call that holds a probe is dropped.
@@ -126,14 +126,14 @@ async fn those_who_wait_are_served_in_their_order_and_counted() {
     let three = Hand::queued(call(&mut service, post("/ada")));
     assert_eq!(locks.snapshot()[0].waiters(), 3);
     drop(three);
-    assert_eq!(layer.counts().of(Outcome::Cancelled), 1);
+    assert_eq!(layer.stats().of(Outcome::Cancelled), 1);
     drop(held);
     assert!(one.is_woken() && !two.is_woken());
     assert!(one.poll().is_some());
     assert!(two.is_woken());
     assert!(two.poll().is_some());
-    assert_eq!(layer.counts().of(Outcome::Waited), 2);
-    assert_eq!(layer.counts().requests(), 3);
+    assert_eq!(layer.stats().of(Outcome::Waited), 2);
+    assert_eq!(layer.stats().requests(), 3);
     assert!(locks.is_empty());
     let stats = locks.stats();
     assert_eq!((stats.waited, stats.cancelled), (3, 1));
@@ -235,5 +235,5 @@ fn a_service_can_be_shared_by_clones_that_share_its_lock_and_counts() {
             StatusCode::CONFLICT
         );
     }
-    assert_eq!(layer.counts().of(Outcome::Busy), 3);
+    assert_eq!(layer.stats().of(Outcome::Busy), 3);
 }

@@ -29,7 +29,7 @@ fn a_request_without_a_key_goes_through_without_a_lock() {
     let mut one = Hand::new(call(&mut service, crate::service::get("/")));
     assert!(locks.is_empty());
     assert!(one.poll().is_some());
-    assert_eq!((layer.counts().of(Outcome::NoKey), layer.counts().requests()), (1, 1));
+    assert_eq!((layer.stats().of(Outcome::NoKey), layer.stats().requests()), (1, 1));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_header_is_the_key_or_the_request_is_refused() {
         assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
         assert!(!refused.headers().contains_key("retry-after"));
     }
-    assert_eq!(layer.counts().of(Outcome::BadKey), 3);
+    assert_eq!(layer.stats().of(Outcome::BadKey), 3);
     assert!(locks.is_empty());
 }
 
@@ -75,7 +75,7 @@ fn an_extension_is_the_key_or_the_request_is_refused() {
     let mut unserved = around(&layer, service_fn(never));
     let refused = Hand::new(call(&mut unserved, crate::service::get("/"))).poll().unwrap().unwrap();
     assert_eq!(refused.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let counts = layer.counts();
+    let counts = layer.stats();
     let of = |outcome| counts.of(outcome);
     assert_eq!((of(Outcome::Acquired), of(Outcome::NoKey), of(Outcome::BadKey)), (1, 1, 1));
 }

@@ -17,5 +17,7 @@ mod held;
 mod keys;
 mod modes;
 mod panics;
+mod plain;
 mod ready;
 mod refused;
+mod remote;

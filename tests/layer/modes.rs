@@ -45,7 +45,7 @@ fn off_is_as_if_there_were_no_layer() {
     let mut service = around(&layer, service_fn(move |_: Request<Body>| run.clone().run()));
     let _calls =
         [Hand::queued(call(&mut service, post("/ada"))), Hand::queued(call(&mut service, post("/ada")))];
-    assert_eq!((handler.runs(), locks.len(), layer.counts().of(Outcome::Off)), (2, 0, 2));
+    assert_eq!((handler.runs(), locks.len(), layer.stats().of(Outcome::Off)), (2, 0, 2));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn observed_requests_run_and_what_would_be_refused_is_counted() {
         assert_eq!(call.poll().unwrap().unwrap().status(), StatusCode::OK);
     }
     assert!(locks.is_empty());
-    let counts = layer.counts();
+    let counts = layer.stats();
     assert_eq!((counts.of(Outcome::Acquired), counts.of(Outcome::WouldBeBusy), counts.requests()), (1, 1, 2));
 }
 
@@ -75,7 +75,7 @@ fn observed_requests_whose_key_can_not_be_told_run() {
     let run = handler.clone();
     let mut service = around(&layer, service_fn(move |_: Request<Body>| run.clone().run()));
     let _one = Hand::queued(call(&mut service, post("/")));
-    assert_eq!((handler.runs(), layer.counts().of(Outcome::WouldBeBadKey)), (1, 1));
+    assert_eq!((handler.runs(), layer.stats().of(Outcome::WouldBeBadKey)), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,7 +84,7 @@ async fn observed_waits_hold_nobody_up_and_are_counted_as_what_they_would_have_b
     let layer = layer(&locks).wait(SECOND).max_waiters(2).mode(Mode::Observe);
     let run = handler.clone();
     let mut service = around(&layer, service_fn(move |_: Request<Body>| run.clone().run()));
-    let counts = layer.counts();
+    let counts = layer.stats();
     let held = locks.try_lock("ada").unwrap();
 
     // One whose wait would have gone on when its handler was through.
@@ -143,7 +143,7 @@ async fn a_request_is_treated_by_the_mode_that_it_came_in() {
     for call in [&mut waits, &mut passes, &mut observed] {
         assert!(call.poll().is_some());
     }
-    let counts = layer.counts();
+    let counts = layer.stats();
     let of = |outcome| counts.of(outcome);
     assert_eq!(
         (of(Outcome::Acquired), of(Outcome::Waited), of(Outcome::Off), of(Outcome::WouldWait)),

@@ -12,7 +12,6 @@ use std::task::{Context, Poll, Waker};
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{Request, Response, StatusCode};
-use axum::response::IntoResponse;
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -129,7 +128,7 @@ fn whatever_panics_leaves_no_key() {
             };
             let render = move |problem: &Problem| {
                 to_render.pass(Place::Render);
-                problem.status().into_response()
+                Response::builder().status(problem.status()).body("").unwrap()
             };
             let layer =
                 KeyedLockLayer::new(locks.clone(), key).hold_until_body_end(to_body_end).render(render);

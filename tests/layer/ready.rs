@@ -90,7 +90,7 @@ fn a_refused_request_gives_the_readiness_back() {
     }
     drop(held);
     assert_eq!(Hand::new(call(&mut service, get("/ada"))).poll().unwrap().unwrap().status(), StatusCode::OK);
-    assert_eq!((calls.load(Ordering::SeqCst), layer.counts().of(Outcome::Busy)), (1, 3));
+    assert_eq!((calls.load(Ordering::SeqCst), layer.stats().of(Outcome::Busy)), (1, 3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::http::{Response, StatusCode};
 use latchwork::{layer::Outcome, web::Problem};
 use tower::service_fn;
 
@@ -22,7 +21,7 @@ async fn a_wait_that_takes_too_long_is_refused_with_503() {
     let refused = call(&mut service, post("/ada")).await.unwrap();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.headers()["retry-after"], "1");
-    assert_eq!((layer.counts().of(Outcome::TimedOut), layer.counts().requests()), (1, 1));
+    assert_eq!((layer.stats().of(Outcome::TimedOut), layer.stats().requests()), (1, 1));
     assert_eq!((locks.stats().timed_out, locks.stats().cancelled), (1, 0));
     assert_eq!(locks.snapshot()[0].waiters(), 0);
 }
@@ -38,7 +37,7 @@ async fn a_queue_that_is_full_is_not_joined() {
     let refused = Hand::new(call(&mut service, post("/ada"))).poll().unwrap().unwrap();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.headers()["retry-after"], "1");
-    assert_eq!(layer.counts().of(Outcome::QueueFull), 1);
+    assert_eq!(layer.stats().of(Outcome::QueueFull), 1);
     assert!(Hand::new(call(&mut service, post("/grace"))).poll().is_some(), "each key has its own queue");
     drop(held);
     for waiter in &mut queue {
@@ -61,7 +60,8 @@ fn a_refusal_is_rendered_as_the_user_wants() {
     let locks = locks();
     let render = |problem: &Problem| {
         let status = problem.status();
-        ([("x-rendered", "yes")], (status, format!("no: {status}"))).into_response()
+        let response = Response::builder().status(status).header("x-rendered", "yes");
+        response.body(format!("no: {status}")).unwrap()
     };
     let mut service = around(&layer(&locks).render(render), service_fn(ok));
     let _held = locks.try_lock("ada").unwrap();

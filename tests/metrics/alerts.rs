@@ -81,7 +81,7 @@ impl Service {
             .locks("cards", &locks)
             .budget("file", &budget)
             .flights("cards", &reads)
-            .layer("plans", plans.layer.counts())
+            .layer("plans", plans.layer.stats())
             .source(move || {
                 let failures = failures.load(Ordering::Relaxed);
                 metrics::counter!("business_cards_slug_failures_total").absolute(failures);

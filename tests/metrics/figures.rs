@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use latchwork::layer::{LayerCounts, Outcome};
+use latchwork::layer::{LayerStats, Outcome};
 use latchwork::publish::{BUCKETS, Publisher, Source};
 use latchwork::{
     KeyedLock, KeyedSemaphore, RetryPolicy, SingleFlight,
@@ -171,7 +171,7 @@ fn values_are_those_that_the_core_has_counted() {
         assert_eq!(shown.value("latchwork_retry_budget_tokens", &budget), 0.0);
         assert_eq!(shown.value("latchwork_retry_budget_capacity", &budget), 40.0);
 
-        let counts = scene.layer_counts();
+        let counts = scene.layer_stats();
         let requests = |outcome: Outcome| {
             let labels = [("layer", "plans"), ("outcome", outcome.name())];
             shown.value("latchwork_layer_requests_total", &labels)
@@ -349,9 +349,9 @@ fn two_things_of_a_kind_cant_have_one_name() {
     let flying = || publisher().flights("same", &flights);
     flying().publish();
     assert_eq!(panic_of(|| flying().flights("same", &flights)), "flight \"same\" is published already");
-    let layer = || publisher().layer("same", LayerCounts::default());
+    let layer = || publisher().layer("same", LayerStats::default());
     assert_eq!(
-        panic_of(|| layer().layer("same", LayerCounts::default())),
+        panic_of(|| layer().layer("same", LayerStats::default())),
         "layer \"same\" is published already"
     );
 }

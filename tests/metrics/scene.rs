@@ -15,7 +15,7 @@ use latchwork::{
     verdict::{RetryKind, Verdict},
 };
 use latchwork::{
-    layer::{CoalesceLayer, KeyedLockLayer, LayerCounts, Mode, ModeSwitch, RequestKey},
+    layer::{CoalesceLayer, KeyedLockLayer, LayerStats, Mode, ModeSwitch, RequestKey},
     web::Problem,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
@@ -97,7 +97,7 @@ impl Scene {
             .budget("database", &budget)
             .flights("menus", &menus)
             .coalesce("pages", &pages)
-            .layer("plans", plans.layer.counts());
+            .layer("plans", plans.layer.stats());
         Self { users, seats, saves, loads, budget, menus, pages, plans, publisher }
     }
 
@@ -108,8 +108,8 @@ impl Scene {
         self.fly();
     }
 
-    pub(crate) fn layer_counts(&self) -> LayerCounts {
-        self.plans.layer.counts()
+    pub(crate) fn layer_stats(&self) -> LayerStats {
+        self.plans.layer.stats()
     }
 
     /// Requests in each mode, to a key that is free, one that is held, none, and one that can't be told.

@@ -67,14 +67,14 @@ fn a_request_that_is_shed_takes_no_key() {
         for path in ["/ada", "/grace"] {
             assert_eq!(ask(served.addr, "POST", path).await.status, SHED);
         }
-        assert_eq!((locks.len(), layer.counts().requests()), (1, 1));
+        assert_eq!((locks.len(), layer.stats().requests()), (1, 1));
         stage.go.open_wide();
         assert_eq!(first.await.unwrap().status, 200);
         for path in ["/ada", "/grace"] {
             assert_eq!(ask(served.addr, "POST", path).await.status, 200);
         }
         assert!(locks.is_empty());
-        assert_eq!((layer.counts().of(Outcome::Acquired), places.available_permits()), (3, 1));
+        assert_eq!((layer.stats().of(Outcome::Acquired), places.available_permits()), (3, 1));
     });
 }
 
@@ -105,7 +105,7 @@ fn a_request_that_is_refused_gives_its_place_in_the_limit_back() {
             for answer in [first, second] {
                 assert_eq!(answer.await.unwrap().status, 200);
             }
-            assert_eq!((layer.counts().of(Outcome::Acquired), layer.counts().requests()), (2, 7));
+            assert_eq!((layer.stats().of(Outcome::Acquired), layer.stats().requests()), (2, 7));
             assert_eq!(places.available_permits(), 2);
             assert!(locks.is_empty());
         });
@@ -128,7 +128,7 @@ fn a_request_that_waits_has_a_place_in_the_limit_until_it_is_given_up() {
             assert_eq!(ask(served.addr, "POST", "/grace").await.status, SHED);
             drop(waits);
             until(|| places.available_permits() == 1).await;
-            assert_eq!(layer.counts().of(Outcome::Cancelled), round);
+            assert_eq!(layer.stats().of(Outcome::Cancelled), round);
         }
         let second = asked(served.addr, "POST", "/grace");
         stage.begun.pass().await;
@@ -158,14 +158,14 @@ fn in_a_buffer_a_request_that_waits_does_not_stop_those_of_other_keys() {
         stage.begun.pass().await;
         drop(given_up);
         until(|| waiters(&locks, "ada") == 1).await;
-        assert_eq!(layer.counts().of(Outcome::Cancelled), 1);
+        assert_eq!(layer.stats().of(Outcome::Cancelled), 1);
         stage.go.open_wide();
         for answer in [first, second, other] {
             assert_eq!(answer.await.unwrap().status, 200);
         }
         assert!(locks.is_empty());
-        let seen = [Outcome::Acquired, Outcome::Waited].map(|outcome| layer.counts().of(outcome));
-        assert_eq!((seen, layer.counts().requests()), ([2, 1], 4));
+        let seen = [Outcome::Acquired, Outcome::Waited].map(|outcome| layer.stats().of(outcome));
+        assert_eq!((seen, layer.stats().requests()), ([2, 1], 4));
     });
 }
 
@@ -186,7 +186,7 @@ fn in_a_buffer_with_a_limit_of_one_nothing_gets_stuck() {
             // Refused while the worker has the limit's only place: the place is still there for the next.
             let held = locks.try_lock("ada").unwrap();
             let first = asked(served.addr, "POST", "/ada");
-            until(|| layer.counts().of(Outcome::Busy) + waiters(&locks, "ada") as u64 == 1).await;
+            until(|| layer.stats().of(Outcome::Busy) + waiters(&locks, "ada") as u64 == 1).await;
             drop(held);
             assert!(matches!(first.await.unwrap().status, 200 | 409));
             let answers: Vec<_> = (0..60)
@@ -197,7 +197,7 @@ fn in_a_buffer_with_a_limit_of_one_nothing_gets_stuck() {
             }
             served.stop().await;
             assert!(locks.is_empty());
-            assert_eq!(layer.counts().requests(), 61);
+            assert_eq!(layer.stats().requests(), 61);
         });
     }
 }
@@ -222,12 +222,12 @@ fn a_timeout_around_the_layer_gives_up_waits_and_frees_keys() {
         assert_eq!(stage.held(), [true], "the handler was dropped, with the key");
         let held = locks.try_lock("ada").unwrap();
         assert_eq!(ask(hasty.addr, "POST", "/ada").await.status, 504);
-        assert_eq!((waiters(&locks, "ada"), layer.counts().of(Outcome::Cancelled)), (0, 1));
+        assert_eq!((waiters(&locks, "ada"), layer.stats().of(Outcome::Cancelled)), (0, 1));
         drop(held);
         assert!(locks.is_empty());
         stage.go.open();
         assert_eq!(ask(patient.addr, "POST", "/ada").await.status, 200);
-        assert_eq!((layer.counts().of(Outcome::Acquired), layer.counts().requests()), (2, 3));
+        assert_eq!((layer.stats().of(Outcome::Acquired), layer.stats().requests()), (2, 3));
     });
 }
 

@@ -52,7 +52,7 @@ fn a_key_that_is_held_until_the_bodys_end_is_free_when_the_client_is_gone() {
         until(|| locks.is_empty()).await;
         assert_eq!(stage.held(), [true], "the body was dropped, with the key");
         assert!(send.is_closed());
-        assert_eq!(layer.counts().requests(), 3);
+        assert_eq!(layer.stats().requests(), 3);
     });
 }
 
@@ -104,7 +104,7 @@ fn a_key_is_free_once_the_head_is_there_though_its_body_is_not() {
             assert!(send.is_closed());
         }
         assert_eq!(stage.held(), [false; 3], "the bodies outlived the key");
-        assert_eq!(layer.counts().of(Outcome::Acquired), 3);
+        assert_eq!(layer.stats().of(Outcome::Acquired), 3);
     });
 }
 
@@ -127,7 +127,7 @@ fn a_body_that_is_never_sent_holds_no_key() {
                 until(|| locks.is_empty()).await;
             }
         }
-        assert_eq!(layer.counts().of(Outcome::Acquired), 6);
+        assert_eq!(layer.stats().of(Outcome::Acquired), 6);
     });
 }
 
@@ -152,7 +152,7 @@ fn a_client_that_does_not_read_holds_its_key_until_it_is_gone() {
         assert_eq!(next.head().await.unwrap().status, 200);
         drop(next);
         until(|| locks.is_empty()).await;
-        assert_eq!(layer.counts().requests(), 3);
+        assert_eq!(layer.stats().requests(), 3);
     });
 }
 
@@ -180,6 +180,6 @@ fn a_client_that_hangs_up_on_its_own_body_frees_its_key() {
         drop(line);
         until(|| locks.is_empty()).await;
         assert_eq!(stage.held(), [true]);
-        assert_eq!(layer.counts().requests(), 2);
+        assert_eq!(layer.stats().requests(), 2);
     });
 }

@@ -121,7 +121,7 @@ async fn crowd(
 
 /// What was answered is what was counted, and nobody met anybody in a room.
 fn check(answers: &[Answer], rooms: &Rooms, layer: &ByPathLayer, locks: &Locks) {
-    let counts = layer.counts();
+    let counts = layer.stats();
     let served = answers.iter().filter(|answer| answer.status == 200).count() as u64;
     let busy = answers.iter().filter(|answer| answer.refuses_with(409)).count() as u64;
     let late = answers.iter().filter(|answer| answer.refuses_with(503)).count() as u64;
@@ -140,7 +140,7 @@ fn of_a_thousand_one_has_each_key_a_queue_waits_and_the_rest_is_refused() {
     run(async {
         let (locks, rooms) = (locks(), Rooms::new());
         let layer = layer(&locks).wait(LONG).max_waiters(50);
-        let counts = layer.counts();
+        let counts = layer.stats();
         let app = rooms.router(false).layer(layer.clone());
         let answers = crowd(app, 1, |_| false, async {
             until(|| counts.of(Outcome::QueueFull) == 490 && waiting(&locks) == 500).await;
@@ -158,7 +158,7 @@ fn of_a_thousand_that_do_not_wait_all_but_ten_are_refused() {
     run(async {
         let (locks, rooms) = (locks(), Rooms::new());
         let layer = layer(&locks);
-        let counts = layer.counts();
+        let counts = layer.stats();
         let answers = crowd(rooms.router(false).layer(layer.clone()), 1, |_| false, async {
             until(|| counts.of(Outcome::Busy) == 990).await;
             rooms.go.open_wide();
@@ -184,7 +184,7 @@ fn never_are_two_in_one_key_whatever_the_policy() {
             let layer = policy(layer(&locks));
             let answers = crowd(rooms.router(false).layer(layer.clone()), 3, |_| false, async {}).await;
             check(&answers, &rooms, &layer, &locks);
-            assert!(layer.counts().of(Outcome::Acquired) > 0);
+            assert!(layer.stats().of(Outcome::Acquired) > 0);
         });
     }
 }
@@ -201,7 +201,7 @@ fn a_thousand_readers_are_together_in_ten_keys() {
         })
         .await;
         check(&answers, &rooms, &layer, &locks);
-        assert_eq!(layer.counts().of(Outcome::Acquired), CONNECTIONS as u64);
+        assert_eq!(layer.stats().of(Outcome::Acquired), CONNECTIONS as u64);
         for room in &*rooms.rooms {
             assert_eq!(room.most_reading.load(Ordering::SeqCst), CONNECTIONS / KEYS);
         }

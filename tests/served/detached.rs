@@ -51,7 +51,7 @@ fn a_detached_handler_keeps_its_key_to_its_end_though_the_client_hangs_up() {
             assert_eq!(stage.ended(), round);
         }
         assert_eq!(stage.held(), [true; 3]);
-        assert_eq!((layer.counts().of(Outcome::Acquired), layer.counts().of(Outcome::Busy)), (3, 9));
+        assert_eq!((layer.stats().of(Outcome::Acquired), layer.stats().of(Outcome::Busy)), (3, 9));
     });
 }
 
@@ -70,14 +70,14 @@ fn the_next_waits_for_a_detached_handler_whose_client_is_gone() {
         until(|| waiters(&locks, "ada") == 2).await;
         drop((line, given_up));
         until(|| waiters(&locks, "ada") == 1).await;
-        let cancelled = layer.counts().of(Outcome::Cancelled);
+        let cancelled = layer.stats().of(Outcome::Cancelled);
         assert_eq!((cancelled, stage.ended()), (1, 0), "a wait is given up, a handler is not");
         stage.go.open();
         stage.begun.pass().await;
         assert_eq!(stage.ended(), 1);
         stage.go.open();
         assert_eq!(next.await.unwrap().status, 200);
-        assert_eq!((stage.held(), layer.counts().requests()), (vec![true, true], 3));
+        assert_eq!((stage.held(), layer.stats().requests()), (vec![true, true], 3));
         assert!(locks.is_empty());
     });
 }

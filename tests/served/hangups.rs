@@ -17,10 +17,10 @@ fn a_client_that_hangs_up_while_it_waits_leaves_the_queue() {
         until(|| waiters(&locks, "ada") == 1).await;
         drop(waits);
         until(|| waiters(&locks, "ada") == 0).await;
-        assert_eq!(layer.counts().of(Outcome::Cancelled), 1);
+        assert_eq!(layer.stats().of(Outcome::Cancelled), 1);
         drop(held);
         assert!(locks.is_empty());
-        assert_eq!(layer.counts().requests(), 1);
+        assert_eq!(layer.stats().requests(), 1);
         assert!(stage.held().is_empty(), "the handler never ran");
         assert_eq!(locks.stats().cancelled, 1);
     });
@@ -52,7 +52,7 @@ fn those_behind_a_client_that_hangs_up_are_served_in_their_order() {
             stage.go.open();
             assert_eq!(line.answer().await.unwrap().status, 200);
         }
-        let counts = layer.counts();
+        let counts = layer.stats();
         let seen = [Outcome::Acquired, Outcome::Waited, Outcome::Cancelled].map(|outcome| counts.of(outcome));
         assert_eq!((seen, counts.requests()), ([1, 2, 2], 5));
         assert_eq!(stage.held(), [true; 3]);
@@ -76,7 +76,7 @@ fn a_client_that_hangs_up_in_the_handler_frees_its_key_after_what_the_handler_ho
         assert_eq!(stage.ended(), 0);
         stage.go.open_wide();
         assert_eq!(ask(served.addr, "POST", "/ada").await.status, 200);
-        let counts = layer.counts();
+        let counts = layer.stats();
         assert_eq!((counts.of(Outcome::Acquired), counts.of(Outcome::Busy), counts.requests()), (2, 1, 3));
     });
 }

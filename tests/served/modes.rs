@@ -7,7 +7,7 @@ use axum::extract::{Extension, Path, State};
 use axum::routing::any;
 use axum::{Json, Router};
 use latchwork::Fence;
-use latchwork::layer::{LayerCounts, Mode, ModeSwitch, Outcome};
+use latchwork::layer::{LayerStats, Mode, ModeSwitch, Outcome};
 use tokio::task::JoinSet;
 
 use crate::client::{Line, ask, asked};
@@ -84,7 +84,7 @@ async fn client(addr: std::net::SocketAddr, number: usize) -> Tally {
     tally
 }
 
-fn sum(counts: &LayerCounts, outcomes: &[Outcome]) -> u64 {
+fn sum(counts: &LayerStats, outcomes: &[Outcome]) -> u64 {
     outcomes.iter().map(|outcome| counts.of(*outcome)).sum()
 }
 
@@ -99,7 +99,7 @@ fn a_mode_that_is_switched_under_load_loses_nothing() {
         run(async move {
             let (locks, ledger, switch) = (locks(), Ledger::default(), ModeSwitch::new(Mode::Off));
             let layer = policy(layer(&locks)).mode(&switch);
-            let counts = layer.counts();
+            let counts = layer.stats();
             let served = serve(ledger.router().layer(layer)).await;
             let mut clients = JoinSet::new();
             for number in 0..CLIENTS {
@@ -151,7 +151,7 @@ fn while_all_requests_are_enforced_all_have_their_key() {
     run(async {
         let (locks, ledger, switch) = (locks(), Ledger::default(), ModeSwitch::new(Mode::Off));
         let layer = layer(&locks).wait(LONG).mode(&switch);
-        let counts = layer.counts();
+        let counts = layer.stats();
         let served = serve(ledger.router().layer(layer)).await;
         for mode in [Mode::Enforce, Mode::Observe, Mode::Enforce, Mode::Off, Mode::Enforce] {
             switch.set(mode);
@@ -206,7 +206,7 @@ fn a_request_is_treated_by_the_mode_that_it_was_called_in() {
         stage.go.open();
         assert_eq!(ask(served.addr, "POST", "/ada").await.status, 200);
         let seen = [Outcome::Acquired, Outcome::Waited, Outcome::WouldWait, Outcome::Off];
-        assert_eq!(seen.map(|outcome| layer.counts().of(outcome)), [1; 4]);
+        assert_eq!(seen.map(|outcome| layer.stats().of(outcome)), [1; 4]);
     });
 }
 
@@ -225,19 +225,19 @@ fn where_it_is_only_observed_nobody_is_refused_and_what_comes_free_is_held() {
             stage.begun.pass().await;
             stage.go.open();
             assert_eq!(passes.await.unwrap().status, 200);
-            assert_eq!((layer.counts().of(outcome), layer.counts().requests()), (1, 1));
+            assert_eq!((layer.stats().of(outcome), layer.stats().requests()), (1, 1));
         }
         let served = serve(stage.router().layer(patient.clone())).await;
         let passes = asked(served.addr, "POST", "/ada");
         stage.begun.pass().await;
         until(|| waiters(&locks, "ada") == 1).await;
         drop(held);
-        until(|| patient.counts().of(Outcome::WouldWait) == 1).await;
+        until(|| patient.stats().of(Outcome::WouldWait) == 1).await;
         assert!(locks.is_locked("ada"), "by the one that passed, as if it had waited");
         stage.go.open();
         assert_eq!(passes.await.unwrap().status, 200);
         assert!(locks.is_empty());
-        assert_eq!(patient.counts().requests(), 1);
+        assert_eq!(patient.stats().requests(), 1);
     });
 }
 
@@ -255,9 +255,9 @@ fn a_client_that_hangs_up_where_it_is_only_observed_leaves_nothing() {
         until(|| waiters(&locks, "ada") == 1).await;
         drop(passes);
         until(|| waiters(&locks, "ada") == 0).await;
-        assert_eq!((layer.counts().of(Outcome::WouldWait), locks.is_locked("ada")), (1, true));
+        assert_eq!((layer.stats().of(Outcome::WouldWait), locks.is_locked("ada")), (1, true));
         drop(holds);
         until(|| locks.is_empty()).await;
-        assert_eq!((stage.held(), layer.counts().requests()), (vec![true, true], 2));
+        assert_eq!((stage.held(), layer.stats().requests()), (vec![true, true], 2));
     });
 }

@@ -21,7 +21,7 @@ fn pipelined_requests_of_one_key_do_not_meet_each_other() {
                 assert_eq!((answer.status, answer.body.as_str()), (200, "ada"));
             }
             until(|| locks.is_empty()).await;
-            assert_eq!(layer.counts().of(Outcome::Acquired), 8);
+            assert_eq!(layer.stats().of(Outcome::Acquired), 8);
             assert_eq!(stage.held(), [true; 8]);
         });
     }
@@ -63,7 +63,7 @@ fn a_refusal_in_a_pipeline_is_answered_in_its_place() {
         assert_eq!(line.answer().await.unwrap().body, "edsger");
         drop(held);
         assert!(locks.is_empty());
-        assert_eq!(layer.counts().requests(), 3);
+        assert_eq!(layer.stats().requests(), 3);
     });
 }
 
@@ -83,7 +83,7 @@ fn another_connection_has_its_turn_between_pipelined_requests() {
         assert_eq!(line.answer().await.unwrap().status, 200);
         assert_eq!(other.answer().await.unwrap().status, 200);
         assert_eq!(line.answer().await.unwrap().status, 200);
-        assert_eq!(layer.counts().requests(), 3);
+        assert_eq!(layer.stats().requests(), 3);
         assert!(locks.is_empty());
     });
 }
@@ -107,6 +107,6 @@ fn a_client_that_hangs_up_on_its_pipeline_leaves_no_key() {
         assert!(locks.is_empty());
         let ran = stage.held();
         assert!(ran.iter().all(|held| *held) && ran.len() <= 4, "{ran:?}");
-        assert_eq!(layer.counts().requests(), ran.len() as u64);
+        assert_eq!(layer.stats().requests(), ran.len() as u64);
     });
 }

@@ -95,7 +95,7 @@ fn a_plain_service_has_one_lock_for_both_protocols() {
         assert_eq!(by_trunk.await.unwrap().unwrap().body, "grace");
         assert_eq!(ask(addr, "POST", "/").await.status, 200);
         let seen = [Outcome::Acquired, Outcome::Busy, Outcome::NoKey];
-        assert_eq!(seen.map(|outcome| layer.counts().of(outcome)), [2, 4, 1]);
+        assert_eq!(seen.map(|outcome| layer.stats().of(outcome)), [2, 4, 1]);
         assert!(locks.is_empty());
     });
 }
@@ -124,7 +124,7 @@ fn clients_of_a_plain_service_may_hang_up_at_any_time() {
         until(|| locks.is_empty()).await;
         assert!(another.await.unwrap().is_err());
         assert_eq!((stage.held(), stage.ended()), (vec![true; 3], 0));
-        assert_eq!((layer.counts().of(Outcome::Acquired), layer.counts().of(Outcome::Waited)), (1, 2));
+        assert_eq!((layer.stats().of(Outcome::Acquired), layer.stats().of(Outcome::Waited)), (1, 2));
     });
 }
 
@@ -144,7 +144,7 @@ fn bodies_of_a_plain_service_come_whole_with_the_key_held_to_their_end() {
             assert_eq!(trunk.asked(Method::POST, &long).await.unwrap().unwrap().body, long[1..]);
             until(|| locks.is_empty()).await;
         }
-        assert_eq!(layer.counts().of(Outcome::Acquired), 6);
+        assert_eq!(layer.stats().of(Outcome::Acquired), 6);
     });
 }
 

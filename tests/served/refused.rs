@@ -33,7 +33,7 @@ fn a_busy_key_is_refused_with_409_and_others_are_not() {
         drop(held);
         line.ask(&[("POST", "/ada")]).await;
         assert_eq!(line.answer().await.unwrap().status, 200);
-        assert_eq!((layer.counts().of(Outcome::Busy), layer.counts().of(Outcome::Acquired)), (3, 2));
+        assert_eq!((layer.stats().of(Outcome::Busy), layer.stats().of(Outcome::Acquired)), (3, 2));
         assert!(locks.is_empty());
     });
 }
@@ -50,7 +50,7 @@ fn a_wait_that_takes_too_long_is_refused_with_503() {
         assert_eq!(waiters(&locks, "ada"), 0);
         drop(held);
         assert!(locks.is_empty());
-        assert_eq!((layer.counts().of(Outcome::TimedOut), layer.counts().requests()), (1, 1));
+        assert_eq!((layer.stats().of(Outcome::TimedOut), layer.stats().requests()), (1, 1));
         assert!(stage.held().is_empty(), "the handler never ran");
     });
 }
@@ -67,12 +67,12 @@ fn too_many_that_wait_are_refused_with_503_at_once() {
         let waiting = [asked(served.addr, "POST", "/ada"), asked(served.addr, "POST", "/ada")];
         until(|| waiters(&locks, "ada") == 2).await;
         assert!(ask(served.addr, "POST", "/ada").await.refuses_with(503));
-        assert_eq!(layer.counts().of(Outcome::QueueFull), 1);
+        assert_eq!(layer.stats().of(Outcome::QueueFull), 1);
         stage.go.open_wide();
         for answer in [first].into_iter().chain(waiting) {
             assert_eq!(answer.await.unwrap().status, 200);
         }
-        assert_eq!((layer.counts().of(Outcome::Waited), layer.counts().requests()), (2, 4));
+        assert_eq!((layer.stats().of(Outcome::Waited), layer.stats().requests()), (2, 4));
         assert!(locks.is_empty());
     });
 }
@@ -122,7 +122,7 @@ fn a_handler_that_panics_frees_its_key_for_those_who_wait() {
             assert!(locks.is_locked("grace"));
             other.go.open();
             assert_eq!(unmoved.await.unwrap().status, 200);
-            assert_eq!((layer.counts().of(Outcome::Acquired), layer.counts().of(Outcome::Waited)), (2, 1));
+            assert_eq!((layer.stats().of(Outcome::Acquired), layer.stats().of(Outcome::Waited)), (2, 1));
             assert!(locks.is_empty());
         });
     }

@@ -34,7 +34,7 @@ fn two_layers_with_different_locks_hold_both_keys() {
         stage.begun.pass().await;
         assert!(of_tenants.is_locked("acme") && of_users.is_locked("ada"));
         assert!(ask(served.addr, "POST", "/grace").await.refuses_with(409), "the tenant is busy");
-        assert_eq!(inner.counts().requests(), 1, "the inner layer did not see it");
+        assert_eq!(inner.stats().requests(), 1, "the inner layer did not see it");
         stage.go.open();
         assert_eq!(first.await.unwrap().status, 200);
         assert!(of_tenants.is_empty() && of_users.is_empty());
@@ -42,7 +42,7 @@ fn two_layers_with_different_locks_hold_both_keys() {
         assert!(ask(served.addr, "POST", "/ada").await.refuses_with(409), "the user is busy");
         assert!(of_tenants.is_empty(), "the refusal freed the tenant");
         drop(held);
-        let seen = |layer: &ByPathLayer| [Outcome::Acquired, Outcome::Busy].map(|o| layer.counts().of(o));
+        let seen = |layer: &ByPathLayer| [Outcome::Acquired, Outcome::Busy].map(|o| layer.stats().of(o));
         assert_eq!((seen(&outer), seen(&inner)), ([2, 1], [1, 1]));
     });
 }
@@ -60,7 +60,7 @@ fn a_client_that_hangs_up_frees_the_keys_of_both_layers() {
         until(|| waiters(&of_tenants, "acme") == 1).await;
         drop(at_outer);
         until(|| waiters(&of_tenants, "acme") == 0).await;
-        assert_eq!(outer.counts().of(Outcome::Cancelled), 1);
+        assert_eq!(outer.stats().of(Outcome::Cancelled), 1);
         drop(in_handler);
         until(|| of_tenants.is_empty() && of_users.is_empty()).await;
         assert_eq!(stage.held(), [true]);
@@ -70,10 +70,10 @@ fn a_client_that_hangs_up_frees_the_keys_of_both_layers() {
         assert!(of_tenants.is_locked("acme"));
         drop(at_inner);
         until(|| of_tenants.is_empty()).await;
-        assert_eq!((inner.counts().of(Outcome::Cancelled), waiters(&of_users, "ada")), (1, 0));
+        assert_eq!((inner.stats().of(Outcome::Cancelled), waiters(&of_users, "ada")), (1, 0));
         drop(held);
         assert!(of_users.is_empty());
-        assert_eq!((outer.counts().requests(), inner.counts().requests()), (3, 2));
+        assert_eq!((outer.stats().requests(), inner.stats().requests()), (3, 2));
     });
 }
 
@@ -94,15 +94,12 @@ fn a_layer_on_itself_meets_its_own_lock_and_refuses() {
                 let refused = ask(served.addr, "POST", "/ada").await;
                 assert!(refused.refuses_with(status), "{refused:?}");
                 until(|| locks.is_empty()).await;
-                assert_eq!(
-                    (outer.counts().of(Outcome::Acquired), inner.counts().of(outcome)),
-                    (round, round)
-                );
+                assert_eq!((outer.stats().of(Outcome::Acquired), inner.stats().of(outcome)), (round, round));
             }
             assert!(stage.held().is_empty(), "the handler never ran");
             stage.go.open();
             assert_eq!(ask(served.addr, "POST", "/").await.status, 200, "there is no key to meet");
-            assert_eq!((outer.counts().requests(), inner.counts().requests()), (3, 3));
+            assert_eq!((outer.stats().requests(), inner.stats().requests()), (3, 3));
         });
     }
 }
@@ -115,7 +112,7 @@ fn one_layer_twice_counts_for_both() {
         let layer = layer(&locks);
         let served = serve(stack(&stage, &layer, &layer)).await;
         assert!(ask(served.addr, "POST", "/ada").await.refuses_with(409));
-        let counts = layer.counts();
+        let counts = layer.stats();
         assert_eq!((counts.of(Outcome::Acquired), counts.of(Outcome::Busy), counts.requests()), (1, 1, 2));
         assert!(locks.is_empty());
     });

@@ -30,7 +30,7 @@ fn streams_of_one_key_have_it_one_after_the_other() {
             assert_eq!(answer.unwrap().unwrap().status, 200);
         }
         assert_eq!(stage.held(), [true; STREAMS]);
-        let counts = layer.counts();
+        let counts = layer.stats();
         assert_eq!((counts.of(Outcome::Acquired), counts.requests()), (1, STREAMS as u64));
         assert!(locks.is_empty());
     });
@@ -56,7 +56,7 @@ fn streams_of_different_keys_are_in_their_handlers_together() {
         for (stream, answer) in join_all(streams).await.into_iter().enumerate() {
             assert_eq!(answer.unwrap().unwrap().body, stream.to_string());
         }
-        assert_eq!(layer.counts().of(Outcome::Acquired), STREAMS as u64);
+        assert_eq!(layer.stats().of(Outcome::Acquired), STREAMS as u64);
         assert!(locks.is_empty());
     });
 }
@@ -82,11 +82,11 @@ fn a_stream_that_is_reset_frees_its_key_only() {
         assert_eq!((locks.len(), waiters(&locks, "grace")), (1, 1));
         next.abort();
         until(|| waiters(&locks, "grace") == 0).await;
-        assert_eq!((layer.counts().of(Outcome::Cancelled), locks.is_locked("grace")), (1, true));
+        assert_eq!((layer.stats().of(Outcome::Cancelled), locks.is_locked("grace")), (1, true));
         stage.go.open_wide();
         assert_eq!(grace.await.unwrap().unwrap().status, 200);
         assert_eq!(trunk.asked(Method::POST, "/ada").await.unwrap().unwrap().status, 200);
-        assert_eq!(layer.counts().requests(), 4);
+        assert_eq!(layer.stats().requests(), 4);
         assert!(locks.is_empty());
     });
 }
@@ -109,7 +109,7 @@ fn a_stream_whose_handler_panics_frees_its_key_only() {
         assert!(locks.is_locked("ada"));
         stage.go.open();
         assert_eq!(other.await.unwrap().unwrap().status, 200);
-        assert_eq!(layer.counts().of(Outcome::Acquired), 4);
+        assert_eq!(layer.stats().of(Outcome::Acquired), 4);
         assert!(locks.is_empty());
     });
 }
@@ -142,7 +142,7 @@ fn a_connection_that_is_lost_frees_the_keys_of_all_its_streams() {
         assert!(locks.is_locked("ada"));
         stage.go.open();
         assert_eq!(kept.await.unwrap().unwrap().status, 200);
-        let counts = layer.counts();
+        let counts = layer.stats();
         let began_late = held.len() - 10;
         assert_eq!(counts.of(Outcome::Acquired), 11);
         assert_eq!(counts.of(Outcome::Waited), began_late as u64);

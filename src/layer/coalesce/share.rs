@@ -1,13 +1,13 @@
-//! What may be shared: which requests ask for the same, and which answers are for all who do.
+//! Which requests are equal, and which answers may be shared.
 
-use ::axum::http::uri::Authority;
-use ::axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header, request};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request};
 
-/// Of which headers the values are a part of the key, since answers depend on them.
+/// The headers whose values are part of the key, since answers depend on them.
 const VARIES: [HeaderName; 5] =
     [header::ACCEPT, header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE, header::HOST, header::ORIGIN];
 
-/// Headers that make an answer one for this request alone.
+/// A request with one of these headers gets an answer that is valid for this request alone.
 const ALONE: [HeaderName; 9] = [
     header::ACCESS_CONTROL_REQUEST_HEADERS,
     header::ACCESS_CONTROL_REQUEST_METHOD,
@@ -22,17 +22,17 @@ const ALONE: [HeaderName; 9] = [
 
 const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
 
-/// What all who share an answer have in common, beside their key.
+/// What requests that share an answer have in common, beside their key.
 #[derive(PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Common {
-    /// Where the request's line says it, as in HTTP/2.
+    /// If it is in the request's target, as in HTTP/2.
     host: Option<Authority>,
-    /// In the order of `VARIES`.
+    /// The values of `VARIES`, in that order.
     varies: [Option<HeaderValue>; 5],
 }
 
 impl Common {
-    /// `None` for a request that goes through by itself.
+    /// Returns `None` for a request that does not share.
     pub(super) fn of(head: &request::Parts, shares_credentials: bool) -> Option<Self> {
         let has = |names: &[HeaderName]| names.iter().any(|name| head.headers.contains_key(name));
         let is_single = |name: &HeaderName| head.headers.get_all(name).iter().nth(1).is_none();
@@ -47,8 +47,8 @@ impl Common {
     }
 }
 
-/// Whether an answer is for all who have the same in [`Common`]: by what HTTP lets a shared cache reuse (RFC 9111,
-/// sections 4.1 and 5.2.2), and if it comes to an end.
+/// Returns `true` if all requests with the same [`Common`] may get the answer. A shared cache must be able to reuse it
+/// (RFC 9111, sections 4.1 and 5.2.2), and it must end.
 pub(super) fn is_for_all(headers: &HeaderMap, shares_credentials: bool) -> bool {
     let is_personal = headers.contains_key(header::SET_COOKIE)
         || words(headers, &header::CACHE_CONTROL).map(|directive| up_to(b'=', directive)).any(|name| {
@@ -57,14 +57,14 @@ pub(super) fn is_for_all(headers: &HeaderMap, shares_credentials: bool) -> bool 
         });
     let is_endless = words(headers, &header::CONTENT_TYPE)
         .any(|media| up_to(b';', media).eq_ignore_ascii_case(b"text/event-stream"));
-    // Of the headers in `ALONE` none was there.
+    // A request that shares has none of the headers in `ALONE`, so `Vary` may name them.
     let known = VARIES.iter().chain(&ALONE).chain(&CREDENTIALS);
     let is_known =
         |word: &[u8]| known.clone().any(|name| name.as_str().as_bytes().eq_ignore_ascii_case(word));
     !is_personal && !is_endless && words(headers, &header::VARY).all(is_known)
 }
 
-/// The words of a list. They need not be text.
+/// Returns the words of a list. They need not be text.
 fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
     let lines = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
     lines

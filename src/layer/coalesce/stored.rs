@@ -1,4 +1,4 @@
-//! Answers that were read to their end, to be given to several.
+//! Answers that were read to their end, for several requests.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -7,14 +7,14 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use ::axum::body::Bytes;
-use ::axum::http::{HeaderMap, Response, response};
-use http_body::{Frame, SizeHint};
+use bytes::Bytes;
+use http::{HeaderMap, Response, response};
+use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// An answer as it is shared.
+/// An answer that can be shared.
 pub(crate) struct Stored {
     parts: response::Parts,
     chunks: Vec<Bytes>,
@@ -22,8 +22,8 @@ pub(crate) struct Stored {
 }
 
 pin_project! {
-    /// The body of an answer that came through a [`CoalesceLayer`](super::CoalesceLayer): the service's own, or one
-    /// that others have as well.
+    /// The body of an answer that came through a [`CoalesceLayer`](super::CoalesceLayer): the service's body, or one
+    /// that other requests get as well.
     pub struct SharedBody<B> {
         #[pin]
         body: Either<B>,
@@ -34,15 +34,15 @@ pin_project! {
     #[project = EitherProj]
     enum Either<B> {
         Passed { #[pin] body: B },
-        /// What was read already; what comes after it, if that was not to its end.
+        /// The frames that were read already, and the rest of a body that was not read to its end.
         Read { read: VecDeque<Frame<Bytes>>, failed: Option<BoxError>, rest: Option<Pin<Box<B>>> },
     }
 }
 
-/// Reads an answer to its end, unless it is too long or breaks off: then it comes back as if it had not been read.
+/// Reads an answer to its end. Returns an answer that is too long or breaks off as if it had not been read.
 pub(super) async fn store<B>(answer: Response<B>, max_body: usize) -> Result<Stored, Response<SharedBody<B>>>
 where
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     if answer.body().size_hint().lower() > max_body as u64 {
         return Err(answer.map(SharedBody::passed));
@@ -79,7 +79,7 @@ impl Stored {
         Self { parts, chunks, trailers }
     }
 
-    /// One more response of it.
+    /// Returns another copy of the answer.
     pub(super) fn response<B>(&self) -> Response<SharedBody<B>> {
         let data = self.chunks.iter().cloned().map(Frame::data);
         let read = data.chain(self.trailers.clone().map(Frame::trailers)).collect();
@@ -94,9 +94,9 @@ impl<B> SharedBody<B> {
     }
 }
 
-impl<B> http_body::Body for SharedBody<B>
+impl<B> Body for SharedBody<B>
 where
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     type Data = Bytes;
     type Error = BoxError;
@@ -136,7 +136,7 @@ where
         let read: usize = read.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
         let read = read as u64;
         let Some(rest) = rest.as_ref().map(|rest| rest.size_hint()) else {
-            // What breaks off is shorter than it should have been, by nobody knows how much.
+            // The length of a body that breaks off is not known.
             let mut hint = SizeHint::with_exact(read);
             if failed.is_some() {
                 hint = SizeHint::new();

@@ -5,21 +5,22 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ::axum::body::{Body, Bytes};
-use http_body::{Frame, SizeHint};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 pin_project! {
-    /// The body of a response that came through a layer: the service's own, and with it the key where that is
-    /// [held until the body's end](super::KeyedLockLayer::hold_until_body_end); or that of a refusal.
+    /// The body of a response that came through a [`KeyedLockLayer`](super::KeyedLockLayer): the service's body, or
+    /// that of a refusal.
     ///
-    /// The key is released when the body has come to its end, failed, or is dropped, whatever is first.
+    /// With [`hold_until_body_end`](super::KeyedLockLayer::hold_until_body_end) the key is released when the body has
+    /// ended, has failed, or is dropped.
     pub struct HeldBody<B> {
         #[pin]
         body: Either<B>,
-        // Behind the body: it goes last.
+        // Behind the body: fields are dropped in order, and the key goes last.
         hold: Option<Box<dyn Send>>,
     }
 }
@@ -28,26 +29,26 @@ pin_project! {
     #[project = EitherProj]
     enum Either<B> {
         Passed { #[pin] body: B },
-        /// Not the service's: a refusal's, or the nothing that is left when its own has ended.
-        Other { #[pin] body: Body },
+        /// A refusal's body, or an empty one after the service's body has ended.
+        Whole { body: Option<Bytes> },
     }
 }
 
-impl<B: http_body::Body> HeldBody<B> {
-    /// The service's body, and what is to be kept until its end.
+impl<B: Body> HeldBody<B> {
+    /// Passes the service's body on, and keeps `hold` until its end.
     pub(super) fn passed(body: B, hold: Option<Box<dyn Send>>) -> Self {
         let hold = hold.filter(|_| !body.is_end_stream());
         Self { body: Either::Passed { body }, hold }
     }
 
-    pub(super) fn refused(body: Body) -> Self {
-        Self { body: Either::Other { body }, hold: None }
+    pub(super) fn refused(body: Bytes) -> Self {
+        Self { body: Either::Whole { body: Some(body).filter(|body| !body.is_empty()) }, hold: None }
     }
 }
 
-impl<B> http_body::Body for HeldBody<B>
+impl<B> Body for HeldBody<B>
 where
-    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     type Data = Bytes;
     type Error = BoxError;
@@ -57,13 +58,13 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
-        let frame = ready!(match this.body.as_mut().project() {
-            EitherProj::Passed { body } => body.poll_frame(cx).map_err(Into::into),
-            EitherProj::Other { body } => body.poll_frame(cx).map_err(Into::into),
-        });
+        let frame = match this.body.as_mut().project() {
+            EitherProj::Passed { body } => ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into)),
+            EitherProj::Whole { body } => body.take().map(|body| Ok(Frame::data(body))),
+        };
         if !matches!(frame, Some(Ok(_))) && this.hold.is_some() {
-            // Before the key: it may keep what it has though it is at its end.
-            this.body.set(Either::Other { body: Body::empty() });
+            // The body goes before the key: it may keep its values though it is at its end.
+            this.body.set(Either::Whole { body: None });
             *this.hold = None;
         }
         Poll::Ready(frame)
@@ -72,14 +73,14 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.body {
             Either::Passed { body } => body.is_end_stream(),
-            Either::Other { body } => body.is_end_stream(),
+            Either::Whole { body } => body.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
             Either::Passed { body } => body.size_hint(),
-            Either::Other { body } => body.size_hint(),
+            Either::Whole { body } => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
         }
     }
 }

@@ -2,113 +2,118 @@
 
 use std::fmt;
 use std::future::Future;
-use std::hash::{BuildHasher, Hash};
 use std::panic;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use ::axum::http::{Request, Response};
-use ::axum::response;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
 use tower_service::Service;
 
 use super::body::HeldBody;
-use super::counts::Outcome;
 use super::hold::{Held, HeldKey, Hold};
 use super::mode::Mode;
+use super::refusal::Refusal;
 use super::setup::Setup;
 use super::span::{Span, Spanned};
-use super::wait::{Refusal, Wait};
-use crate::keyed::OwnedKeyedGuard;
+use super::wait::Wait;
+use crate::provider::{HeldLock, LockError, LockProvider};
 use crate::web::Problem;
 
 pin_project! {
-    /// The future of a [`KeyedLockService`](super::KeyedLockService): it waits for the key, calls the service, and
-    /// releases the key with the response, or when it is dropped.
-    pub struct KeyedCall<T, B, R, K, F, S>
+    /// The future of a [`KeyedLockService`](super::KeyedLockService).
+    ///
+    /// It waits for the key and calls the service. It releases the key when the response is ready, or when it is
+    /// dropped.
+    pub struct KeyedCall<T, B, R, K, F, L>
     where
         T: Service<Request<B>, Response = Response<R>>,
+        L: LockProvider<K>,
     {
         #[pin]
-        state: State<T, B, R, K, S>,
-        setup: Arc<Setup<K, F, S>>,
+        state: State<T, B, R, L::Guard, L::Wait>,
+        setup: Arc<Setup<K, F, L>>,
         span: Span,
     }
 }
 
-/// What the service has answered, and the key if it is still to be held.
-type Answered<R, E, K, S> = (Result<Response<R>, E>, Option<Hold<K, S>>);
+/// The answer of the service, and the key if the response's body is to keep it.
+type Answered<R, E, G> = (Result<Response<R>, E>, Option<Hold<G>>);
 
 pin_project! {
     #[project = StateProj]
-    pub(super) enum State<T, B, R, K, S>
+    pub(super) enum State<T, B, R, G, W>
     where
         T: Service<Request<B>, Response = Response<R>>,
+        G: HeldLock,
     {
         /// Refused without a call of the service, or answered already.
-        Over { refusal: Option<response::Response> },
-        /// For the key; then the service that was ready for the request is called.
-        Waiting { wait: Wait<OwnedKeyedGuard<K, S>>, then: Option<(T, Request<B>)> },
-        /// In the service. What holds the key is dropped after what the handler holds.
+        Over { refusal: Option<Response<Bytes>> },
+        /// Waiting for the key, with the service that is ready for the request.
+        Waiting { #[pin] wait: Wait<W>, then: Option<(T, Request<B>)> },
+        /// In the service. The key is released after the handler's values are dropped.
         Running {
             #[pin]
             future: T::Future,
-            hold: Option<Hold<K, S>>,
-            watched: Option<Wait<OwnedKeyedGuard<K, S>>>,
+            hold: Option<Hold<G>>,
+            #[pin]
+            watched: Option<Wait<W>>,
         },
         /// In the service, which goes on if this is dropped.
-        Detached { task: JoinHandle<Answered<R, T::Error, K, S>> },
+        Detached { task: JoinHandle<Answered<R, T::Error, G>> },
     }
 }
 
-impl<T, B, R, K, S> State<T, B, R, K, S>
+impl<T, B, R, G: HeldLock, W> State<T, B, R, G, W>
 where
     T: Service<Request<B>, Response = Response<R>>,
 {
-    pub(super) fn refuse<F>(setup: &Setup<K, F, S>, span: &Span, refusal: Refusal) -> Self {
-        setup.note(span, refusal.outcome());
+    pub(super) fn refuse<K, F, L>(setup: &Setup<K, F, L>, span: &Span, refusal: Refusal) -> Self {
+        setup.note_refusal(span, &refusal, refusal.outcome());
         Self::Over { refusal: Some(setup.render(refusal.into())) }
     }
 
-    /// In the service, without the key. `watched` waits for it all the same, to see what would come of it.
-    pub(super) fn running(future: T::Future, watched: Option<Wait<OwnedKeyedGuard<K, S>>>) -> Self {
+    /// In the service, without the key. `watched` is a wait for it whose end is only noted.
+    pub(super) fn running(future: T::Future, watched: Option<Wait<W>>) -> Self {
         Self::Running { future, hold: None, watched }
     }
 }
 
-impl<T, B, R, K, S> State<T, B, R, K, S>
+impl<T, B, R, G, W> State<T, B, R, G, W>
 where
     T: Service<Request<B>, Response = Response<R>, Error: Send + 'static, Future: Send + 'static>,
     R: Send + 'static,
-    K: Eq + Hash + Send + Sync + 'static,
-    S: BuildHasher + Send + Sync + 'static,
+    G: HeldLock<Key: 'static> + 'static,
 {
     /// Calls the service with the key.
-    pub(super) fn begin<F>(
-        setup: &Setup<K, F, S>,
+    pub(super) fn begin<K, F, L>(
+        setup: &Setup<K, F, L>,
         span: &Span,
         service: &mut T,
         mut request: Request<B>,
-        guard: OwnedKeyedGuard<K, S>,
+        guard: G,
         mode: Mode,
     ) -> Self {
-        span.fence(guard.fence());
+        let fence = guard.fence();
+        span.fence(fence);
         let extensions = request.extensions_mut();
-        extensions.insert(guard.fence());
+        extensions.insert(fence);
         let held = if setup.shares_guard {
             let key = HeldKey::new(guard);
             extensions.insert(key.clone());
-            Held::Shared { _key: key }
+            Held::Shared { key }
         } else {
-            Held::alone(guard)
+            Held::Alone { guard }
         };
         let hold = held.inside(span);
         let future = span.run(|| service.call(request));
         if setup.is_detached && mode == Mode::Enforce {
             let until_body_end = setup.until_body_end;
-            // The key goes with the answer, not only when somebody comes for it.
+            // The key is released with the answer, even if nobody polls the task's handle.
             let future = async move { (future.await, Some(hold).filter(|_| until_body_end)) };
             Self::Detached { task: tokio::spawn(Spanned { future, span: span.clone() }) }
         } else {
@@ -117,25 +122,30 @@ where
     }
 }
 
-impl<T, B, R, K, F, S> KeyedCall<T, B, R, K, F, S>
+impl<T, B, R, K, F, L> KeyedCall<T, B, R, K, F, L>
 where
     T: Service<Request<B>, Response = Response<R>>,
+    L: LockProvider<K>,
 {
-    pub(super) fn new(setup: &Arc<Setup<K, F, S>>, span: Span, state: State<T, B, R, K, S>) -> Self {
+    pub(super) fn new(
+        setup: &Arc<Setup<K, F, L>>,
+        span: Span,
+        state: State<T, B, R, L::Guard, L::Wait>,
+    ) -> Self {
         Self { state, setup: setup.clone(), span }
     }
 
-    pub(super) fn unlocked(setup: &Arc<Setup<K, F, S>>, future: T::Future) -> Self {
+    pub(super) fn unlocked(setup: &Arc<Setup<K, F, L>>, future: T::Future) -> Self {
         Self::new(setup, Span::none(), State::running(future, None))
     }
 }
 
-impl<T, B, R, K, F, S> Future for KeyedCall<T, B, R, K, F, S>
+impl<T, B, R, K, F, L> Future for KeyedCall<T, B, R, K, F, L>
 where
     T: Service<Request<B>, Response = Response<R>, Error: Send + 'static, Future: Send + 'static>,
-    R: http_body::Body + Send + 'static,
-    K: Eq + Hash + Send + Sync + 'static,
-    S: BuildHasher + Send + Sync + 'static,
+    R: Body + Send + 'static,
+    K: 'static,
+    L: LockProvider<K>,
 {
     type Output = Result<Response<HeldBody<R>>, T::Error>;
 
@@ -152,30 +162,24 @@ where
                     let next = match ready!(span.run(|| wait.poll(cx))) {
                         Ok(guard) => {
                             let (mut service, request) = then.take().expect("a key is granted once");
-                            setup.note(span, Outcome::Waited);
+                            setup.note(span, setup.granted_late());
                             State::begin(setup, span, &mut service, request, guard, Mode::Enforce)
                         }
-                        Err(refusal) => State::refuse(setup, span, refusal),
+                        Err(error) => State::refuse(setup, span, Refusal::Lock(error)),
                     };
                     state.set(next);
                     continue;
                 }
-                StateProj::Running { future, hold, watched } => {
-                    if let Some(wait) = watched
+                StateProj::Running { future, hold, mut watched } => {
+                    if let Some(wait) = watched.as_mut().as_pin_mut()
                         && let Poll::Ready(granted) = span.run(|| wait.poll(cx))
                     {
-                        *watched = None;
-                        match granted {
-                            Ok(guard) => {
-                                setup.note(span, Outcome::WouldWait);
-                                *hold = Some(Held::alone(guard).inside(span));
-                            }
-                            Err(refusal) => setup.note(span, refusal.outcome().observed()),
-                        }
+                        watched.set(None);
+                        *hold = observed(setup, span, granted);
                     }
                     let result = ready!(span.run(|| future.poll(cx)));
                     let hold = hold.take();
-                    // Before the key, as when it is dropped earlier: it may keep what it has though it is ready.
+                    // The future goes before the key: it may keep its values though it is ready.
                     state.set(State::Over { refusal: None });
                     (result, hold)
                 }
@@ -196,9 +200,29 @@ where
     }
 }
 
-impl<T, B, R, K, F, S> fmt::Debug for KeyedCall<T, B, R, K, F, S>
+/// Notes how the wait of an observed request has ended. A key that was granted is kept, so that later requests meet it.
+fn observed<K, F, L, G: HeldLock>(
+    setup: &Setup<K, F, L>,
+    span: &Span,
+    granted: Result<G, LockError>,
+) -> Option<Hold<G>> {
+    match granted {
+        Ok(guard) => {
+            setup.note(span, setup.granted_late().observed());
+            Some(Held::Alone { guard }.inside(span))
+        }
+        Err(error) => {
+            let refusal = Refusal::Lock(error);
+            setup.note_refusal(span, &refusal, refusal.outcome().observed());
+            None
+        }
+    }
+}
+
+impl<T, B, R, K, F, L> fmt::Debug for KeyedCall<T, B, R, K, F, L>
 where
     T: Service<Request<B>, Response = Response<R>>,
+    L: LockProvider<K>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {

@@ -1,19 +1,23 @@
 //! [`HeldKey`]: the key of a request, for its handler to keep.
 
 use std::fmt;
-use std::hash::RandomState;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use super::span::Span;
 use crate::keyed::OwnedKeyedGuard;
+use crate::provider::HeldLock;
 
-/// The key that a request holds, in its extensions if the layer was told to
-/// [share the guard](super::KeyedLockLayer::share_guard).
+/// The guard of a request's key. The layer puts it into the request's extensions if it
+/// [shares the guard](super::KeyedLockLayer::share_guard).
 ///
-/// It is not there where a request goes through without the key: off, only observed, or about no key. The layer holds
-/// it too, until the response is there. A handler that keeps a clone, in a task that it spawns,
-/// say, keeps the key until that is dropped as well.
+/// It is a handle: the key is released when the last clone is dropped. The layer keeps one until the response is ready.
+/// A handler that moves a clone into a task keeps the key until the task drops it.
+///
+/// A request that passes without its key has none: the layer is off, it only observes, or the request has no key.
+///
+/// `G` is the guard of the [provider](crate::provider::LockProvider), here that of a local lock by default.
 ///
 /// # Examples
 ///
@@ -26,7 +30,7 @@ use crate::keyed::OwnedKeyedGuard;
 /// async fn begin(Extension(held): Extension<HeldKey<String>>) -> String {
 ///     let name = held.key().clone();
 ///     tokio::spawn(async move {
-///         let _held = held; // the next request of this key finds it busy until here
+///         let _held = held; // the key is busy until here
 ///     });
 ///     name
 /// }
@@ -42,57 +46,81 @@ use crate::keyed::OwnedKeyedGuard;
 /// # });
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub struct HeldKey<K, S = RandomState>(Arc<OwnedKeyedGuard<K, S>>);
+pub struct HeldKey<K, G = OwnedKeyedGuard<K>> {
+    guard: Arc<G>,
+    of: PhantomData<fn() -> K>,
+}
 
-impl<K, S> HeldKey<K, S> {
-    pub(super) fn new(guard: OwnedKeyedGuard<K, S>) -> Self {
-        Self(Arc::new(guard))
+impl<K, G: HeldLock<Key = K>> HeldKey<K, G> {
+    pub(super) fn new(guard: G) -> Self {
+        Self { guard: Arc::new(guard), of: PhantomData }
+    }
+
+    /// Returns `true` if the lock is known to be lost. A local lock is never lost.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.guard.is_lost()
+    }
+
+    /// Waits until the lock is known to be lost. With a local lock it waits for ever.
+    pub async fn lost(&self) {
+        self.guard.lost().await;
     }
 }
 
-impl<K, S> Deref for HeldKey<K, S> {
-    type Target = OwnedKeyedGuard<K, S>;
+impl<K, G> Deref for HeldKey<K, G> {
+    type Target = G;
 
-    fn deref(&self) -> &OwnedKeyedGuard<K, S> {
-        &self.0
+    fn deref(&self) -> &G {
+        &self.guard
     }
 }
 
-impl<K, S> Clone for HeldKey<K, S> {
+impl<K, G> Clone for HeldKey<K, G> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { guard: self.guard.clone(), of: PhantomData }
     }
 }
 
-impl<K: fmt::Debug, S> fmt::Debug for HeldKey<K, S> {
+impl<K: fmt::Debug, G: HeldLock<Key = K>> fmt::Debug for HeldKey<K, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let (key, fence) = (self.guard.key(), self.guard.fence());
+        f.debug_struct("HeldKey").field("key", key).field("fence", &fence).finish_non_exhaustive()
     }
 }
 
-/// What the layer itself keeps of a key. It is let go of inside the request's span, which lasts as long.
-pub(super) struct Hold<K, S> {
-    held: Option<Held<K, S>>,
+/// What the layer itself keeps of a key. It is dropped inside the request's span, which lasts as long.
+pub(super) struct Hold<G: HeldLock> {
+    held: Option<Held<G>>,
     span: Span,
 }
 
-pub(super) enum Held<K, S> {
-    Alone { _guard: OwnedKeyedGuard<K, S> },
-    Shared { _key: HeldKey<K, S> },
+pub(super) enum Held<G: HeldLock> {
+    Alone { guard: G },
+    Shared { key: HeldKey<G::Key, G> },
 }
 
-impl<K, S> Held<K, S> {
-    pub(super) fn alone(guard: OwnedKeyedGuard<K, S>) -> Self {
-        Self::Alone { _guard: guard }
-    }
-
-    pub(super) fn inside(self, span: &Span) -> Hold<K, S> {
+impl<G: HeldLock> Held<G> {
+    pub(super) fn inside(self, span: &Span) -> Hold<G> {
         Hold { held: Some(self), span: span.clone() }
     }
+
+    fn is_lost(&self) -> bool {
+        match self {
+            Self::Alone { guard } => guard.is_lost(),
+            Self::Shared { key } => key.is_lost(),
+        }
+    }
 }
 
-impl<K, S> Drop for Hold<K, S> {
+impl<G: HeldLock> Drop for Hold<G> {
     fn drop(&mut self) {
-        self.span.run(|| drop(self.held.take()));
+        self.span.run(|| {
+            let held = self.held.take();
+            // Not while the thread unwinds: another panic out of the provider would abort the process.
+            if !std::thread::panicking() && held.as_ref().is_some_and(Held::is_lost) {
+                self.span.lost();
+            }
+        });
     }
 }

@@ -1,25 +1,24 @@
-//! [`Mode`]: whether a layer locks, only looks, or does nothing; switched while it runs.
+//! [`Mode`]: whether a layer locks, only observes, or does nothing. [`ModeSwitch`] changes it while requests are served.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use ::axum::http::StatusCode;
-use ::axum::response::{IntoResponse, Response};
+use http::StatusCode;
 
 use crate::web::Problem;
 
-/// What a layer does about locks.
+/// Whether a layer locks, only observes, or does nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum Mode {
-    /// Nothing: requests go through as if it were not there.
+    /// Requests pass as if the layer were not there.
     Off,
-    /// It takes keys as if it enforced, but holds nobody up: every request goes through at once, and what would
-    /// have been refused is counted and reported.
+    /// Every request passes at once. The layer takes free keys as in `Enforce`, and counts and logs each request that
+    /// would have waited or been refused.
     Observe,
-    /// It locks.
+    /// Requests wait for their key, or are refused without it.
     #[default]
     Enforce,
 }
@@ -27,7 +26,7 @@ pub enum Mode {
 impl Mode {
     const ALL: [Self; 3] = [Self::Off, Self::Observe, Self::Enforce];
 
-    /// Its name in configuration and messages.
+    /// Returns the name in configuration and messages.
     ///
     /// # Examples
     ///
@@ -52,20 +51,20 @@ impl fmt::Display for Mode {
     }
 }
 
-/// A text is not the name of a [`Mode`].
+/// The text is not the name of a [`Mode`].
 ///
 /// # Examples
 ///
 /// ```
 /// let error = "on".parse::<latchwork::layer::Mode>().unwrap_err();
-/// assert_eq!(error.to_string(), "the modes are off, observe and enforce");
+/// assert_eq!(error.to_string(), "the mode must be off, observe or enforce");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the modes are off, observe and enforce")]
+#[error("the mode must be off, observe or enforce")]
 #[non_exhaustive]
 pub struct ParseModeError;
 
-/// Reads what [`Display`](fmt::Display) writes, and nothing else.
+/// Reads the names that [`name`](Mode::name) returns, and nothing else.
 impl FromStr for Mode {
     type Err = ParseModeError;
 
@@ -74,24 +73,17 @@ impl FromStr for Mode {
     }
 }
 
-/// 400, for services whose mode can be set by requests.
+/// 400, for services that set their mode by a request.
 impl From<ParseModeError> for Problem {
     fn from(error: ParseModeError) -> Self {
         Self::new(StatusCode::BAD_REQUEST).with_detail(error.to_string())
     }
 }
 
-/// As a [`Problem`].
-impl IntoResponse for ParseModeError {
-    fn into_response(self) -> Response {
-        Problem::from(self).into_response()
-    }
-}
-
-/// A [`Mode`] that can be changed while requests are served, for all who have a clone of it.
+/// A [`Mode`] that can be changed while requests are served. It is a handle: clones share the mode.
 ///
-/// A request is treated by the mode that it was called in, to its end. So after a change from
-/// [`Enforce`](Mode::Enforce) those who wait go on waiting, and those who come pass.
+/// A request keeps the mode in which it arrived. Switching away from [`Enforce`](Mode::Enforce) affects new requests
+/// only: waiting requests keep waiting.
 ///
 /// # Examples
 ///
@@ -107,19 +99,19 @@ impl IntoResponse for ParseModeError {
 pub struct ModeSwitch(Arc<AtomicU8>);
 
 impl ModeSwitch {
-    /// A switch that stands at `mode`.
+    /// Creates a switch with this mode.
     #[must_use]
     pub fn new(mode: Mode) -> Self {
         Self(Arc::new(AtomicU8::new(mode as u8)))
     }
 
-    /// Where it stands.
+    /// Returns the mode.
     #[must_use]
     pub fn get(&self) -> Mode {
         Mode::ALL[usize::from(self.0.load(Ordering::Relaxed))]
     }
 
-    /// Changes it, for requests to come.
+    /// Sets the mode for new requests.
     pub fn set(&self, mode: Mode) {
         self.0.store(mode as u8, Ordering::Relaxed);
     }

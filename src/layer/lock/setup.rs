@@ -1,22 +1,26 @@
 //! What a layer and its services know: see [`KeyedLockLayer`](super::KeyedLockLayer).
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::Response;
 
-use super::counts::{LayerCounts, Outcome};
 use super::mode::ModeSwitch;
+use super::outcome::Outcome;
+use super::refusal::Refusal;
 use super::span::Span;
-use crate::keyed::KeyedLock;
+use super::stats::LayerStats;
+use crate::provider::{Ask, LockError};
 use crate::web::Problem;
 
-/// What layer and services know.
-pub(super) struct Setup<K, F, S> {
-    pub(super) locks: Arc<KeyedLock<K, S>>,
+/// What a layer and its services know.
+pub(super) struct Setup<K, F, L> {
+    pub(super) locks: L,
     pub(super) key: F,
-    /// How long to wait for a key; `None` is not at all.
+    /// How long to wait for a key; `None`: not at all.
     pub(super) wait: Option<Duration>,
     pub(super) max_waiters: usize,
     pub(super) shares_reads: bool,
@@ -24,42 +28,68 @@ pub(super) struct Setup<K, F, S> {
     pub(super) is_detached: bool,
     pub(super) shares_guard: bool,
     pub(super) mode: ModeSwitch,
-    pub(super) counts: LayerCounts,
+    pub(super) stats: LayerStats,
     pub(super) name: &'static str,
     pub(super) render: Option<Arc<Render>>,
+    pub(super) of: PhantomData<fn() -> K>,
 }
 
-pub(super) type Render = dyn Fn(&Problem) -> Response + Send + Sync;
+pub(super) type Render = dyn Fn(&Problem) -> Response<Bytes> + Send + Sync;
 
-impl<K, F, S> Setup<K, F, S> {
-    pub(super) fn render(&self, problem: Problem) -> Response {
+impl<K, F, L> Setup<K, F, L> {
+    pub(super) fn render(&self, problem: Problem) -> Response<Bytes> {
         match &self.render {
             Some(render) => render(&problem),
-            None => problem.into_response(),
+            None => problem.response(),
         }
     }
 
-    /// Counts what came of a request, and tells it.
+    /// Returns how a request waits for its key.
+    pub(super) fn ask(&self, is_shared: bool) -> Ask {
+        let ask = match self.wait {
+            Some(timeout) => Ask::wait().timeout(timeout).max_waiters(self.max_waiters),
+            None => Ask::now(),
+        };
+        if is_shared { ask.shared() } else { ask }
+    }
+
+    /// Counts an outcome and writes it to the span.
     pub(super) fn note(&self, span: &Span, outcome: Outcome) {
-        self.counts.add(outcome);
+        self.stats.add(outcome);
         span.outcome(outcome);
+    }
+
+    /// As [`note`](Self::note), for a key that was not granted. The client does not see the cause, so it goes to the
+    /// log.
+    pub(super) fn note_refusal(&self, span: &Span, refusal: &Refusal, outcome: Outcome) {
+        if let Refusal::Lock(LockError::Unavailable(cause)) = refusal {
+            span.unavailable(&**cause);
+        }
+        self.note(span, outcome);
+    }
+
+    /// Returns how a grant counts that the provider did not answer at once.
+    ///
+    /// A request that may not wait has only waited for the provider's answer.
+    pub(super) fn granted_late(&self) -> Outcome {
+        if self.wait.is_some() { Outcome::Waited } else { Outcome::Acquired }
     }
 }
 
-impl<K, F: Clone, S> Clone for Setup<K, F, S> {
+impl<K, F: Clone, L: Clone> Clone for Setup<K, F, L> {
     fn clone(&self) -> Self {
         Self {
             locks: self.locks.clone(),
             key: self.key.clone(),
             mode: self.mode.clone(),
-            counts: self.counts.clone(),
+            stats: self.stats.clone(),
             render: self.render.clone(),
             ..*self
         }
     }
 }
 
-impl<K, F, S> fmt::Debug for Setup<K, F, S> {
+impl<K, F, L> fmt::Debug for Setup<K, F, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedLockLayer")
             .field("name", &self.name)

@@ -1,4 +1,4 @@
-//! One `tracing` span around the wait for a key and the hold of it. Without the feature it is nothing.
+//! One `tracing` span around the wait for a key and the hold of it. Without the feature it does nothing.
 
 #[cfg(feature = "tracing")]
 pub(super) use self::traced::Span;
@@ -13,21 +13,23 @@ use pin_project_lite::pin_project;
 
 #[cfg(feature = "tracing")]
 mod traced {
+    use std::error::Error;
     use std::fmt;
 
     use tracing::field::Empty;
 
-    use super::super::counts::Outcome;
+    use super::super::outcome::Outcome;
+    use super::causes::Causes;
     use crate::fence::Fence;
 
-    /// What filters know it by, whatever this module is called.
-    const TARGET: &str = "latchwork::axum";
+    /// The name for filters, which does not change when this module moves.
+    const TARGET: &str = "latchwork::layer";
 
     #[derive(Clone, Debug)]
     pub(crate) struct Span(tracing::Span);
 
     impl Span {
-        /// A span for a request at the layer of this name, with the key if there is a way to show it.
+        /// Creates a span for a request at the layer of this name, with the key if there is a way to show it.
         pub(crate) fn new(layer: &'static str, key: Option<impl fmt::Display>) -> Self {
             let key = key.map(tracing::field::display);
             Self(
@@ -43,18 +45,31 @@ mod traced {
             self.0.record("fence", fence.get());
         }
 
-        /// What came of the request. That it would have been held up is worth a warning of its own.
+        /// Records the outcome. A request that was only observed is worth a warning of its own.
         pub(crate) fn outcome(&self, outcome: Outcome) {
             let name = outcome.name();
             self.0.record("outcome", name);
             if outcome.is_observed() {
-                self.0.in_scope(|| tracing::warn!(target: TARGET, outcome = name, "would have been held up"));
+                self.0.in_scope(|| {
+                    tracing::warn!(target: TARGET, outcome = name, "the request would have waited or been refused");
+                });
             }
         }
 
+        /// Reports why the lock provider can't be reached.
+        pub(crate) fn unavailable(&self, cause: &(dyn Error + 'static)) {
+            let cause = tracing::field::display(Causes(cause));
+            self.0.in_scope(|| tracing::error!(target: TARGET, cause, "the lock provider is unavailable"));
+        }
+
+        /// Reports that the lock was lost while the request held it.
+        pub(crate) fn lost(&self) {
+            self.0.in_scope(|| tracing::warn!(target: TARGET, "the lock was lost while the request held it"));
+        }
+
         pub(crate) fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-            // Not by what `in_scope` returns: if a subscriber panics when the span is left, that is forgotten, key
-            // and all (rust-lang/rust#47949).
+            // The result does not pass through `in_scope`: if a subscriber panics when the span is left, the result
+            // would be forgotten, and the key in it never released (rust-lang/rust#47949).
             let mut result = None;
             self.0.in_scope(|| result = Some(f()));
             result.expect("it ran just now")
@@ -62,11 +77,33 @@ mod traced {
     }
 }
 
-#[cfg(not(feature = "tracing"))]
-mod untraced {
+#[cfg(feature = "tracing")]
+mod causes {
+    use std::error::Error;
     use std::fmt;
 
-    use super::super::counts::Outcome;
+    /// An error with the errors that caused it.
+    pub(super) struct Causes<'a>(pub(super) &'a (dyn Error + 'static));
+
+    impl fmt::Display for Causes<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{}", self.0)?;
+            let mut source = self.0.source();
+            while let Some(error) = source {
+                write!(f, ": {error}")?;
+                source = error.source();
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod untraced {
+    use std::error::Error;
+    use std::fmt;
+
+    use super::super::outcome::Outcome;
     use crate::fence::Fence;
 
     #[derive(Clone, Debug)]
@@ -84,6 +121,10 @@ mod untraced {
         pub(crate) fn fence(&self, _: Fence) {}
 
         pub(crate) fn outcome(&self, _: Outcome) {}
+
+        pub(crate) fn unavailable(&self, _: &(dyn Error + 'static)) {}
+
+        pub(crate) fn lost(&self) {}
 
         pub(crate) fn run<R>(&self, f: impl FnOnce() -> R) -> R {
             f()

@@ -1,134 +1,58 @@
-//! A request's attempt at its key: had at once, refused at once, or to be waited for.
+//! A request that waits for its key.
 
 use std::future::Future;
-use std::hash::{BuildHasher, Hash};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use super::counts::{LayerCounts, Outcome};
-use super::setup::Setup;
+use pin_project_lite::pin_project;
+
+use super::outcome::Outcome;
 use super::span::Span;
-use crate::error::{Busy, TimedOut};
-use crate::keyed::OwnedKeyedGuard;
-use crate::wait::{Acquire, Request};
-use crate::web::Problem;
+use super::stats::LayerStats;
+use crate::provider::{HeldLock, LockError};
 
-/// Why a request does not get its key.
-pub(super) enum Refusal {
-    Busy(Busy),
-    TimedOut(TimedOut),
-    QueueFull,
-    BadKey(Problem),
-}
-
-impl Refusal {
-    pub(super) fn outcome(&self) -> Outcome {
-        match self {
-            Self::Busy(_) => Outcome::Busy,
-            Self::TimedOut(_) => Outcome::TimedOut,
-            Self::QueueFull => Outcome::QueueFull,
-            Self::BadKey(_) => Outcome::BadKey,
-        }
+pin_project! {
+    /// A request that waits for its key.
+    pub(super) struct Wait<W> {
+        // In front of the request: that it is given up is noted before others get its turn.
+        if_dropped: IfDropped,
+        #[pin]
+        granted: W,
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Busy(busy) => busy.into(),
-            Refusal::TimedOut(timed_out) => timed_out.into(),
-            Refusal::QueueFull => Self::queue_full(),
-            Refusal::BadKey(problem) => problem,
-        }
-    }
-}
-
-/// What a first look at the key came to.
-pub(super) enum Attempt<G> {
-    Had(G),
-    Refused(Refusal),
-    Waits(Wait<G>),
-}
-
-/// A request that waits for its key.
-pub(super) struct Wait<G> {
-    /// Boxed: only those pay for it who wait.
-    granted: Pin<Box<dyn Future<Output = Result<G, Refusal>> + Send>>,
-    counts: LayerCounts,
+/// Notes an outcome when it is dropped, unless the wait is over.
+struct IfDropped {
+    stats: LayerStats,
     span: Span,
-    /// What it is counted as, and told as, if it is dropped; `None` when it is over.
-    if_dropped: Option<Outcome>,
+    outcome: Option<Outcome>,
 }
 
-impl<G> Wait<G> {
-    /// What it comes to if it is dropped.
-    pub(super) fn if_dropped(mut self, outcome: Outcome) -> Self {
-        self.if_dropped = Some(outcome);
-        self
+impl<G: HeldLock, W: Future<Output = Result<G, LockError>>> Wait<W> {
+    /// Creates a wait that counts as `if_dropped` if it is dropped before its end.
+    pub(super) fn new(granted: W, stats: &LayerStats, span: &Span, if_dropped: Outcome) -> Self {
+        let (stats, span) = (stats.clone(), span.clone());
+        Self { if_dropped: IfDropped { stats, span, outcome: Some(if_dropped) }, granted }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<G, Refusal>> {
-        let granted = self.granted.as_mut().poll(cx);
+    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<G, LockError>> {
+        let this = self.project();
+        let granted = this.granted.poll(cx);
         if granted.is_ready() {
-            self.if_dropped = None;
+            this.if_dropped.outcome = None;
         }
-        granted
+        // The lock may be lost already: while the answer was on its way, or before the task was polled.
+        granted.map(|granted| {
+            granted.and_then(|guard| if guard.is_lost() { Err(LockError::Lost) } else { Ok(guard) })
+        })
     }
 }
 
-impl<G> Drop for Wait<G> {
+impl Drop for IfDropped {
     fn drop(&mut self) {
-        if let Some(outcome) = self.if_dropped {
-            self.counts.add(outcome);
+        if let Some(outcome) = self.outcome {
+            self.stats.add(outcome);
             self.span.outcome(outcome);
         }
-    }
-}
-
-impl<K, F, S> Setup<K, F, S>
-where
-    K: Eq + Hash + Send + Sync + 'static,
-    S: BuildHasher + Send + Sync + 'static,
-{
-    pub(super) fn attempt(&self, span: &Span, key: K, shared: bool) -> Attempt<OwnedKeyedGuard<K, S>> {
-        match (self.wait, shared) {
-            (None, false) => at_once(self.locks.try_lock_owned(key)),
-            (None, true) => at_once(self.locks.try_lock_shared_owned(key)),
-            (Some(timeout), false) => {
-                self.in_time(span, self.locks.lock_bounded_owned(key, self.max_waiters), timeout)
-            }
-            (Some(timeout), true) => {
-                self.in_time(span, self.locks.lock_shared_bounded_owned(key, self.max_waiters), timeout)
-            }
-        }
-    }
-
-    fn in_time<G: 'static>(
-        &self,
-        span: &Span,
-        mut acquire: Acquire<impl Request<Guard = Result<G, Busy>> + Send + 'static>,
-        timeout: Duration,
-    ) -> Attempt<G> {
-        // Not a step that would enlist: what waits must be pinned first.
-        if let Some(Ok(guard)) = acquire.take() {
-            return Attempt::Had(guard);
-        }
-        let granted = Box::pin(async move {
-            match acquire.timeout(timeout).await {
-                Ok(Ok(guard)) => Ok(guard),
-                Ok(Err(_)) => Err(Refusal::QueueFull),
-                Err(timed_out) => Err(Refusal::TimedOut(timed_out)),
-            }
-        });
-        let (counts, span) = (self.counts.clone(), span.clone());
-        Attempt::Waits(Wait { granted, counts, span, if_dropped: Some(Outcome::Cancelled) })
-    }
-}
-
-fn at_once<G>(tried: Result<G, Busy>) -> Attempt<G> {
-    match tried {
-        Ok(guard) => Attempt::Had(guard),
-        Err(busy) => Attempt::Refused(Refusal::Busy(busy)),
     }
 }

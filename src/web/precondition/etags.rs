@@ -6,42 +6,43 @@
 //! etagc      = %x21 / %x23-7E / %x80-FF                                 no space, no quote, but commas
 //! ```
 //!
-//! Lines of the same name are one list (section 5.3). Each is read by itself: joined by a comma and a space,
-//! they can't have a tag that goes from one to the next, for there is no space in a tag.
+//! Lines of the same name are one list, joined by a comma and a space (section 5.3). A tag has no space, so none can
+//! span two lines, and each line is read by itself.
 //!
-//! A list is read once, from the left to the right, and remembers its stamps alone. So time and memory are bounded by
-//! [`MAX_LENGTH`], however many lines, commas or quotes there are.
+//! A list is read once, from left to right, and only its stamps are kept. So [`MAX_LENGTH`] bounds time and memory,
+//! however many lines, commas or quotes there are.
 
 use std::fmt;
 
-use ::axum::http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::stamp::Stamp;
+use crate::web::problem::Problem;
 
-/// The greatest length of all lines together: some hundreds of tags, more than anybody needs to say which versions
-/// are known. Servers admit headers of hundreds of kilobytes.
+/// The greatest length of all lines together: some hundreds of tags, more than a client needs. Servers admit headers of
+/// hundreds of kilobytes.
 const MAX_LENGTH: usize = 8 * 1024;
 
-/// What a header says.
+/// The value of a header.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Tags {
     /// `*`.
     Any,
     /// At least one tag.
     List {
-        /// The stamps among them. Other tags are none of ours, and so match nothing.
+        /// The tags that are stamps. Other tags match nothing.
         stamps: Vec<Stamp>,
-        /// Whether there is a weak one.
+        /// There is a weak tag.
         has_weak: bool,
     },
 }
 
-/// Why a header can't be understood.
+/// Why a header can't be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BadTags {
     /// It is neither `*` nor a list of tags.
     Malformed,
-    /// There is no tag in it.
+    /// It has no tag.
     Empty,
     /// It is longer than [`MAX_LENGTH`].
     TooLong,
@@ -50,18 +51,18 @@ pub(super) enum BadTags {
 impl fmt::Display for BadTags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "it is neither * nor a list of entity tags",
-            Self::Empty => "it names no entity tag",
-            Self::TooLong => "it is too long",
+            Self::Malformed => "neither * nor a list of entity tags",
+            Self::Empty => "the list has no entity tag",
+            Self::TooLong => "longer than 8 KiB",
         })
     }
 }
 
-/// Reads all lines of a header; `None` if there is none.
+/// Reads all lines of a header. Returns `None` if there is none.
 pub(super) fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, BadTags> {
     let lines = || headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let Some(first) = lines().next() else { return Ok(None) };
-    // Each line counts for one more, so that empty ones are bounded as well.
+    // Each line counts one byte more, which bounds the number of empty lines.
     if lines().map(|line| line.len() + 1).sum::<usize>() > MAX_LENGTH {
         return Err(BadTags::TooLong);
     }
@@ -89,13 +90,18 @@ pub(super) fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags
     if has_any { Ok(Some(Tags::List { stamps, has_weak })) } else { Err(BadTags::Empty) }
 }
 
+/// Returns 428 if there is no header of this name.
+pub(super) fn required<T>(header: Option<T>, name: &HeaderName) -> Result<T, Problem> {
+    header.ok_or_else(|| Problem::precondition_required(format!("the header {name} is missing")))
+}
+
 struct Tag<'a> {
     is_weak: bool,
     opaque: &'a [u8],
 }
 
 impl<'a> Tag<'a> {
-    /// Takes the tag off that `rest` begins with.
+    /// Removes the tag at the beginning of `rest`.
     fn first(rest: &mut &'a [u8]) -> Option<Self> {
         let (is_weak, quoted) = match rest.strip_prefix(b"W/") {
             Some(quoted) => (true, quoted),
@@ -108,13 +114,13 @@ impl<'a> Tag<'a> {
         opaque.iter().all(|byte| matches!(byte, 0x21..=0x7e | 0x80..)).then_some(Self { is_weak, opaque })
     }
 
-    /// Its stamp, if it is a tag of ours: tags are compared as they are, and a stamp has one spelling.
+    /// Returns the stamp, if the tag is one. Tags are compared byte by byte, and a stamp has one spelling.
     fn stamp(&self) -> Option<Stamp> {
         std::str::from_utf8(self.opaque).ok()?.parse().ok()
     }
 }
 
-/// Without the spaces and tabs around it (OWS).
+/// Returns the text without the spaces and tabs around it (OWS).
 fn trim(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());

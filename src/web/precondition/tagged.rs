@@ -1,30 +1,39 @@
-//! [`Tagged`]: an answer and the stamp of what it shows.
+//! [`Tagged`]: an answer and the stamp of the value that it shows.
 
-use ::axum::http::header::{CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY};
-use ::axum::http::{HeaderMap, StatusCode};
-use ::axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, VARY};
+use http::{HeaderMap, Response, StatusCode};
 
 use super::IfNoneMatch;
 use crate::stamp::Stamp;
 use crate::web::etag::etag;
 
-/// An answer with the stamp of what it shows, in the header `ETag` (RFC 9110, section 8.8.3).
+/// An answer with the stamp of the value that it shows, in the header `ETag` (RFC 9110, section 8.8.3).
 ///
-/// Only a 2xx is tagged: what the response says otherwise is not the value. A successful PUT may be tagged only
-/// if what was sent is what was stored (section 9.3.4); if the handler changed it, its client has to read it.
+/// Only a 2xx is tagged: other responses do not show the value. A successful PUT may be tagged only if the stored value
+/// is the one that was sent (section 9.3.4). If the handler changed it, its client has to read it.
+///
+/// Handlers of axum return it as it is. Elsewhere [`response`](Self::response) tags an `http` response.
 ///
 /// # Examples
 ///
 /// ```
-/// use axum::response::IntoResponse;
-/// use latchwork::web::Tagged;
+/// use http::{Request, Response};
+/// use latchwork::web::{IfNoneMatch, Tagged};
 ///
 /// let card = latchwork::Versioned::new("Ada".to_owned()).snapshot();
-/// let answer = Tagged::new(card.stamp(), card.to_string()).into_response();
-/// assert_eq!(answer.headers()["etag"], r#""1""#);
+/// let answer = |known: Option<&IfNoneMatch>| {
+///     Tagged::new(card.stamp(), Response::new(card.to_string())).not_modified_for(known).response()
+/// };
+/// let response = answer(None);
+/// assert_eq!((&response.headers()["etag"], &response.body()[..]), (&r#""1""#.parse()?, "Ada"));
+///
+/// let (head, ()) = Request::get("/").header("if-none-match", r#""1""#).body(())?.into_parts();
+/// let response = answer(IfNoneMatch::read(&head)?.as_ref());
+/// assert_eq!((response.status().as_u16(), &response.body()[..]), (304, ""));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[must_use = "it is an answer to be given"]
+#[must_use = "an answer must be returned"]
 pub struct Tagged<R> {
     stamp: Stamp,
     answer: R,
@@ -32,65 +41,47 @@ pub struct Tagged<R> {
 }
 
 impl<R> Tagged<R> {
-    /// Tags an answer.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use axum::{http::StatusCode, response::IntoResponse};
-    /// use latchwork::{Stamp, web::Tagged};
-    ///
-    /// let created = Tagged::new(Stamp::MIN, (StatusCode::CREATED, "Ada")).into_response();
-    /// assert_eq!((created.status().as_u16(), &created.headers()["etag"]), (201, &r#""1""#.parse()?));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// Creates an answer that shows the value with this stamp.
     pub fn new(stamp: Stamp, answer: R) -> Self {
         Self { stamp, answer, is_known: false }
     }
 
-    /// Answers 304 without a body if the client has this version already. Only a GET or a HEAD is answered so; what
-    /// a write is to find goes into the write, by [`IfNoneMatch::expect`].
+    /// Answers 304 without a body if the client already has this version. This affects GET and HEAD only; a write uses
+    /// [`IfNoneMatch::expect`].
     ///
-    /// The answer is made in any case, since its `Cache-Control`, `Content-Location`, `Date`, `Expires` and `Vary` also
-    /// go with the 304 (RFC 9110, section 15.4.5). Where that costs too much, ask [`IfNoneMatch::matches`] first.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use axum::{RequestPartsExt, http::Request, response::IntoResponse};
-    /// use latchwork::{Stamp, web::{IfNoneMatch, Tagged}};
-    ///
-    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-    /// let (mut parts, ()) = Request::get("/").header("if-none-match", r#""1""#).body(())?.into_parts();
-    /// let if_none_match: Option<IfNoneMatch> = parts.extract().await?;
-    /// let answer = Tagged::new(Stamp::MIN, "Ada").not_modified_for(if_none_match.as_ref());
-    /// assert_eq!(answer.into_response().status(), 304);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// The answer is made in any case: its `Cache-Control`, `Content-Location`, `Date`, `Expires` and `Vary` are also in
+    /// the 304 (RFC 9110, section 15.4.5). If that costs too much, call [`IfNoneMatch::matches`] first.
     pub fn not_modified_for(mut self, if_none_match: Option<&IfNoneMatch>) -> Self {
         self.is_known = if_none_match.is_some_and(|known| known.is_satisfied_by(self.stamp));
         self
     }
+
+    #[cfg(feature = "axum")]
+    pub(crate) fn map<S>(self, change: impl FnOnce(R) -> S) -> Tagged<S> {
+        Tagged { stamp: self.stamp, answer: change(self.answer), is_known: self.is_known }
+    }
 }
 
-impl<R: IntoResponse> IntoResponse for Tagged<R> {
-    fn into_response(self) -> Response {
-        let mut response = self.answer.into_response();
+impl<B: Default> Tagged<Response<B>> {
+    /// Returns the response with its `ETag`, or 304 with the default body.
+    #[must_use]
+    pub fn response(self) -> Response<B> {
+        let mut response = self.answer;
         if !response.status().is_success() {
             return response;
         }
         if self.is_known {
             let headers = for_not_modified(response.headers());
-            response = (StatusCode::NOT_MODIFIED, headers).into_response();
+            response = Response::new(B::default());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.headers_mut() = headers;
         }
         response.headers_mut().insert(ETAG, etag(self.stamp));
         response
     }
 }
 
-/// What of the headers a 304 has as well. None of them tells what the body would have been.
+/// Returns the headers that a 304 has as well. None of them describes the body.
 fn for_not_modified(headers: &HeaderMap) -> HeaderMap {
     let mut kept = HeaderMap::new();
     for name in [CACHE_CONTROL, CONTENT_LOCATION, DATE, EXPIRES, VARY] {

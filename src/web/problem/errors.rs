@@ -1,9 +1,7 @@
-//! What each error of this crate is answered with, and each refusal that is no error.
+//! Which error of this crate becomes which problem, and the refusals that are no errors.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-
-use ::axum::response::{IntoResponse, Response};
 
 use super::Problem;
 use super::kind::ProblemKind;
@@ -11,76 +9,60 @@ use crate::claim::{ClaimExhausted, Taken};
 use crate::digits::BadNumber;
 use crate::error::{Busy, TimedOut};
 use crate::fence::{ParseFenceError, StaleFence};
+use crate::provider::LockError;
 use crate::retry::{RetryError, StopReason};
 use crate::stamp::{BadEtag, ParseStampError, Stamp, StampOutOfRange, StampsExhausted};
 use crate::versioned::{Conflict, Expect, Snapshot, WriteError};
 
 impl Problem {
-    /// 503: as many as may wait for a key do so already.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::web::Problem::queue_full().to_string(), "503 too many wait for the key");
-    /// ```
+    /// Returns 503: too many requests are waiting for the key.
     #[must_use]
     pub fn queue_full() -> Self {
         Self::of(ProblemKind::QueueFull)
     }
 
-    /// 503: a lock went to somebody else before the work was done. A [`StaleFence`](crate::fence::StaleFence) becomes this.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::web::Problem::lock_lost().to_string(), "503 the lock was lost");
-    /// ```
+    /// Returns 503: another request got the lock before the work was done. A [`StaleFence`](crate::fence::StaleFence)
+    /// becomes this.
     #[must_use]
     pub fn lock_lost() -> Self {
         Self::of(ProblemKind::LockLost)
     }
 
-    /// 503: the service takes no more work.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::web::Problem::shutting_down().to_string(), "503 the service is shutting down");
-    /// ```
+    /// Returns 503: the lock provider can't be reached.
+    #[must_use]
+    pub fn lock_unavailable() -> Self {
+        Self::of(ProblemKind::LockUnavailable)
+    }
+
+    /// Returns 503: the service accepts no more work.
     #[must_use]
     pub fn shutting_down() -> Self {
         Self::of(ProblemKind::ShuttingDown)
     }
 
-    /// 400: the request does not say what its key is. What should be in `detail` is where the key was looked
-    /// for, not what was found there.
+    /// Returns 400: the request has no valid key. `detail` should say where the key must be, and not repeat what was
+    /// found there.
     ///
     /// # Examples
     ///
     /// ```
     /// let problem = latchwork::web::Problem::bad_key("the header x-user is missing");
-    /// assert_eq!(problem.to_string(), "400 the request has no key: the header x-user is missing");
+    /// assert_eq!(problem.to_string(), "400 the request has no valid key: the header x-user is missing");
     /// ```
     #[must_use]
     pub fn bad_key(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::of(ProblemKind::BadKey).with_detail(detail)
     }
 
-    /// 428: the request must say which version it was made from, in a header or wherever else the handler looks.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let problem = latchwork::web::Problem::precondition_required("send If-Match or a version");
-    /// assert_eq!(problem.to_string(), "428 a precondition is required: send If-Match or a version");
-    /// ```
+    /// Returns 428: the request must name the version that it was made from. `detail` says where, in a header say.
     #[must_use]
     pub fn precondition_required(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::of(ProblemKind::PreconditionRequired).with_detail(detail)
     }
 
-    /// 409: a write wanted to find another version than there is, or none; `current` is `None` if there is no value. For
-    /// versions that are kept in a database; a [`Conflict`](crate::Conflict) becomes this by itself.
+    /// Returns 409: a write expected another version than the current one. `current` is `None` if no value exists.
+    ///
+    /// It is for versions in a database. A [`Conflict`](crate::Conflict) becomes this by itself.
     ///
     /// # Examples
     ///
@@ -97,37 +79,51 @@ impl Problem {
     pub fn conflict(expected: impl Into<Expect>, current: Option<Stamp>) -> Self {
         let expected = expected.into();
         let detail = match (&expected, current) {
-            (Expect::Absent, _) => "there is a value already",
-            (Expect::NoneOf(_), Some(_)) => "it is a version that was excluded",
-            (_, Some(_)) => "it has been changed meanwhile: read it again",
-            (_, None) => "there is no value",
+            (Expect::Absent, _) => "a value already exists",
+            (Expect::NoneOf(_), Some(_)) => "the request excludes the current version",
+            (_, Some(_)) => "the value has changed: read it again",
+            (_, None) => "no value exists",
         };
         Self::of(ProblemKind::Conflict).with_detail(detail).with_versions(expected, current)
     }
 }
 
-/// 409, without who holds it and how many wait.
+/// Becomes 409, without the holder and the number of waiters.
 impl From<Busy> for Problem {
     fn from(_: Busy) -> Self {
         Self::of(ProblemKind::Busy)
     }
 }
 
-/// 503.
+/// Becomes 503.
 impl From<TimedOut> for Problem {
     fn from(_: TimedOut) -> Self {
         Self::of(ProblemKind::TimedOut)
     }
 }
 
-/// 503: whoever was overtaken starts again with a lock of its own. The fences are not told.
+/// Becomes 409 if the lock is busy, and 503 otherwise. The cause of an unavailable provider is not in the problem: log
+/// the error before, if it matters.
+impl From<LockError> for Problem {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Busy(busy) => busy.into(),
+            LockError::TimedOut(timed_out) => timed_out.into(),
+            LockError::QueueFull => Self::queue_full(),
+            LockError::Lost => Self::lock_lost(),
+            LockError::Unavailable(_) => Self::lock_unavailable(),
+        }
+    }
+}
+
+/// Becomes 503: the request may be sent again, and gets a new grant. The fences are not in the problem.
 impl From<StaleFence> for Problem {
     fn from(_: StaleFence) -> Self {
         Self::lock_lost()
     }
 }
 
-/// 409 with the stamps, expected and current, and without the values.
+/// Becomes 409 with the expected and the current stamps, without the values.
 impl<T> From<Conflict<T>> for Problem {
     fn from(conflict: Conflict<T>) -> Self {
         let current = conflict.current.as_ref().map(Snapshot::stamp);
@@ -135,7 +131,7 @@ impl<T> From<Conflict<T>> for Problem {
     }
 }
 
-/// What it is: a conflict, the closure's error, or no stamps left.
+/// Becomes the problem of the conflict, of the closure's error, or of the stamps that ran out.
 impl<T, E> From<WriteError<T, E>> for Problem
 where
     Self: From<E>,
@@ -149,21 +145,21 @@ where
     }
 }
 
-/// 500: no client can do anything about it.
+/// Becomes 500: a client can do nothing about it.
 impl From<StampsExhausted> for Problem {
     fn from(_: StampsExhausted) -> Self {
         Self::of(ProblemKind::StampsExhausted)
     }
 }
 
-/// 409 without the name. A name that is only claimed may be free again soon.
+/// Becomes 409, without the name. It is retryable if the name is only claimed, as it may be free again soon.
 impl<K> From<Taken<K>> for Problem {
     fn from(taken: Taken<K>) -> Self {
         Self::of(ProblemKind::Taken).with_retryable(!taken.is_kept)
     }
 }
 
-/// 409 with the number of names that were tried.
+/// Becomes 409, with the number of names that were tried.
 impl From<ClaimExhausted> for Problem {
     fn from(exhausted: ClaimExhausted) -> Self {
         let attempts = u64::try_from(exhausted.attempts).unwrap_or(u64::MAX);
@@ -171,12 +167,13 @@ impl From<ClaimExhausted> for Problem {
     }
 }
 
-/// The last attempt's error, with the number of attempts.
+/// Becomes the problem of the last attempt's error, with the number of attempts.
 ///
-/// - The policy did not call it one that passes: nothing else changes.
-/// - Attempts or time were used up: it may be sent again, not before the wait that there was no time for.
-/// - The budget was used up: too many retries are under way, and clients are not to add theirs of their own
-///   accord. (They would multiply: B. Beyer et al., "Site Reliability Engineering" (2016), chapter 21.)
+/// - The error was not worth a retry: nothing else changes.
+/// - The attempts or the time were used up: the problem is retryable. `Retry-After` is at least the wait for which there
+///   was no time.
+/// - The budget was used up: the problem is not retryable. Too many retries are running, and retries of clients would
+///   multiply them (B. Beyer et al., "Site Reliability Engineering" (2016), chapter 21).
 impl<E> From<RetryError<E>> for Problem
 where
     Self: From<E>,
@@ -195,103 +192,44 @@ where
     }
 }
 
-/// 400.
+/// Becomes 400.
 impl From<BadNumber> for Problem {
     fn from(why: BadNumber) -> Self {
         Self::of(ProblemKind::BadNumber).with_detail(why.to_string())
     }
 }
 
-/// 400, without the text.
+/// Becomes 400, without the text.
 impl From<ParseStampError> for Problem {
     fn from(error: ParseStampError) -> Self {
         Self::of(ProblemKind::BadNumber).with_detail(error.to_string())
     }
 }
 
-/// 400, without the text.
+/// Becomes 400, without the text.
 impl From<ParseFenceError> for Problem {
     fn from(error: ParseFenceError) -> Self {
         Self::of(ProblemKind::BadNumber).with_detail(error.to_string())
     }
 }
 
-/// 400.
+/// Becomes 400.
 impl From<StampOutOfRange> for Problem {
     fn from(error: StampOutOfRange) -> Self {
         Self::of(ProblemKind::BadNumber).with_detail(error.to_string())
     }
 }
 
-/// 400, without the tag.
+/// Becomes 400, without the tag.
 impl From<BadEtag> for Problem {
     fn from(error: BadEtag) -> Self {
         Self::of(ProblemKind::BadPrecondition).with_detail(error.to_string())
     }
 }
 
-/// There is no such error.
+/// Never happens.
 impl From<Infallible> for Problem {
     fn from(error: Infallible) -> Self {
         match error {}
-    }
-}
-
-/// Errors that handlers can return as they are.
-macro_rules! answered_as_problems {
-    ($($error:ty),* $(,)?) => {$(
-        /// As a [`Problem`].
-        impl IntoResponse for $error {
-            fn into_response(self) -> Response {
-                Problem::from(self).into_response()
-            }
-        }
-    )*};
-}
-
-answered_as_problems!(
-    Busy,
-    TimedOut,
-    StaleFence,
-    StampsExhausted,
-    ClaimExhausted,
-    BadNumber,
-    ParseStampError,
-    ParseFenceError,
-    StampOutOfRange,
-    BadEtag,
-);
-
-/// As a [`Problem`].
-impl<T> IntoResponse for Conflict<T> {
-    fn into_response(self) -> Response {
-        Problem::from(self).into_response()
-    }
-}
-
-/// As a [`Problem`].
-impl<T, E> IntoResponse for WriteError<T, E>
-where
-    Problem: From<E>,
-{
-    fn into_response(self) -> Response {
-        <Problem as From<Self>>::from(self).into_response()
-    }
-}
-
-/// As a [`Problem`].
-impl<K> IntoResponse for Taken<K> {
-    fn into_response(self) -> Response {
-        Problem::from(self).into_response()
-    }
-}
-
-/// As a [`Problem`].
-impl<E> IntoResponse for RetryError<E>
-where
-    Problem: From<E>,
-{
-    fn into_response(self) -> Response {
-        <Problem as From<Self>>::from(self).into_response()
     }
 }

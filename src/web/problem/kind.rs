@@ -1,22 +1,25 @@
-//! [`ProblemKind`]: what can be answered instead of what was asked for, one type for each.
+//! [`ProblemKind`]: the kinds of refusals, with one type for each.
 
 use std::time::Duration;
 
-use ::axum::http::StatusCode;
+use http::StatusCode;
 
-/// The room of this documentation where every kind has its anchor.
-const ROOM: &str = "https://docs.rs/latchwork/latest/latchwork/docs/problems/index.html";
+/// The page of this documentation that has an anchor for each kind.
+const GUIDE: &str = "https://docs.rs/latchwork/latest/latchwork/docs/problems/index.html";
 
-/// What kind of refusal a [`Problem`](super::Problem) of this crate is. [Problems](crate::docs::problems) has them
-/// in a table, with what a client should do about each.
+/// The kind of a [`Problem`](super::Problem) of this crate. [Problems](crate::docs::problems) has a table of them, with
+/// what a client should do about each.
+///
+/// Slugs, types, statuses and titles do not change.
 ///
 /// # Examples
 ///
 /// ```
 /// use latchwork::web::ProblemKind;
 ///
-/// assert_eq!((ProblemKind::Busy.slug(), ProblemKind::Busy.status().as_u16()), ("busy", 409));
-/// assert!(ProblemKind::Busy.type_uri().ends_with("/docs/problems/index.html#busy"));
+/// let taken = ProblemKind::Taken;
+/// assert_eq!((taken.slug(), taken.status().as_u16(), taken.title()), ("taken", 409, "the name is taken"));
+/// assert!(taken.type_uri().ends_with("/docs/problems/index.html#taken"));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
@@ -25,39 +28,42 @@ pub enum ProblemKind {
     Busy,
     /// 503: the wait for a lock took too long.
     TimedOut,
-    /// 503: as many as may wait for the key do so already.
+    /// 503: too many requests were waiting for the key.
     QueueFull,
-    /// 503: the lock went to somebody else before the work was done.
+    /// 503: another request got the lock before the work was done.
     LockLost,
-    /// 503: the service takes no more work.
+    /// 503: the lock provider could not be reached.
+    LockUnavailable,
+    /// 503: the service accepts no more work.
     ShuttingDown,
-    /// 400: the request does not say what its key is.
+    /// 400: the request has no valid key.
     BadKey,
-    /// 409: the version named in the request is not the one that there is.
+    /// 409: the version that the request names is not the current one.
     Conflict,
-    /// 412: the same, when it was named in `If-Match` or `If-None-Match`.
+    /// 412: as `Conflict`, for a version in `If-Match` or `If-None-Match`.
     PreconditionFailed,
-    /// 428: the request must say which version it was made from.
+    /// 428: the request must name the version that it was made from.
     PreconditionRequired,
-    /// 400: `If-Match` or `If-None-Match` can't be understood, or names no single version.
+    /// 400: `If-Match` or `If-None-Match` is malformed, or has a weak tag where none can be used.
     BadPrecondition,
-    /// 409: somebody else has the name.
+    /// 409: another owner has the name.
     Taken,
     /// 409: none of the names that were tried was free.
     NoFreeName,
     /// 500: no stamp is left for another version.
     StampsExhausted,
-    /// 400: what should be the number of a stamp or of a fence is none.
+    /// 400: the text is not the number of a stamp or a fence.
     BadNumber,
 }
 
 impl ProblemKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Busy,
         Self::TimedOut,
         Self::QueueFull,
         Self::LockLost,
+        Self::LockUnavailable,
         Self::ShuttingDown,
         Self::BadKey,
         Self::Conflict,
@@ -70,96 +76,75 @@ impl ProblemKind {
         Self::BadNumber,
     ];
 
-    /// The last part of its type; it never changes.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::web::ProblemKind::TimedOut.slug(), "timed-out");
-    /// ```
+    /// Returns the last part of the type.
     #[must_use]
     pub const fn slug(self) -> &'static str {
         self.row().0
     }
 
-    /// Its type (RFC 9457, section 3.1.1), which leads to its row in [problems](crate::docs::problems).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let uri = latchwork::web::ProblemKind::Taken.type_uri();
-    /// assert!(uri.starts_with("https://docs.rs/latchwork/") && uri.ends_with("#taken"));
-    /// ```
+    /// Returns the type (RFC 9457, section 3.1.1). It leads to the row in [problems](crate::docs::problems).
     #[must_use]
     pub fn type_uri(self) -> String {
-        format!("{ROOM}#{}", self.slug())
+        format!("{GUIDE}#{}", self.slug())
     }
 
-    /// The status that it is answered with.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use axum::http::StatusCode;
-    /// use latchwork::web::ProblemKind;
-    ///
-    /// assert_eq!(ProblemKind::QueueFull.status(), StatusCode::SERVICE_UNAVAILABLE);
-    /// ```
+    /// Returns the status.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         self.row().1
     }
 
-    /// What it is, in words that never change.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::web::ProblemKind::Taken.title(), "the name is taken");
-    /// ```
+    /// Returns the title: the kind in words.
     #[must_use]
     pub const fn title(self) -> &'static str {
         self.row().2
     }
 
-    /// Whether the same request may succeed if it is sent again.
+    /// Returns `true` if the same request may succeed later.
     pub(super) const fn is_retryable(self) -> bool {
-        matches!(self, Self::Busy | Self::TimedOut | Self::QueueFull | Self::LockLost | Self::ShuttingDown)
+        matches!(
+            self,
+            Self::Busy
+                | Self::TimedOut
+                | Self::QueueFull
+                | Self::LockLost
+                | Self::LockUnavailable
+                | Self::ShuttingDown
+        )
     }
 
-    /// When to send it again.
+    /// Returns the wait before the same request should be sent again.
     pub(super) const fn retry_after(self) -> Option<Duration> {
         if self.is_retryable() { Some(Duration::from_secs(1)) } else { None }
     }
 
     const fn row(self) -> (&'static str, StatusCode, &'static str) {
-        use StatusCode as Status;
+        const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
         match self {
-            Self::Busy => ("busy", Status::CONFLICT, "the key is busy"),
-            Self::TimedOut => ("timed-out", Status::SERVICE_UNAVAILABLE, "a lock was not had in time"),
-            Self::QueueFull => ("queue-full", Status::SERVICE_UNAVAILABLE, "too many wait for the key"),
-            Self::LockLost => ("lock-lost", Status::SERVICE_UNAVAILABLE, "the lock was lost"),
-            Self::ShuttingDown => {
-                ("shutting-down", Status::SERVICE_UNAVAILABLE, "the service is shutting down")
-            }
-            Self::BadKey => ("bad-key", Status::BAD_REQUEST, "the request has no key"),
-            Self::Conflict => ("conflict", Status::CONFLICT, "another version was expected"),
+            Self::Busy => ("busy", StatusCode::CONFLICT, "the key is busy"),
+            Self::TimedOut => ("timed-out", UNAVAILABLE, "timed out waiting for the lock"),
+            Self::QueueFull => ("queue-full", UNAVAILABLE, "too many requests are waiting for the key"),
+            Self::LockLost => ("lock-lost", UNAVAILABLE, "the lock was lost"),
+            Self::LockUnavailable => ("lock-unavailable", UNAVAILABLE, "the lock service is unavailable"),
+            Self::ShuttingDown => ("shutting-down", UNAVAILABLE, "the service is shutting down"),
+            Self::BadKey => ("bad-key", StatusCode::BAD_REQUEST, "the request has no valid key"),
+            Self::Conflict => ("conflict", StatusCode::CONFLICT, "the version does not match"),
             Self::PreconditionFailed => {
-                ("precondition-failed", Status::PRECONDITION_FAILED, "the precondition does not hold")
+                ("precondition-failed", StatusCode::PRECONDITION_FAILED, "the precondition failed")
             }
             Self::PreconditionRequired => {
-                ("precondition-required", Status::PRECONDITION_REQUIRED, "a precondition is required")
+                ("precondition-required", StatusCode::PRECONDITION_REQUIRED, "a precondition is required")
             }
             Self::BadPrecondition => {
-                ("bad-precondition", Status::BAD_REQUEST, "the precondition names no version")
+                ("bad-precondition", StatusCode::BAD_REQUEST, "the precondition is not valid")
             }
-            Self::Taken => ("taken", Status::CONFLICT, "the name is taken"),
-            Self::NoFreeName => ("no-free-name", Status::CONFLICT, "no free name was found"),
+            Self::Taken => ("taken", StatusCode::CONFLICT, "the name is taken"),
+            Self::NoFreeName => ("no-free-name", StatusCode::CONFLICT, "no free name was found"),
             Self::StampsExhausted => {
-                ("stamps-exhausted", Status::INTERNAL_SERVER_ERROR, "no further version can be stored")
+                ("stamps-exhausted", StatusCode::INTERNAL_SERVER_ERROR, "no more versions can be stored")
             }
-            Self::BadNumber => ("bad-number", Status::BAD_REQUEST, "not the number of a version or a fence"),
+            Self::BadNumber => ("bad-number", StatusCode::BAD_REQUEST, "not a valid version or fence number"),
         }
     }
 }

@@ -1,9 +1,7 @@
-//! A [`Problem`] written out as a response.
+//! A [`Problem`] written as a response.
 
-use ::axum::body::Body;
-use ::axum::http::HeaderValue;
-use ::axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
-use ::axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER};
+use http::{HeaderValue, Response};
 use serde_json::{Map, Value};
 
 use super::Problem;
@@ -11,10 +9,25 @@ use crate::stamp::Stamp;
 use crate::versioned::Expect;
 use crate::web::etag::etag;
 
-/// The problem itself is in the extensions of the response.
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(body(&self)));
+impl Problem {
+    /// Returns the problem as a response, with any body that can be made from a string.
+    ///
+    /// The problem itself is in the extensions of the response. Handlers of axum return the problem as it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http_body_util::Full;
+    /// use latchwork::web::Problem;
+    ///
+    /// let response: http::Response<Full<Bytes>> = Problem::queue_full().response();
+    /// assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"1".parse()?));
+    /// # Ok::<(), http::header::InvalidHeaderValue>(())
+    /// ```
+    #[must_use]
+    pub fn response<B: From<String>>(self) -> Response<B> {
+        let mut response = Response::new(B::from(body(&self)));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -48,8 +61,8 @@ fn body(problem: &Problem) -> String {
     Value::Object(body).to_string()
 }
 
-/// A string, as the feature `serde` writes it: stamps go up to 2^63, and JavaScript's numbers can't tell those above
-/// 2^53 apart. A client sends back what it got, and computes nothing with it.
+/// Returns a stamp as a string, as the feature `serde` writes it. Stamps go up to 2^63, and JavaScript can't tell
+/// numbers above 2^53 apart. A client sends the version back, and does not compute with it.
 fn version(stamp: Stamp) -> Value {
     stamp.to_string().into()
 }
@@ -60,7 +73,7 @@ fn expectation(expect: &Expect) -> Option<Value> {
         Expect::Present => Some("*".into()),
         Expect::Exact(stamp) => Some(version(*stamp)),
         Expect::OneOf(stamps) => Some(stamps.iter().copied().map(version).collect()),
-        // It says what was not wanted, and that is what `current` shows.
+        // The version that was excluded is in `current`.
         Expect::Any | Expect::NoneOf(_) => None,
     }
 }

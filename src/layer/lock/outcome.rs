@@ -1,0 +1,133 @@
+//! [`Outcome`]: how a layer treated a request.
+
+/// How a [`KeyedLockLayer`](super::KeyedLockLayer) treated a request.
+///
+/// Each request is counted once. In the mode [`Observe`](super::Mode::Observe) a request that would have waited or been
+/// refused counts under the names that begin with `Would`.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::layer::Outcome;
+///
+/// assert_eq!(Outcome::WouldBeBusy.name(), "would_be_busy");
+/// assert!(Outcome::WouldBeBusy.is_observed() && !Outcome::Busy.is_observed());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The request got its key at once.
+    Acquired,
+    /// The request got its key after a wait.
+    Waited,
+    /// Refused: the key was busy, and the layer does not wait.
+    Busy,
+    /// Refused: the wait took too long.
+    TimedOut,
+    /// Refused: too many requests were waiting already.
+    QueueFull,
+    /// Refused: the lock was lost while the answer was on its way.
+    Lost,
+    /// Refused: the lock provider could not be reached.
+    Unavailable,
+    /// The request was dropped while it waited: the client hung up.
+    Cancelled,
+    /// Refused: the request has no valid key.
+    BadKey,
+    /// Passed without a lock: the request has no key.
+    NoKey,
+    /// Passed without a lock: the layer was off.
+    Off,
+    /// Passed, but would have been refused as [`Busy`](Self::Busy).
+    WouldBeBusy,
+    /// Passed, but would have been refused as [`TimedOut`](Self::TimedOut).
+    WouldTimeOut,
+    /// Passed, but would have been refused as [`QueueFull`](Self::QueueFull).
+    WouldQueueFull,
+    /// Passed, but would have been refused as [`Lost`](Self::Lost).
+    WouldBeLost,
+    /// Passed, but would have been refused as [`Unavailable`](Self::Unavailable).
+    WouldBeUnavailable,
+    /// Passed, but would have been refused as [`BadKey`](Self::BadKey).
+    WouldBeBadKey,
+    /// Passed, but would have waited for its key.
+    WouldWait,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 18] = [
+        Self::Acquired,
+        Self::Waited,
+        Self::Busy,
+        Self::TimedOut,
+        Self::QueueFull,
+        Self::Lost,
+        Self::Unavailable,
+        Self::Cancelled,
+        Self::BadKey,
+        Self::NoKey,
+        Self::Off,
+        Self::WouldBeBusy,
+        Self::WouldTimeOut,
+        Self::WouldQueueFull,
+        Self::WouldBeLost,
+        Self::WouldBeUnavailable,
+        Self::WouldBeBadKey,
+        Self::WouldWait,
+    ];
+
+    /// Returns the name in metrics and spans.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Acquired => "acquired",
+            Self::Waited => "waited",
+            Self::Busy => "busy",
+            Self::TimedOut => "timed_out",
+            Self::QueueFull => "queue_full",
+            Self::Lost => "lost",
+            Self::Unavailable => "unavailable",
+            Self::Cancelled => "cancelled",
+            Self::BadKey => "bad_key",
+            Self::NoKey => "no_key",
+            Self::Off => "off",
+            Self::WouldBeBusy => "would_be_busy",
+            Self::WouldTimeOut => "would_time_out",
+            Self::WouldQueueFull => "would_queue_full",
+            Self::WouldBeLost => "would_be_lost",
+            Self::WouldBeUnavailable => "would_be_unavailable",
+            Self::WouldBeBadKey => "would_be_bad_key",
+            Self::WouldWait => "would_wait",
+        }
+    }
+
+    /// Returns `true` if the request passed, but would have waited or been refused.
+    #[must_use]
+    pub const fn is_observed(self) -> bool {
+        matches!(
+            self,
+            Self::WouldBeBusy
+                | Self::WouldTimeOut
+                | Self::WouldQueueFull
+                | Self::WouldBeLost
+                | Self::WouldBeUnavailable
+                | Self::WouldBeBadKey
+                | Self::WouldWait
+        )
+    }
+
+    /// Returns what a refusal counts as in a mode that refuses nothing.
+    pub(super) const fn observed(self) -> Self {
+        match self {
+            Self::Busy => Self::WouldBeBusy,
+            Self::TimedOut => Self::WouldTimeOut,
+            Self::QueueFull => Self::WouldQueueFull,
+            Self::Lost => Self::WouldBeLost,
+            Self::Unavailable => Self::WouldBeUnavailable,
+            Self::BadKey => Self::WouldBeBadKey,
+            Self::Waited => Self::WouldWait,
+            other => other,
+        }
+    }
+}
