@@ -89,7 +89,7 @@
 pub mod acquire {
     //! A pending acquisition, and the ways to wait for it.
 
-    pub use crate::wait::{Acquire, Request};
+    pub use crate::wait::{Acquire, Acquisition, Attempt, Bounded, OneQueue};
 }
 pub mod claim;
 mod digits;

@@ -1,5 +1,6 @@
 //! What an [`Acquire`](crate::Acquire) of a role in a flight does.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::ops::Deref;
 use std::pin::Pin;
@@ -9,15 +10,16 @@ use std::task::Waker;
 use super::lead::{AsFlights, LeaderHold, Role};
 use super::state::{Flight, Found};
 use super::table::{Boarded, Table};
+use crate::error::TimedOut;
 use crate::key::{Form, IntoKey};
 use crate::shards::spread;
-use crate::wait::{Acquire, End, Node, Request};
+use crate::wait::{Acquire, Acquisition, End, Node};
 
 type Key<H> = <<H as Deref>::Target as AsFlights>::Key;
 type Value<H> = <<H as Deref>::Target as AsFlights>::Value;
 
 /// A call for a key.
-pub(super) struct Join<H: Deref<Target: AsFlights>, Q> {
+pub struct Join<H: Deref<Target: AsFlights>, Q> {
     /// Gone when the call was answered.
     holder: Option<H>,
     /// Of the key, when it was looked for.
@@ -56,12 +58,13 @@ where
     }
 }
 
-impl<H, Q> Request for Join<H, Q>
+impl<H, Q> Acquisition for Join<H, Q>
 where
     H: Deref<Target: AsFlights<Key: Eq + Hash, Value: Clone, Hasher: BuildHasher>>,
     Q: IntoKey<Key<H>>,
 {
     type Guard = Role<LeaderHold<H>, Value<H>>;
+    type Timed = Result<Self::Guard, TimedOut>;
     type Grant = Found<Value<H>>;
 
     fn take(&mut self) -> Option<Found<Value<H>>> {
@@ -95,6 +98,10 @@ where
         }
     }
 
+    fn in_time(role: Option<Self::Guard>) -> Self::Timed {
+        role.ok_or(TimedOut::NEW)
+    }
+
     fn leave(&mut self, node: Pin<&mut Node>, _: End) {
         if let Some(flight) = &self.flight {
             flight.leave(node);
@@ -110,6 +117,12 @@ impl<H: Deref<Target: AsFlights>, Q> Drop for Join<H, Q> {
         {
             part(holder.table(), hash, flight);
         }
+    }
+}
+
+impl<H: Deref<Target: AsFlights>, Q> fmt::Debug for Join<H, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Join").field("joined", &self.flight.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -5,11 +5,11 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
-use super::lead::{AsFlights, Leader, OwnedLeader, Role};
+use super::lead::{AsFlights, Role};
 use super::request::Join;
 use super::table::{FlightStats, Table};
 use crate::key::IntoKey;
-use crate::wait::{Acquire, Request};
+use crate::wait::Acquire;
 
 /// Runs the work for a key once for all who ask for it at the same time, and gives each of them a clone of the
 /// result.
@@ -164,7 +164,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     /// drop(leader); // the work could not be done
     /// assert!(matches!(flights.join("ada").wait(), Role::Leader(_)));
     /// ```
-    pub fn join<Q: IntoKey<K>>(&self, key: Q) -> Acquire<impl Request<Guard = Role<Leader<'_, K, V, S>, V>>> {
+    pub fn join<Q: IntoKey<K>>(&self, key: Q) -> Acquire<Join<&Self, Q>> {
         Join::acquire(self, key)
     }
 
@@ -183,10 +183,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     /// }
     /// assert!(flights.is_empty());
     /// ```
-    pub fn join_owned<Q: IntoKey<K>>(
-        self: &Arc<Self>,
-        key: Q,
-    ) -> Acquire<impl Request<Guard = Role<OwnedLeader<K, V, S>, V>> + use<K, V, S, Q>> {
+    pub fn join_owned<Q: IntoKey<K>>(self: &Arc<Self>, key: Q) -> Acquire<Join<Arc<Self>, Q>> {
         Join::acquire(self.clone(), key)
     }
 

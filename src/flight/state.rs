@@ -41,7 +41,8 @@ impl Pool for Lead {
 }
 
 /// What a call that joined finds.
-pub(super) enum Found<V> {
+#[derive(Debug)]
+pub enum Found<V> {
     /// The lead, which is the call's now.
     Lead,
     Value(Arc<V>),

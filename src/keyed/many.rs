@@ -39,9 +39,9 @@ use super::entry::EntryPtr;
 use super::events;
 use super::guard::KeyedHold;
 use super::table::{AsTable, Claim, Grant, Manner, Table, Wanted};
-use crate::error::Busy;
+use crate::error::{Busy, TimedOut};
 use crate::key::IntoKey;
-use crate::wait::{Acquire, End, Keeps, Node, Nodes, Request};
+use crate::wait::{Acquire, Acquisition, Attempt, End, Keeps, Node, Nodes};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;
 type TableOf<H> = Table<Key<H>, <<H as Deref>::Target as AsTable>::Hasher>;
@@ -91,8 +91,8 @@ impl<H: Deref<Target: AsTable>> KeyedManyHold<H> {
     }
 }
 
-/// A request for several keys.
-pub(super) struct ManyKeys<H: Deref<Target: AsTable>> {
+/// An acquisition of several keys.
+pub struct ManyKeys<H: Deref<Target: AsTable>> {
     handle: H,
     claim: Claim,
     parts: SmallVec<[Part<H>; INLINE]>,
@@ -115,7 +115,7 @@ struct Part<H: Deref<Target: AsTable>> {
 }
 
 /// The parts of an attempt. If it panics those that were taken are given back, even if a waker panics, too.
-struct Attempt<'a, H>
+struct Taking<'a, H>
 where
     H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
 {
@@ -124,7 +124,7 @@ where
     parts: &'a mut [Part<H>],
 }
 
-impl<H> Attempt<'_, H>
+impl<H> Taking<'_, H>
 where
     H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
 {
@@ -165,7 +165,7 @@ where
     }
 }
 
-impl<H> Drop for Attempt<'_, H>
+impl<H> Drop for Taking<'_, H>
 where
     H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
 {
@@ -220,7 +220,7 @@ where
     Key<H>: IntoKey<Key<H>>,
 {
     #[inline]
-    fn new<Q: IntoKey<Key<H>>>(handle: H, keys: impl IntoIterator<Item = Q>, claim: Claim) -> Self {
+    pub(super) fn new(handle: H, keys: impl IntoIterator<Item = impl IntoKey<Key<H>>>, claim: Claim) -> Self {
         let mut keys: SmallVec<[Key<H>; INLINE]> = keys.into_iter().map(IntoKey::into_key).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -234,34 +234,8 @@ where
     }
 
     #[inline]
-    pub(super) fn acquire<Q: IntoKey<Key<H>>>(
-        handle: H,
-        keys: impl IntoIterator<Item = Q>,
-        claim: Claim,
-    ) -> Acquire<Self> {
-        Acquire::new(Self::new(handle, keys, claim))
-    }
-
-    pub(super) fn attempt<Q: IntoKey<Key<H>>>(
-        handle: H,
-        keys: impl IntoIterator<Item = Q>,
-        claim: Claim,
-    ) -> Result<KeyedManyHold<H>, Busy> {
-        let (mut this, mut busy) = (Self::new(handle, keys, claim), Busy::new(0, None));
-        let mut attempt = Attempt { handle: &this.handle, permits: claim.permits, parts: &mut this.parts };
-        let taken = this.claim.take_all(&mut attempt, |table, wanted, claim| {
-            table.take(wanted, claim, Manner::Trying(&mut busy))
-        });
-        let Err(refused) = taken else {
-            attempt.keep();
-            drop(attempt);
-            return Ok(this.guard(()));
-        };
-        attempt.put_back();
-        drop(attempt);
-        let wanted = this.parts[refused].wanted.take();
-        events::rejected(this.handle.table().options(), wanted, busy);
-        Err(busy)
+    pub(super) fn acquire(self) -> Acquire<Self> {
+        Acquire::new(self)
     }
 
     /// Leaves the lines after a waker has panicked, perhaps twice, and passes the first panic on.
@@ -291,7 +265,7 @@ impl Claim {
     #[inline(always)]
     fn take_all<H>(
         &mut self,
-        attempt: &mut Attempt<'_, H>,
+        attempt: &mut Taking<'_, H>,
         mut take: impl FnMut(&TableOf<H>, &mut WantedOf<H>, &Self) -> Option<Grant<Key<H>>>,
     ) -> Result<(), usize>
     where
@@ -309,12 +283,13 @@ impl Claim {
     }
 }
 
-impl<H> Request for ManyKeys<H>
+impl<H> Acquisition for ManyKeys<H>
 where
     H: Deref<Target: AsTable<Key: Eq + Hash + Ord, Hasher: BuildHasher>> + Clone,
     Key<H>: IntoKey<Key<H>>,
 {
     type Guard = KeyedManyHold<H>;
+    type Timed = Result<KeyedManyHold<H>, TimedOut>;
     /// Each part has its own.
     type Grant = ();
 
@@ -326,7 +301,7 @@ where
             // It is no newcomer.
             return None;
         }
-        let mut attempt = Attempt { handle, permits: claim.permits, parts };
+        let mut attempt = Taking { handle, permits: claim.permits, parts };
         let taken =
             claim.take_all(&mut attempt, |table, wanted, claim| table.take(wanted, claim, Manner::Polite));
         if let Err(refused) = taken {
@@ -352,7 +327,7 @@ where
         let (table, count) = (handle.table(), parts.len());
         let nodes = nodes.get_or_insert_with(|| Nodes::new(count));
         claim.now = table.options().now();
-        let mut attempt = Attempt { handle, permits: claim.permits, parts };
+        let mut attempt = Taking { handle, permits: claim.permits, parts };
         for (at, is_last) in Self::order(*first, count) {
             let Part { wanted, entry, grant, had_place } = &mut attempt.parts[at];
             *had_place = entry.is_some();
@@ -361,8 +336,9 @@ where
             }
             // The wait is reported once, with the key that ends it.
             let queued_at = claim.queued_at.filter(|_| is_last);
-            let granted = table.step(wanted, entry, nodes.get(at), &Claim { queued_at, ..*claim }, task);
-            *grant = granted.map(|granted| granted.expect("a line without a bound has room"));
+            let granted =
+                table.step(wanted, entry, nodes.get(at), &Claim { queued_at, ..*claim }, task, usize::MAX);
+            *grant = granted.map(|granted| granted.expect("a queue without a bound has room"));
             if grant.is_none() {
                 claim.has_waited = true;
                 claim.queued_at = claim.queued_at.or(claim.now);
@@ -387,7 +363,7 @@ where
         let at_once = Claim { queued_at: None, ..*claim };
         let mut held = KeyedManyHold { holds: SmallVec::new() };
         held.holds.reserve_exact(parts.len());
-        let mut rest = Attempt { handle, permits: claim.permits, parts };
+        let mut rest = Taking { handle, permits: claim.permits, parts };
         while let Some(Part { wanted, grant, .. }) = rest.parts.split_off_first_mut() {
             let grant = grant.take().expect("each key was granted");
             let claim = if rest.parts.is_empty() { &*claim } else { &at_once };
@@ -399,12 +375,41 @@ where
         held
     }
 
+    fn in_time(guard: Option<KeyedManyHold<H>>) -> Self::Timed {
+        guard.ok_or(TimedOut::NEW)
+    }
+
     fn is_waiting(&self, _: &Node) -> bool {
         self.nodes.is_some()
     }
 
     fn leave(&mut self, _: Pin<&mut Node>, end: End) {
         self.leave_lines(end);
+    }
+}
+
+impl<H> Attempt for ManyKeys<H>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash + Ord, Hasher: BuildHasher>> + Clone,
+    Key<H>: IntoKey<Key<H>>,
+{
+    fn attempt(mut self) -> Result<KeyedManyHold<H>, Busy> {
+        let mut busy = Busy::new(0, None);
+        let mut attempt =
+            Taking { handle: &self.handle, permits: self.claim.permits, parts: &mut self.parts };
+        let taken = self.claim.take_all(&mut attempt, |table, wanted, claim| {
+            table.take(wanted, claim, Manner::Trying(&mut busy))
+        });
+        let Err(refused) = taken else {
+            attempt.keep();
+            drop(attempt);
+            return Ok(self.guard(()));
+        };
+        attempt.put_back();
+        drop(attempt);
+        let wanted = self.parts[refused].wanted.take();
+        events::rejected(self.handle.table().options(), wanted, busy);
+        Err(busy)
     }
 }
 

@@ -3,8 +3,9 @@
 //! ```text
 //! builder    how a lock or semaphore is made
 //! lock       the public locks; and semaphore
-//! request    the pending acquisition of one key; bounded: if few wait; many: of several; drain: of none at all
-//! guard      a held key; events, timing: what is told of it; gate: how retries use it
+//! request    the pending acquisition of one key; many: of several; drain: of an empty table
+//! guard      a held key; events, timing: what is reported about it; gate: how retries use it
+//! provider   the lock as a lock provider
 //! views      counters as a whole, and the keys in use
 //! table      take, step, leave, release: the moves on an entry
 //! shard      some entries under one small lock
@@ -34,7 +35,6 @@
 //! place in memory. Others are boxed; a few free boxes are kept for the next keys, the rest is freed, and
 //! the hash table shrinks after a burst.
 
-mod bounded;
 mod builder;
 mod counters;
 mod drain;
@@ -54,11 +54,17 @@ mod timing;
 mod views;
 
 pub use self::builder::KeyedBuilder;
-pub use self::counters::{KeyedStats, Times};
+pub use self::counters::{KeyedCounts, Times};
+pub use self::drain::Drained;
 pub use self::guard::KeyedHold;
-pub use self::lock::{KeyedGuard, KeyedLock, KeyedManyGuard, OwnedKeyedGuard, OwnedKeyedManyGuard};
+pub use self::lock::{
+    KeyedGuard, KeyedLock, KeyedManyGuard, Lock, LockMany, LockManyOwned, LockOwned, OwnedKeyedGuard,
+    OwnedKeyedManyGuard,
+};
 pub use self::many::KeyedManyHold;
 pub use self::provider::LocalWait;
-pub use self::semaphore::{KeyedPermit, KeyedSemaphore, OwnedKeyedPermit};
+pub use self::semaphore::{
+    AcquirePermits, AcquirePermitsOwned, KeyedPermit, KeyedSemaphore, OwnedKeyedPermit,
+};
 pub use self::timing::Timing;
 pub use self::views::KeyView;

@@ -62,7 +62,7 @@ impl Publisher {
         S: Send + Sync + 'static,
     {
         let locks = locks.into();
-        self.named(LOCK, name).source(move || source::keyed(name, &locks.stats()))
+        self.named(LOCK, name).source(move || source::keyed(name, &locks.counts()))
     }
 
     /// Publishes the counters of a semaphore with keys, as those of a lock.
@@ -87,7 +87,7 @@ impl Publisher {
         S: Send + Sync + 'static,
     {
         let semaphore = semaphore.into();
-        self.named(LOCK, name).source(move || source::keyed(name, &semaphore.stats()))
+        self.named(LOCK, name).source(move || source::keyed(name, &semaphore.counts()))
     }
 
     /// Publishes how calls ended, with the label `policy="name"`.

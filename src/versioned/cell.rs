@@ -10,9 +10,10 @@ use super::conflict::{Conflict, WriteError};
 use super::expect::Expect;
 use super::finish;
 use super::snapshot::Snapshot;
+use crate::error::TimedOut;
 use crate::stamp::{Stamp, StampsExhausted};
 use crate::sync::{AtomicU64, Mutex, Ordering};
-use crate::wait::{Acquire, Look, Request, Watch, Watched, Watching};
+use crate::wait::{Acquire, Acquisition, Look, Watch, Watched, Watching};
 
 /// A value that is replaced as a whole, with a stamp that every write changes.
 ///
@@ -310,7 +311,10 @@ impl<T> Versioned<T> {
     ///     assert_eq!(*news.join().expect("it does not panic"), 11);
     /// });
     /// ```
-    pub fn changed(&self, stamp: Stamp) -> Acquire<impl Request<Guard = Snapshot<T>>> {
+    pub fn changed(
+        &self,
+        stamp: Stamp,
+    ) -> Acquire<impl Acquisition<Guard = Snapshot<T>, Timed = Result<Snapshot<T>, TimedOut>>> {
         Watching::acquire(CellVersion { cell: self, stamp })
     }
 

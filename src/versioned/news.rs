@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::map::VersionedMap;
 use super::snapshot::Snapshot;
+use crate::error::TimedOut;
 use crate::stamp::Stamp;
-use crate::wait::{Acquire, Look, Request, Watch, Watched, Watching};
+use crate::wait::{Acquire, Acquisition, Look, Watch, Watched, Watching};
 
 impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// Waits until the value of a key has another stamp than `stamp`, or is gone; at once if it has or is. So
@@ -38,7 +39,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         &'a self,
         key: &'a Q,
         stamp: Stamp,
-    ) -> Acquire<impl Request<Guard = Option<Snapshot<V>>>>
+    ) -> Acquire<impl Acquisition<Guard = Option<Snapshot<V>>, Timed = Result<Option<Snapshot<V>>, TimedOut>>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,

@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::counts::{LayerCounts, Outcome};
 use super::setup::Setup;
 use super::span::Span;
-use crate::error::{Busy, TimedOut};
+use crate::error::{Busy, NotAcquired, TimedOut};
 use crate::keyed::OwnedKeyedGuard;
-use crate::wait::{Acquire, Request};
+use crate::wait::{Acquire, Bounded, OneQueue};
 use crate::web::Problem;
 
 /// Why a request does not get its key.
@@ -96,10 +96,10 @@ where
             (None, false) => at_once(self.locks.try_lock_owned(key)),
             (None, true) => at_once(self.locks.try_lock_shared_owned(key)),
             (Some(timeout), false) => {
-                self.in_time(span, self.locks.lock_bounded_owned(key, self.max_waiters), timeout)
+                self.in_time(span, self.locks.lock_owned(key).max_waiters(self.max_waiters), timeout)
             }
             (Some(timeout), true) => {
-                self.in_time(span, self.locks.lock_shared_bounded_owned(key, self.max_waiters), timeout)
+                self.in_time(span, self.locks.lock_shared_owned(key).max_waiters(self.max_waiters), timeout)
             }
         }
     }
@@ -107,7 +107,7 @@ where
     fn in_time<G: 'static>(
         &self,
         span: &Span,
-        mut acquire: Acquire<impl Request<Guard = Result<G, Busy>> + Send + 'static>,
+        mut acquire: Acquire<Bounded<impl OneQueue<Guard = G> + Send + 'static>>,
         timeout: Duration,
     ) -> Attempt<G> {
         // Not a step that would enlist: what waits must be pinned first.
@@ -115,11 +115,10 @@ where
             return Attempt::Had(guard);
         }
         let granted = Box::pin(async move {
-            match acquire.timeout(timeout).await {
-                Ok(Ok(guard)) => Ok(guard),
-                Ok(Err(_)) => Err(Refusal::QueueFull),
-                Err(timed_out) => Err(Refusal::TimedOut(timed_out)),
-            }
+            acquire.timeout(timeout).await.map_err(|error| match error {
+                NotAcquired::Busy(_) => Refusal::QueueFull,
+                NotAcquired::TimedOut(timed_out) => Refusal::TimedOut(timed_out),
+            })
         });
         let (counts, span) = (self.counts.clone(), span.clone());
         Attempt::Waits(Wait { granted, counts, span, if_dropped: Some(Outcome::Cancelled) })

@@ -12,7 +12,7 @@ use latchwork::{
     fence::{FenceGate, StaleFence},
     flight::{FlightStats, Flown, Leader, OwnedLeader, Role},
     keyed::{
-        KeyView, KeyedBuilder, KeyedGuard, KeyedManyGuard, KeyedPermit, KeyedStats, OwnedKeyedGuard,
+        KeyView, KeyedBuilder, KeyedCounts, KeyedGuard, KeyedManyGuard, KeyedPermit, OwnedKeyedGuard,
         OwnedKeyedManyGuard, OwnedKeyedPermit, Timing,
     },
     mutex::{MutexGuard, OwnedMutexGuard},
@@ -145,7 +145,7 @@ is! {
     TimedOut: Send, Sync, Copy, std::error::Error;
     StaleFence: Send, Sync, Copy, std::error::Error;
     Fence: Send, Sync, Copy, Ord, Hash;
-    KeyedStats: Send, Sync, Copy;
+    KeyedCounts: Send, Sync, Copy;
     Timing: Send, Sync, Copy;
 }
 

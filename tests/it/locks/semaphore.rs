@@ -12,7 +12,7 @@ static ANALYSES: Semaphore = Semaphore::new(2);
 #[test]
 fn a_semaphore_can_be_a_static() {
     let permits = (ANALYSES.acquire().wait(), ANALYSES.acquire().wait());
-    assert!(ANALYSES.try_acquire(1).is_err());
+    assert!(ANALYSES.try_acquire().is_err());
     drop(permits);
     assert_eq!(ANALYSES.available(), 2);
 }
@@ -23,14 +23,14 @@ fn permits_are_taken_and_given_back() {
     let permits = (
         semaphore.acquire().wait(),
         semaphore.acquire_many(2).wait(),
-        semaphore.try_acquire(3).expect("they are there"),
+        semaphore.try_acquire_many(3).expect("they are there"),
     );
     let owned = (semaphore.acquire_owned().wait(), semaphore.acquire_many_owned(2).wait());
-    let last = semaphore.try_acquire_owned(1).expect("it is there");
+    let last = semaphore.try_acquire_owned().expect("it is there");
     assert_eq!((permits.0.count(), permits.1.count(), permits.2.count()), (1, 2, 3));
     assert_eq!((owned.0.count(), owned.1.count(), last.count()), (1, 2, 1));
     assert_eq!((semaphore.available(), semaphore.total()), (0, 10));
-    let busy = semaphore.try_acquire_owned(1).map(drop).expect_err("all are out");
+    let busy = semaphore.try_acquire_owned().map(drop).expect_err("all are out");
     assert_eq!((busy.waiters, busy.holder), (0, None));
     assert!(
         format!("{:?} {semaphore:?}", permits.1).starts_with("Permits { count: 2 } Semaphore { available: 0")
@@ -97,7 +97,7 @@ fn more_permits_than_a_semaphore_can_have_are_not_added() {
     full.add_permits(7);
     assert_eq!((full.available(), full.total()), (MAX, MAX));
     assert_eq!(full.acquire_many(MAX).wait().count(), MAX);
-    assert!(full.try_acquire(MAX + 1).is_err());
+    assert!(full.try_acquire_many(MAX + 1).is_err());
     assert_eq!(panic_of(|| Semaphore::new(MAX + 1)), "more than MAX_PERMITS permits");
     assert_eq!(panic_of(|| Semaphore::new(usize::MAX)), "more than MAX_PERMITS permits");
 }
@@ -105,9 +105,9 @@ fn more_permits_than_a_semaphore_can_have_are_not_added() {
 #[test]
 fn a_semaphore_without_permits_has_nothing_to_give() {
     let semaphore = Semaphore::new(0);
-    assert!(semaphore.try_acquire(1).is_err());
+    assert!(semaphore.try_acquire().is_err());
     let waiter = Hand::queued(semaphore.acquire());
-    assert_eq!(semaphore.try_acquire(1).map(drop).expect_err("there are none").waiters, 1);
+    assert_eq!(semaphore.try_acquire().map(drop).expect_err("there are none").waiters, 1);
     drop(waiter);
     assert_eq!(semaphore.acquire_many(0).wait().count(), 0);
 }
