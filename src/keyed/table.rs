@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -501,6 +501,10 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         Grant { entry, fence }
     }
 }
+
+// A panic of a key, a hasher, a waker or an observer leaves the table consistent.
+impl<K: UnwindSafe, S: UnwindSafe> UnwindSafe for Table<K, S> {}
+impl<K: RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for Table<K, S> {}
 
 impl<K, S> fmt::Debug for Table<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -94,8 +94,8 @@ way!(Mutex<u32>, self => self.lock.lock_owned(), self.lock.try_lock_owned());
 way!(RwLock<u32>, self => self.lock.write_owned(), self.lock.try_write_owned());
 way!(Semaphore, self => self.lock.acquire_owned(), self.lock.try_acquire_owned());
 way!(KeyedLock<String>, self => self.lock.lock_owned("key"), self.lock.try_lock_owned("key"));
-way!(KeyedLock<u8>, self => self.lock.lock_owned(7).max_waiters(1_000), self.lock.lock_owned(7).try_now());
-way!(Mutex<u8>, self => self.lock.lock_owned().max_waiters(1_000), self.lock.lock_owned().try_now());
+way!(KeyedLock<u8>, self => self.lock.lock_owned(7).max_waiters(1_000_000), self.lock.lock_owned(7).try_now());
+way!(Mutex<u8>, self => self.lock.lock_owned().max_waiters(1_000_000), self.lock.lock_owned().try_now());
 way!(KeyedLock<u32>, self => self.lock.lock_many_owned([2, 1]), self.lock.try_lock_many_owned([1, 2]));
 way!(KeyedSemaphore<u32>, self => self.lock.acquire_owned(1), self.lock.try_acquire_owned(1));
 

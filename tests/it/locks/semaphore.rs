@@ -121,3 +121,76 @@ fn a_panic_gives_permits_back() {
     });
     assert_eq!(semaphore.available(), 2);
 }
+
+#[test]
+fn free_permits_are_forgotten_as_far_as_they_reach() {
+    let semaphore = Semaphore::new(5);
+    let held = semaphore.acquire_many(2).wait();
+    assert_eq!(semaphore.forget_permits(0), 0);
+    assert_eq!(semaphore.forget_permits(1), 1);
+    assert_eq!((semaphore.available(), semaphore.total()), (2, 4));
+    assert_eq!(semaphore.forget_permits(usize::MAX), 2);
+    assert_eq!((semaphore.available(), semaphore.total()), (0, 2));
+    assert_eq!(semaphore.forget_permits(1), 0);
+    drop(held);
+    assert_eq!((semaphore.available(), semaphore.total()), (2, 2));
+}
+
+#[test]
+fn a_waiter_that_was_notified_of_permits_that_are_forgotten_waits_on() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.acquire().wait();
+    let mut waiter = Hand::queued(semaphore.acquire());
+    drop(held);
+    assert!(waiter.is_woken());
+    assert_eq!(semaphore.forget_permits(1), 1);
+    assert!(waiter.poll().is_none());
+    semaphore.add_permits(1);
+    assert!(waiter.poll_while_woken().is_some());
+    assert_eq!((semaphore.available(), semaphore.total()), (1, 1));
+}
+
+#[test]
+fn permits_that_are_forgotten_let_others_by_one_that_wants_them() {
+    let semaphore = Semaphore::new(3);
+    let held = semaphore.acquire().wait();
+    let mut all = Hand::queued(semaphore.acquire_many(3));
+    let mut one = Hand::queued(semaphore.acquire());
+    assert_eq!(semaphore.forget_permits(1), 1);
+    // Three are more than there ever will be, so it does not stand in front of the other any more.
+    let one = one.poll_while_woken().expect("it is its turn");
+    drop((one, held));
+    assert!(all.poll().is_none());
+    semaphore.add_permits(1);
+    assert!(all.poll_while_woken().is_some());
+}
+
+#[test]
+fn permits_are_merged_and_go_back_together() {
+    let semaphore = Arc::new(Semaphore::new(4));
+    let mut one = semaphore.acquire_owned().wait();
+    one.merge(semaphore.acquire_many_owned(2).wait());
+    one.merge(semaphore.acquire_many_owned(0).wait());
+    assert_eq!((one.count(), semaphore.available()), (3, 1));
+    assert!(Arc::ptr_eq(one.semaphore(), &semaphore));
+    drop(one.split(2));
+    assert_eq!(semaphore.available(), 3);
+
+    let other = Semaphore::new(1);
+    let mut foreign = other.acquire().wait();
+    let panic = panic_of(|| foreign.merge(semaphore.acquire().wait()));
+    assert_eq!(panic, "permits of different semaphores");
+    assert_eq!((foreign.count(), semaphore.available()), (1, 3), "each goes back to its own");
+    drop(foreign);
+    assert_eq!(other.available(), 1);
+}
+
+#[test]
+fn one_permit_or_many_are_tried_for() {
+    let semaphore = Arc::new(Semaphore::new(4));
+    let one = semaphore.try_acquire().expect("it is there");
+    let two = semaphore.try_acquire_many_owned(2).expect("they are there");
+    assert!(semaphore.try_acquire_many(2).is_err() && semaphore.try_acquire_many_owned(2).is_err());
+    let last = semaphore.try_acquire_owned().expect("it is there");
+    assert_eq!((one.count(), two.count(), last.count(), semaphore.available()), (1, 2, 1, 0));
+}
