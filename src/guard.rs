@@ -32,7 +32,7 @@ pub unsafe trait Protect: AsCore {
     fn value(&self) -> *mut Self::Value;
 }
 
-/// Exclusive access to a locked value, until dropped. Behind
+/// Exclusive access to a locked value, until dropped. The type behind
 /// [`MutexGuard`](crate::mutex::MutexGuard), [`RwLockWriteGuard`](crate::rwlock::RwLockWriteGuard) and their owned forms.
 ///
 /// It may be held across an `.await` and dropped on another thread. A panic while it is held
@@ -159,7 +159,7 @@ impl<H: Deref<Target: Protect>, T: ?Sized> Drop for ExclusiveGuard<H, T> {
     }
 }
 
-/// Shared access to a locked value, until dropped. Behind
+/// Shared access to a locked value, until dropped. The type behind
 /// [`RwLockReadGuard`](crate::rwlock::RwLockReadGuard) and its owned form.
 ///
 /// It may be held across an `.await` and dropped on another thread.

@@ -9,7 +9,7 @@ use super::table::{AsTable, Claim, Grant};
 use super::timing::Timing;
 use crate::fence::Fence;
 
-/// A key that is held, until dropped. Behind [`KeyedGuard`](super::KeyedGuard),
+/// A key that is held, until dropped. The type behind [`KeyedGuard`](super::KeyedGuard),
 /// [`KeyedPermit`](super::KeyedPermit) and their owned forms; `H` is how it refers to its table.
 ///
 /// It may be held across an `.await` and dropped on another thread. The key is released in `Drop`,

@@ -9,7 +9,7 @@ use super::Problem;
 use super::kind::ProblemKind;
 use crate::claim::{ClaimExhausted, Taken};
 use crate::digits::BadNumber;
-use crate::error::{Busy, TimedOut};
+use crate::error::{Busy, NotAcquired, TimedOut};
 use crate::fence::{ParseFenceError, StaleFence};
 use crate::retry::{RetryError, StopReason};
 use crate::stamp::{BadEtag, ParseStampError, Stamp, StampOutOfRange, StampsExhausted};
@@ -117,6 +117,16 @@ impl From<Busy> for Problem {
 impl From<TimedOut> for Problem {
     fn from(_: TimedOut) -> Self {
         Self::of(ProblemKind::TimedOut)
+    }
+}
+
+/// 409 or 503, as the error inside.
+impl From<NotAcquired> for Problem {
+    fn from(error: NotAcquired) -> Self {
+        match error {
+            NotAcquired::Busy(busy) => busy.into(),
+            NotAcquired::TimedOut(timed_out) => timed_out.into(),
+        }
     }
 }
 
