@@ -6,10 +6,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::lock::{KeyedLock, LockOwned, OwnedKeyedGuard};
-use super::request::OneKey;
+use crate::error::{Busy, NotAcquired};
 use crate::fence::Fence;
 use crate::provider::{Ask, Begun, HeldLock, LockError, LockProvider, ShowKey};
-use crate::wait::{Acquire, Bounded};
+use crate::wait::{Acquire, Acquisition};
 
 /// A request that waits for a key of a [`KeyedLock`], as a lock provider. Boxed, as few have to wait.
 pub type LocalWait<K, S> = Pin<Box<dyn Future<Output = Result<OwnedKeyedGuard<K, S>, LockError>> + Send>>;
@@ -45,18 +45,12 @@ where
     }
 }
 
-async fn wait<K, S>(
-    lock: Acquire<Bounded<OneKey<Arc<KeyedLock<K, S>>, K>>>,
-    ask: Ask,
-) -> Result<OwnedKeyedGuard<K, S>, LockError>
+async fn wait<A, G>(lock: Acquire<A>, ask: Ask) -> Result<G, LockError>
 where
-    K: Eq + Hash + Send + Sync + 'static,
-    S: BuildHasher + Send + Sync + 'static,
+    A: Acquisition<Guard = Result<G, Busy>, Timed = Result<G, NotAcquired>>,
 {
     #[cfg(all(feature = "tokio", not(latchwork_loom)))]
     if let Some(limit) = ask.time_limit() {
-        use crate::error::NotAcquired;
-
         return lock.timeout(limit).await.map_err(|error| match error {
             NotAcquired::Busy(_) => LockError::QueueFull,
             NotAcquired::TimedOut(timed_out) => timed_out.into(),

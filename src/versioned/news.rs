@@ -10,6 +10,9 @@ use crate::error::TimedOut;
 use crate::stamp::Stamp;
 use crate::wait::{Acquire, Acquisition, Look, Watch, Watched, Watching};
 
+/// The value that a waiter finds.
+type Found<V> = Option<Snapshot<V>>;
+
 impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// Waits until the value of a key has another stamp than `stamp`, or is gone; at once if it has or is. So
     /// a client that sends the stamp it knows can be answered when there is news, instead of asking again and
@@ -39,7 +42,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         &'a self,
         key: &'a Q,
         stamp: Stamp,
-    ) -> Acquire<impl Acquisition<Guard = Option<Snapshot<V>>, Timed = Result<Option<Snapshot<V>>, TimedOut>>>
+    ) -> Acquire<impl Acquisition<Guard = Found<V>, Timed = Result<Found<V>, TimedOut>>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,

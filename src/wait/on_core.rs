@@ -65,7 +65,8 @@ impl<H: Deref<Target: AsCore>, G: Granted<H>> Acquisition for OnCore<H, G> {
 
     fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<()> {
         let granted = self.core().step(node, self.need, task, usize::MAX)?;
-        Some(granted.expect("a queue without a bound has room"))
+        let () = granted.expect("a queue without a bound has room");
+        Some(())
     }
 
     #[inline]
