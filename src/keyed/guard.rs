@@ -72,6 +72,10 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
         self.grant.fence
     }
 
+    pub(super) fn handle(&self) -> &H {
+        &self.handle
+    }
+
     /// Returns the number of permits of the key that are held.
     pub(super) fn permits(&self) -> usize {
         self.permits

@@ -412,6 +412,12 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
 }
 
 impl<H: Deref<Target = KeyedLock<K, S>>, K, S> KeyedHold<H> {
+    /// Returns the lock of this guard, as the guard keeps it: a reference or an `Arc`.
+    #[must_use]
+    pub fn keyed_lock(&self) -> &H {
+        self.handle()
+    }
+
     /// Returns `true` if other callers may share the key.
     ///
     /// # Examples

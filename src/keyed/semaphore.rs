@@ -244,6 +244,12 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
 }
 
 impl<H: Deref<Target = KeyedSemaphore<K, S>>, K, S> KeyedHold<H> {
+    /// Returns the semaphore of these permits, as they keep it: a reference or an `Arc`.
+    #[must_use]
+    pub fn keyed_semaphore(&self) -> &H {
+        self.handle()
+    }
+
     /// Returns the number of permits.
     ///
     /// # Examples

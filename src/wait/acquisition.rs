@@ -58,6 +58,7 @@ pub trait Acquisition {
 ///
 /// Those of locks and semaphores can. Waiting [for a change](crate::Versioned::changed) or [until no key is in
 /// use](crate::KeyedLock::drained) can't.
+#[diagnostic::on_unimplemented(message = "this acquisition can't be tried without waiting")]
 pub trait Attempt: Acquisition {
     /// Makes the only attempt.
     #[doc(hidden)]
@@ -67,6 +68,9 @@ pub trait Attempt: Acquisition {
 /// An acquisition that waits in one queue, of which the length [can be bounded](crate::Acquire::max_waiters).
 ///
 /// That of [several keys](crate::KeyedLock::lock_many) waits in several.
+#[diagnostic::on_unimplemented(
+    message = "this acquisition does not wait in one queue that could have a bound"
+)]
 pub trait OneQueue: Acquisition {
     /// Makes an attempt as [`step`](Acquisition::step) does, but does not enlist behind `max_waiters` others.
     ///

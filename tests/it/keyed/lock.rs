@@ -238,3 +238,22 @@ fn debug_of_a_table_shows_no_key_and_does_not_block() {
     let builder = format!("{:?}", KeyedLock::<u32>::builder().shards(3));
     assert!(builder.contains("shards: 4"), "{builder}");
 }
+
+#[test]
+fn a_guard_knows_its_lock() {
+    let (keys, seats) = (Arc::new(KeyedLock::<u32>::new()), KeyedSemaphore::<u32>::new(2));
+    let (borrowed, owned) = (keys.lock(1).wait(), keys.lock_owned(2).wait());
+    assert!(std::ptr::eq(*borrowed.keyed_lock(), &*keys) && Arc::ptr_eq(owned.keyed_lock(), &keys));
+    let permit = seats.acquire(1).wait();
+    assert_eq!(permit.keyed_semaphore().available(1), 1);
+}
+
+#[test]
+fn permits_of_a_key_are_tried_for_one_by_one_or_many_at_once() {
+    let seats = Arc::new(KeyedSemaphore::<u32>::new(4));
+    let (one, two) = (seats.try_acquire_owned(7), seats.try_acquire_many_owned(7, 2));
+    assert_eq!((one.map(|one| one.count()), two.as_ref().map(|two| two.count())), (Ok(1), Ok(2)));
+    assert!(seats.try_acquire_many_owned(7, 3).is_err());
+    drop(two);
+    assert!(seats.is_empty());
+}
