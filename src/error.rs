@@ -1,4 +1,4 @@
-//! What can come of an acquisition other than a guard.
+//! The errors of acquisitions: [`Busy`], [`TimedOut`], and [`NotAcquired`] for either.
 
 pub use crate::digits::BadNumber;
 use crate::fence::Fence;
@@ -20,7 +20,7 @@ use crate::verdict::{Classify, RetryKind, Verdict};
 #[error("busy: held, {waiters} waiting")]
 #[non_exhaustive]
 pub struct Busy {
-    /// How many wait for it already.
+    /// The number of acquisitions that wait for it already.
     pub waiters: usize,
     /// The fence of the latest grant, for keyed locks.
     pub holder: Option<Fence>,
@@ -32,7 +32,7 @@ impl Busy {
     }
 }
 
-/// The time was up before the acquisition succeeded; nothing is held.
+/// The time limit ran out before the lock was acquired. Nothing is held.
 ///
 /// # Examples
 ///
@@ -41,10 +41,10 @@ impl Busy {
 ///
 /// let permits = latchwork::Semaphore::new(0);
 /// let error = permits.acquire().wait_timeout(Duration::ZERO).unwrap_err();
-/// assert_eq!(error.to_string(), "timed out before it was acquired");
+/// assert_eq!(error.to_string(), "timed out waiting for the lock");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("timed out before it was acquired")]
+#[error("timed out waiting for the lock")]
 #[non_exhaustive]
 pub struct TimedOut;
 
@@ -52,16 +52,56 @@ impl TimedOut {
     pub(crate) const NEW: Self = Self;
 }
 
-/// The key was held: its holder may be through soon.
+/// The lock was not acquired: it is busy, or the time limit ran out. Nothing is held.
+///
+/// The error of an acquisition with a [bound on the queue](crate::Acquire::max_waiters) and a time limit.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use latchwork::error::NotAcquired;
+///
+/// let seats = latchwork::Semaphore::new(1);
+/// let acquire = |max_waiters| {
+///     let limit = Duration::from_micros(50);
+///     seats.acquire().max_waiters(max_waiters).wait_timeout(limit)
+/// };
+/// let permit = acquire(0)?;
+/// assert!(matches!(acquire(0), Err(NotAcquired::Busy(_))));
+/// assert!(matches!(acquire(1), Err(NotAcquired::TimedOut(_))));
+/// # drop(permit);
+/// # Ok::<(), NotAcquired>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(transparent)]
+#[non_exhaustive]
+pub enum NotAcquired {
+    /// The lock is held, and too many others wait for it.
+    Busy(#[from] Busy),
+    /// The time limit ran out.
+    TimedOut(#[from] TimedOut),
+}
+
+/// The lock may be free soon.
 impl Classify for Busy {
     fn classify(&self) -> Verdict {
         Verdict::Retry(RetryKind::LockTimeout)
     }
 }
 
-/// The lock was not had in time.
+/// The lock may be acquired in time by another attempt.
 impl Classify for TimedOut {
     fn classify(&self) -> Verdict {
         Verdict::Retry(RetryKind::LockTimeout)
+    }
+}
+
+impl Classify for NotAcquired {
+    fn classify(&self) -> Verdict {
+        match self {
+            Self::Busy(busy) => busy.classify(),
+            Self::TimedOut(timed_out) => timed_out.classify(),
+        }
     }
 }

@@ -1,36 +1,38 @@
 //! The guards of [`Mutex`](crate::Mutex) and [`RwLock`](crate::RwLock): access to the value while
-//! permits are held, which go back on drop.
+//! permits are held. They are given back on drop.
 //!
-//! `H` is how a guard holds on to its lock: by reference or by `Arc`.
+//! `H` is how a guard refers to its lock: a reference or an `Arc`.
 
 #![allow(unsafe_code)]
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
 
-use crate::wait::{AsCore, Core};
+use crate::wait::{AsCore, Granted};
 
 /// A lock with a value inside.
 ///
 /// # Safety
 ///
-/// `value` is the address of a value that lives in the lock, stays where it is while the lock does
-/// not move, and is reached through guards only: exclusively by who holds [`WHOLE`](Self::WHOLE)
-/// permits, shared by who holds fewer.
+/// `value` returns the address of a value that lives in the lock and stays where it is while the lock does
+/// not move. It is reached through guards only: exclusively with [`WHOLE`](Self::WHOLE)
+/// permits, shared with fewer.
 pub unsafe trait Protect: AsCore {
-    /// The value's type.
+    /// The type of the value.
     type Value: ?Sized;
 
-    /// How many permits exclusive access takes.
+    /// The number of permits that exclusive access takes.
     #[doc(hidden)]
     const WHOLE: usize;
 
+    /// Returns the address of the value.
     #[doc(hidden)]
     fn value(&self) -> *mut Self::Value;
 }
 
-/// Exclusive access to a locked value, until dropped. Behind
+/// Exclusive access to a locked value, until dropped. The type behind
 /// [`MutexGuard`](crate::mutex::MutexGuard), [`RwLockWriteGuard`](crate::rwlock::RwLockWriteGuard) and their owned forms.
 ///
 /// It may be held across an `.await` and dropped on another thread. A panic while it is held
@@ -41,7 +43,7 @@ pub struct ExclusiveGuard<H: Deref<Target: Protect>, T: ?Sized> {
     value: *mut T,
 }
 
-// SAFETY: the value is reached by whoever has the guard, exclusively: it moves with the guard.
+// SAFETY: the value is reached through the guard only, and moves to another thread with it.
 unsafe impl<H: Deref<Target: Protect> + Send, T: ?Sized + Send> Send for ExclusiveGuard<H, T> {}
 // SAFETY: a shared guard gives `&T` and nothing else.
 unsafe impl<H: Deref<Target: Protect> + Sync, T: ?Sized + Sync> Sync for ExclusiveGuard<H, T> {}
@@ -52,9 +54,19 @@ where
 {
     /// Wraps the permits that were just taken of `handle`'s lock.
     #[inline]
-    pub(crate) fn new(handle: H) -> Self {
+    fn new(handle: H) -> Self {
         let value = handle.value();
         Self { handle, value }
+    }
+}
+
+impl<H, T: ?Sized> Granted<H> for ExclusiveGuard<H, T>
+where
+    H: Deref<Target: Protect<Value = T>>,
+{
+    #[inline]
+    fn granted(handle: H, _: usize) -> Self {
+        Self::new(handle)
     }
 }
 
@@ -85,7 +97,11 @@ impl<H: Deref<Target: Protect>, T: ?Sized> ExclusiveGuard<H, T> {
     ///
     /// # Errors
     ///
-    /// The guard itself if `part` returns `None`.
+    /// Returns the guard itself if `part` returns `None`.
+    ///
+    /// # Panics
+    ///
+    /// Only if `part` does; the lock is released then.
     ///
     /// # Examples
     ///
@@ -106,9 +122,13 @@ impl<H: Deref<Target: Protect>, T: ?Sized> ExclusiveGuard<H, T> {
         }
     }
 
-    /// The handle, still with the permits.
+    pub(crate) fn handle(this: &Self) -> &H {
+        &this.handle
+    }
+
+    /// Returns the handle, still with the permits.
     pub(crate) fn into_handle(self) -> H {
-        let this = std::mem::ManuallyDrop::new(self);
+        let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so the handle is moved out once.
         unsafe { ptr::read(&raw const this.handle) }
     }
@@ -139,7 +159,7 @@ impl<H: Deref<Target: Protect>, T: ?Sized> Drop for ExclusiveGuard<H, T> {
     }
 }
 
-/// Shared access to a locked value, until dropped. Behind
+/// Shared access to a locked value, until dropped. The type behind
 /// [`RwLockReadGuard`](crate::rwlock::RwLockReadGuard) and its owned form.
 ///
 /// It may be held across an `.await` and dropped on another thread.
@@ -166,9 +186,19 @@ where
     }
 }
 
+impl<H, T: ?Sized> Granted<H> for SharedGuard<H, T>
+where
+    H: Deref<Target: Protect<Value = T>>,
+{
+    #[inline]
+    fn granted(handle: H, _: usize) -> Self {
+        Self::new(handle)
+    }
+}
+
 impl<H: Deref<Target: Protect>, T: ?Sized> SharedGuard<H, T> {
-    pub(crate) fn core(this: &Self) -> &Core {
-        this.handle.core()
+    pub(crate) fn handle(this: &Self) -> &H {
+        &this.handle
     }
 
     /// Narrows the guard to a part of the value.
@@ -188,9 +218,43 @@ impl<H: Deref<Target: Protect>, T: ?Sized> SharedGuard<H, T> {
     /// ```
     pub fn map<U: ?Sized>(this: Self, part: impl FnOnce(&T) -> &U) -> SharedGuard<H, U> {
         let value = ptr::from_ref(part(&this));
-        let this = std::mem::ManuallyDrop::new(this);
+        SharedGuard { handle: this.into_handle(), value }
+    }
+
+    /// Narrows the guard to a part of the value that may not be there.
+    ///
+    /// # Errors
+    ///
+    /// Returns the guard itself if `part` returns `None`.
+    ///
+    /// # Panics
+    ///
+    /// Only if `part` does; the lock is released then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RwLock, rwlock::RwLockReadGuard};
+    ///
+    /// let list = RwLock::new(vec![1]);
+    /// let none = RwLockReadGuard::filter_map(list.read().wait(), |list| list.get(5));
+    /// assert_eq!(none.unwrap_err().len(), 1);
+    /// ```
+    pub fn filter_map<U: ?Sized>(
+        this: Self,
+        part: impl FnOnce(&T) -> Option<&U>,
+    ) -> Result<SharedGuard<H, U>, Self> {
+        match part(&this).map(ptr::from_ref) {
+            Some(value) => Ok(SharedGuard { handle: this.into_handle(), value }),
+            None => Err(this),
+        }
+    }
+
+    /// Returns the handle, still with the permit.
+    fn into_handle(self) -> H {
+        let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so the handle is moved out once.
-        SharedGuard { handle: unsafe { ptr::read(&raw const this.handle) }, value }
+        unsafe { ptr::read(&raw const this.handle) }
     }
 }
 

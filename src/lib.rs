@@ -38,7 +38,7 @@
 //!
 //! # One way to wait
 //!
-//! What acquires returns an [`Acquire`], and the caller says how to wait for it:
+//! The methods that acquire something return an [`Acquire`], and the caller chooses how to wait for it:
 //!
 //! ```
 //! # use std::time::Duration;
@@ -53,6 +53,8 @@
 //! # drop(guard);
 //! let guard = users.lock(7).wait_timeout(second)?;     // Err(TimedOut)
 //! # drop(guard);
+//! let guard = users.lock(7).max_waiters(2).await?;     // Err(Busy) instead of a long queue
+//! # drop(guard);
 //! let guard = users.try_lock(7)?;                      // Err(Busy), never waits
 //! # drop(guard);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -60,8 +62,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It does nothing until it is polled or waited for, and can be dropped at any point: nothing stays
-//! locked, no wake-up is lost, no entry stays.
+//! It does nothing until it is polled or waited for, and it can be dropped at any point. Nothing stays
+//! locked, no wake-up is lost, and no entry stays.
 //!
 //! # When not to use it
 //!
@@ -90,7 +92,7 @@
 pub mod acquire {
     //! A pending acquisition, and the ways to wait for it.
 
-    pub use crate::wait::{Acquire, Request};
+    pub use crate::wait::{Acquire, Acquisition, Attempt, Bounded, OneQueue};
 }
 pub mod claim;
 mod digits;

@@ -4,26 +4,27 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::error::Busy;
 use crate::guard::{ExclusiveGuard, Protect};
-use crate::wait::{Acquire, AsCore, Core, OnCore, Request};
+use crate::wait::{Acquire, AsCore, Attempt, Core, OnCore};
 
 /// A lock on a value that threads `.wait()` for and tasks `.await`, excluding each other.
 ///
-/// There is no poisoning: a panic while the guard is held releases the lock, and the next holder
+/// There is no poisoning. A panic while the guard is held releases the lock, and the next holder
 /// sees the value as the panic left it.
 ///
 /// # Fairness
 ///
-/// First come, first served, but for a bounded number of newcomers that find it free: see
-/// [`Acquire`].
+/// First come, first served, except for a bounded number of newcomers that find it free: see
+/// [`Acquire`](Acquire#fairness).
 ///
 /// # Relationship with `std::sync::Mutex`
 ///
-/// Where no holder ever awaits and no task needs the lock, `std` or `parking_lot` serve as well.
-/// This one is for values that both sides touch, and for guards that live across an `.await`.
+/// If no holder ever awaits and no task needs the lock, `std` or `parking_lot` serve as well.
+/// This one is for values that both threads and tasks use, and for guards that live across an `.await`.
 ///
 /// # Examples
 ///
@@ -48,11 +49,29 @@ pub struct Mutex<T: ?Sized> {
     value: UnsafeCell<T>,
 }
 
-/// Exclusive access to a [`Mutex`]'s value, or to a part `U` of it, until dropped.
+/// Exclusive access to the value of a [`Mutex`], or to a part `U` of it, until dropped.
 pub type MutexGuard<'a, T, U = T> = ExclusiveGuard<&'a Mutex<T>, U>;
 
 /// A [`MutexGuard`] that keeps its mutex alive instead of borrowing it.
 pub type OwnedMutexGuard<T, U = T> = ExclusiveGuard<Arc<Mutex<T>>, U>;
+
+/// The type that [`Mutex::lock`] returns.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{Mutex, mutex::Lock};
+///
+/// struct NextTurn<'a> { lock: Lock<'a, u32> }
+///
+/// let counter = Mutex::new(1);
+/// let turn = NextTurn { lock: counter.lock() };
+/// assert_eq!(*turn.lock.wait(), 1);
+/// ```
+pub type Lock<'a, T> = Acquire<OnCore<&'a Mutex<T>, MutexGuard<'a, T>>>;
+
+/// The type that [`Mutex::lock_owned`] returns.
+pub type LockOwned<T> = Acquire<OnCore<Arc<Mutex<T>>, OwnedMutexGuard<T>>>;
 
 // SAFETY: a mutex owns its value.
 unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
@@ -60,7 +79,7 @@ unsafe impl<T: ?Sized + Send> Send for Mutex<T> {}
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
-    /// A free mutex.
+    /// Creates a free mutex.
     ///
     /// # Examples
     ///
@@ -75,13 +94,13 @@ impl<T> Mutex<T> {
         Self { core: Core::new(1), value: UnsafeCell::new(value) }
     }
 
-    /// A free mutex; in models it can't be made in a `const`.
+    /// Creates a free mutex; in a model this can't be `const`.
     #[cfg(latchwork_loom)]
     pub fn new(value: T) -> Self {
         Self { core: Core::new(1), value: UnsafeCell::new(value) }
     }
 
-    /// Gives the value back.
+    /// Returns the value.
     ///
     /// # Examples
     ///
@@ -103,7 +122,7 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Deadlock
     ///
-    /// Whoever holds the guard already waits for ever.
+    /// A caller that holds the guard already waits for ever.
     ///
     /// # Examples
     ///
@@ -113,11 +132,11 @@ impl<T: ?Sized> Mutex<T> {
     /// assert_eq!(mutex.into_inner(), 2);
     /// ```
     #[inline]
-    pub fn lock(&self) -> Acquire<impl Request<Guard = MutexGuard<'_, T>>> {
-        OnCore::acquire_whole(self, 1, ExclusiveGuard::new)
+    pub fn lock(&self) -> Lock<'_, T> {
+        OnCore::all(self, 1).acquire()
     }
 
-    /// As [`lock`](Self::lock), with a guard that keeps the mutex alive.
+    /// Acquires the mutex as [`lock`](Self::lock) does, with a guard that keeps the mutex alive.
     ///
     /// # Examples
     ///
@@ -128,15 +147,16 @@ impl<T: ?Sized> Mutex<T> {
     /// assert_eq!(*guard, 1);
     /// ```
     #[inline]
-    pub fn lock_owned(self: &Arc<Self>) -> Acquire<impl Request<Guard = OwnedMutexGuard<T>> + use<T>> {
-        OnCore::acquire_whole(self.clone(), 1, ExclusiveGuard::new)
+    pub fn lock_owned(self: &Arc<Self>) -> LockOwned<T> {
+        OnCore::all(self.clone(), 1).acquire()
     }
 
-    /// Acquires the mutex if it is free, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
+    /// Acquires the mutex if it is free, without waiting. The call counts as a
+    /// [newcomer](Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if it is held, or reserved for a waiter.
+    /// Returns [`Busy`] if the mutex is held or reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -149,32 +169,20 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[inline]
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, Busy> {
-        if self.core.try_take(1, true) { Ok(ExclusiveGuard::new(self)) } else { Err(self.busy()) }
+        OnCore::all(self, 1).attempt()
     }
 
-    /// As [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
+    /// Acquires the mutex as [`try_lock`](Self::try_lock) does, with a guard that keeps the mutex alive.
     ///
     /// # Errors
     ///
-    /// [`Busy`] if it is held, or reserved for a waiter.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let mutex = Arc::new(latchwork::Mutex::new(1));
-    /// let guard = mutex.try_lock_owned()?;
-    /// assert!(mutex.try_lock_owned().is_err());
-    /// # drop(guard);
-    /// # Ok::<(), latchwork::Busy>(())
-    /// ```
+    /// Returns [`Busy`] if the mutex is held or reserved for a waiter.
     #[inline]
     pub fn try_lock_owned(self: &Arc<Self>) -> Result<OwnedMutexGuard<T>, Busy> {
-        if self.core.try_take(1, true) { Ok(ExclusiveGuard::new(self.clone())) } else { Err(self.busy()) }
+        OnCore::all(self.clone(), 1).attempt()
     }
 
-    /// Whether somebody holds it now; by the time this returns it may no longer be so.
+    /// Returns `true` if the mutex is held now. It may be released before this returns.
     ///
     /// # Examples
     ///
@@ -187,7 +195,7 @@ impl<T: ?Sized> Mutex<T> {
         self.core.available() == 0
     }
 
-    /// The value, without locking: `&mut self` says that nobody else is there.
+    /// Returns the value without locking: `&mut self` proves that there is no guard.
     ///
     /// # Examples
     ///
@@ -200,10 +208,33 @@ impl<T: ?Sized> Mutex<T> {
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
+}
 
-    #[cold]
-    fn busy(&self) -> Busy {
-        Busy::new(self.core.waiters(), None)
+impl<H, T, U> ExclusiveGuard<H, U>
+where
+    H: Deref<Target = Mutex<T>>,
+    T: ?Sized,
+    U: ?Sized,
+{
+    /// Returns the mutex of a guard, as the guard keeps it: a reference or an `Arc`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Mutex, mutex::MutexGuard};
+    ///
+    /// fn again<'a>(guard: MutexGuard<'a, u32>) -> MutexGuard<'a, u32> {
+    ///     let mutex = *MutexGuard::mutex(&guard);
+    ///     drop(guard);
+    ///     mutex.lock().wait()
+    /// }
+    ///
+    /// let mutex = Mutex::new(7);
+    /// assert_eq!(*again(mutex.lock().wait()), 7);
+    /// ```
+    #[must_use]
+    pub fn mutex(this: &Self) -> &H {
+        Self::handle(this)
     }
 }
 

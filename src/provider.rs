@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use crate::error::{Busy, TimedOut};
+use crate::error::{Busy, NotAcquired, TimedOut};
 use crate::fence::Fence;
 use crate::verdict::{Classify, RetryKind, Verdict};
 
@@ -257,6 +257,15 @@ pub enum LockError {
     /// The provider can't be reached.
     #[error("the lock provider is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<NotAcquired> for LockError {
+    fn from(error: NotAcquired) -> Self {
+        match error {
+            NotAcquired::Busy(busy) => busy.into(),
+            NotAcquired::TimedOut(timed_out) => timed_out.into(),
+        }
+    }
 }
 
 /// Each of them may pass, so an attempt may be repeated.

@@ -9,23 +9,23 @@ use std::sync::Arc;
 
 use crate::error::Busy;
 use crate::guard::{ExclusiveGuard, Protect, SharedGuard};
-use crate::wait::{Acquire, AsCore, Core, MAX_PERMITS, OnCore, Request};
+use crate::wait::{Acquire, AsCore, Attempt, Core, MAX_PERMITS, OnCore};
 
-/// A lock that many readers share and one writer has alone, over threads and tasks.
+/// A lock that many readers share or one writer has alone, for threads and tasks.
 ///
 /// There is no poisoning: a panic while a guard is held releases it.
 ///
 /// # Fairness
 ///
-/// Readers and writers stand in one line. Newcomers that read do not pass a writer that waits for readers, and
-/// writers pass readers only so often; see [`Acquire`].
+/// Readers and writers wait in one queue. Newcomers that read do not pass a writer that waits for readers, and
+/// the number of times that writers pass readers is bounded; see [`Acquire`](Acquire#fairness).
 ///
 /// # Deadlock
 ///
 /// **Do not read again while you hold a read guard.** A second [`read`](Self::read) waits behind a writer that is
-/// waiting already, the writer waits for the first guard, and neither ever ends. It succeeds as long as no writer
-/// waits, so tests seldom show it. Pass the guard, or a reference to the value, to the code that reads. Where that
-/// can't be, [`try_read`](Self::try_read) returns an error instead of waiting.
+/// waiting already, the writer waits for the first guard, and both wait for ever. It succeeds as long as no writer
+/// waits, so tests seldom show it. Pass the guard, or a reference to the value, to the code that reads. Where you
+/// can't, [`try_read`](Self::try_read) returns an error instead of waiting.
 ///
 /// A caller that holds any guard and waits to write waits for ever, too.
 ///
@@ -42,17 +42,29 @@ pub struct RwLock<T: ?Sized> {
     value: UnsafeCell<T>,
 }
 
-/// Shared access to a [`RwLock`]'s value, or to a part `U` of it, until dropped.
+/// Shared access to the value of a [`RwLock`], or to a part `U` of it, until dropped.
 pub type RwLockReadGuard<'a, T, U = T> = SharedGuard<&'a RwLock<T>, U>;
 
 /// A [`RwLockReadGuard`] that keeps its lock alive instead of borrowing it.
 pub type OwnedRwLockReadGuard<T, U = T> = SharedGuard<Arc<RwLock<T>>, U>;
 
-/// Exclusive access to a [`RwLock`]'s value, or to a part `U` of it, until dropped.
+/// Exclusive access to the value of a [`RwLock`], or to a part `U` of it, until dropped.
 pub type RwLockWriteGuard<'a, T, U = T> = ExclusiveGuard<&'a RwLock<T>, U>;
 
 /// A [`RwLockWriteGuard`] that keeps its lock alive instead of borrowing it.
 pub type OwnedRwLockWriteGuard<T, U = T> = ExclusiveGuard<Arc<RwLock<T>>, U>;
+
+/// The type that [`RwLock::read`] returns.
+pub type Read<'a, T> = Acquire<OnCore<&'a RwLock<T>, RwLockReadGuard<'a, T>>>;
+
+/// The type that [`RwLock::read_owned`] returns.
+pub type ReadOwned<T> = Acquire<OnCore<Arc<RwLock<T>>, OwnedRwLockReadGuard<T>>>;
+
+/// The type that [`RwLock::write`] returns.
+pub type Write<'a, T> = Acquire<OnCore<&'a RwLock<T>, RwLockWriteGuard<'a, T>>>;
+
+/// The type that [`RwLock::write_owned`] returns.
+pub type WriteOwned<T> = Acquire<OnCore<Arc<RwLock<T>>, OwnedRwLockWriteGuard<T>>>;
 
 // SAFETY: a lock owns its value.
 unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
@@ -60,7 +72,7 @@ unsafe impl<T: ?Sized + Send> Send for RwLock<T> {}
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLock<T> {}
 
 impl<T> RwLock<T> {
-    /// A free lock.
+    /// Creates a free lock.
     ///
     /// # Examples
     ///
@@ -74,13 +86,13 @@ impl<T> RwLock<T> {
         Self { core: Core::new(MAX_PERMITS), value: UnsafeCell::new(value) }
     }
 
-    /// A free lock; in models it can't be made in a `const`.
+    /// Creates a free lock; in a model this can't be `const`.
     #[cfg(latchwork_loom)]
     pub fn new(value: T) -> Self {
         Self { core: Core::new(MAX_PERMITS), value: UnsafeCell::new(value) }
     }
 
-    /// Gives the value back.
+    /// Returns the value.
     ///
     /// # Examples
     ///
@@ -100,6 +112,10 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// As that of [`Acquire`].
     ///
+    /// # Deadlock
+    ///
+    /// A caller that holds a guard already may wait for ever: see [above](Self#deadlock).
+    ///
     /// # Examples
     ///
     /// ```
@@ -107,8 +123,8 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(*lock.read().wait(), 5);
     /// ```
     #[inline]
-    pub fn read(&self) -> Acquire<impl Request<Guard = RwLockReadGuard<'_, T>>> {
-        OnCore::acquire(self, 1, SharedGuard::new)
+    pub fn read(&self) -> Read<'_, T> {
+        OnCore::some(self, 1).acquire()
     }
 
     /// Acquires the lock to write: `.await` it in a task, `.wait()` for it on a thread.
@@ -119,7 +135,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Deadlock
     ///
-    /// Whoever holds a guard of it already waits for ever.
+    /// A caller that holds a guard already waits for ever.
     ///
     /// # Examples
     ///
@@ -129,11 +145,11 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(lock.into_inner(), 6);
     /// ```
     #[inline]
-    pub fn write(&self) -> Acquire<impl Request<Guard = RwLockWriteGuard<'_, T>>> {
-        OnCore::acquire_whole(self, MAX_PERMITS, ExclusiveGuard::new)
+    pub fn write(&self) -> Write<'_, T> {
+        OnCore::all(self, MAX_PERMITS).acquire()
     }
 
-    /// As [`read`](Self::read), with a guard that keeps the lock alive.
+    /// Acquires the lock as [`read`](Self::read) does, with a guard that keeps the lock alive.
     ///
     /// # Examples
     ///
@@ -144,31 +160,22 @@ impl<T: ?Sized> RwLock<T> {
     /// assert_eq!(*reader, 5);
     /// ```
     #[inline]
-    pub fn read_owned(self: &Arc<Self>) -> Acquire<impl Request<Guard = OwnedRwLockReadGuard<T>> + use<T>> {
-        OnCore::acquire(self.clone(), 1, SharedGuard::new)
+    pub fn read_owned(self: &Arc<Self>) -> ReadOwned<T> {
+        OnCore::some(self.clone(), 1).acquire()
     }
 
-    /// As [`write`](Self::write), with a guard that keeps the lock alive.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let mut writer = Arc::new(latchwork::RwLock::new(5)).write_owned().wait();
-    /// *writer += 1;
-    /// assert_eq!(*writer, 6);
-    /// ```
+    /// Acquires the lock as [`write`](Self::write) does, with a guard that keeps the lock alive.
     #[inline]
-    pub fn write_owned(self: &Arc<Self>) -> Acquire<impl Request<Guard = OwnedRwLockWriteGuard<T>> + use<T>> {
-        OnCore::acquire_whole(self.clone(), MAX_PERMITS, ExclusiveGuard::new)
+    pub fn write_owned(self: &Arc<Self>) -> WriteOwned<T> {
+        OnCore::all(self.clone(), MAX_PERMITS).acquire()
     }
 
-    /// Acquires the lock to read if no writer holds it, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
+    /// Acquires the lock to read if no writer holds it, without waiting. The call counts as a
+    /// [newcomer](Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if a writer holds it, or it is reserved for a waiter.
+    /// Returns [`Busy`] if a writer holds the lock, or it is reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -181,14 +188,15 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[inline]
     pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, Busy> {
-        if self.core.try_take(1, false) { Ok(SharedGuard::new(self)) } else { Err(self.busy()) }
+        OnCore::some(self, 1).attempt()
     }
 
-    /// Acquires the lock to write if nobody holds it, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
+    /// Acquires the lock to write if there is no guard, without waiting. The call counts as a
+    /// [newcomer](Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it, or it is reserved for a waiter.
+    /// Returns [`Busy`] if the lock is held or reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -202,53 +210,45 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[inline]
     pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, Busy> {
-        if self.core.try_take(MAX_PERMITS, true) { Ok(ExclusiveGuard::new(self)) } else { Err(self.busy()) }
+        OnCore::all(self, MAX_PERMITS).attempt()
     }
 
-    /// As [`try_read`](Self::try_read), with a guard that keeps the lock alive.
+    /// Acquires the lock as [`try_read`](Self::try_read) does, with a guard that keeps the lock alive.
     ///
     /// # Errors
     ///
-    /// [`Busy`] if a writer holds it, or it is reserved for a waiter.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let lock = Arc::new(latchwork::RwLock::new(5));
-    /// assert_eq!(*lock.try_read_owned()?, 5);
-    /// # Ok::<(), latchwork::Busy>(())
-    /// ```
+    /// Returns [`Busy`] if a writer holds the lock, or it is reserved for a waiter.
+    #[inline]
     pub fn try_read_owned(self: &Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, Busy> {
-        if self.core.try_take(1, false) { Ok(SharedGuard::new(self.clone())) } else { Err(self.busy()) }
+        OnCore::some(self.clone(), 1).attempt()
     }
 
-    /// As [`try_write`](Self::try_write), with a guard that keeps the lock alive.
+    /// Acquires the lock as [`try_write`](Self::try_write) does, with a guard that keeps the lock alive.
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it, or it is reserved for a waiter.
+    /// Returns [`Busy`] if the lock is held or reserved for a waiter.
+    #[inline]
+    pub fn try_write_owned(self: &Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, Busy> {
+        OnCore::all(self.clone(), MAX_PERMITS).attempt()
+    }
+
+    /// Returns `true` if readers or a writer hold the lock now. They may release it before this returns.
     ///
     /// # Examples
     ///
     /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let lock = Arc::new(latchwork::RwLock::new(5));
-    /// *lock.try_write_owned()? += 1;
-    /// assert_eq!(*lock.try_read()?, 6);
-    /// # Ok::<(), latchwork::Busy>(())
+    /// let lock = latchwork::RwLock::new(5);
+    /// let reader = lock.read().wait();
+    /// assert!(lock.is_locked());
+    /// # drop(reader);
     /// ```
-    pub fn try_write_owned(self: &Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, Busy> {
-        if self.core.try_take(MAX_PERMITS, true) {
-            Ok(ExclusiveGuard::new(self.clone()))
-        } else {
-            Err(self.busy())
-        }
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.core.available() < MAX_PERMITS
     }
 
-    /// The value, without locking: `&mut self` says that nobody else is there.
+    /// Returns the value without locking: `&mut self` proves that there is no guard.
     ///
     /// # Examples
     ///
@@ -261,10 +261,41 @@ impl<T: ?Sized> RwLock<T> {
     pub fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
+}
 
-    #[cold]
-    fn busy(&self) -> Busy {
-        Busy::new(self.core.waiters(), None)
+impl<H, T, U> ExclusiveGuard<H, U>
+where
+    H: Deref<Target = RwLock<T>>,
+    T: ?Sized,
+    U: ?Sized,
+{
+    /// Returns the lock of a guard, as the guard keeps it: a reference or an `Arc`.
+    #[must_use]
+    pub fn rwlock(this: &Self) -> &H {
+        Self::handle(this)
+    }
+}
+
+impl<H, T, U> SharedGuard<H, U>
+where
+    H: Deref<Target = RwLock<T>>,
+    T: ?Sized,
+    U: ?Sized,
+{
+    /// Returns the lock of a guard, as the guard keeps it: a reference or an `Arc`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RwLock, rwlock::RwLockReadGuard};
+    ///
+    /// let lock = RwLock::new(5);
+    /// let reader = lock.read().wait();
+    /// assert!(RwLockReadGuard::rwlock(&reader).try_write().is_err());
+    /// ```
+    #[must_use]
+    pub fn rwlock(this: &Self) -> &H {
+        Self::handle(this)
     }
 }
 
@@ -272,9 +303,10 @@ impl<H, T: ?Sized> ExclusiveGuard<H, T>
 where
     H: Deref<Target = RwLock<T>>,
 {
-    /// Becomes a reader without letting another writer in between. The reader has the whole value, even if
-    /// the writer was mapped to a part of the same type: what a part allows its only owner, sharing
-    /// it might not.
+    /// Turns a writer into a reader, and lets no other writer in between.
+    ///
+    /// The reader has the whole value, even if the writer was mapped to a part of the same type: sharing a part
+    /// may be wrong although its only owner may use it.
     ///
     /// # Examples
     ///
@@ -290,8 +322,28 @@ where
     /// ```
     pub fn downgrade(this: Self) -> SharedGuard<H, T> {
         let reader = SharedGuard::new(this.into_handle());
-        SharedGuard::core(&reader).release(MAX_PERMITS - 1);
+        SharedGuard::handle(&reader).core().release(MAX_PERMITS - 1);
         reader
+    }
+
+    /// Turns a writer into a reader of a part of the value, and lets no other writer in between.
+    ///
+    /// # Panics
+    ///
+    /// Only if `part` does; the lock is released then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RwLock, rwlock::RwLockWriteGuard};
+    ///
+    /// let pair = RwLock::new((1, "one"));
+    /// let name = RwLockWriteGuard::downgrade_map(pair.write().wait(), |pair| pair.1);
+    /// assert_eq!((&*name, pair.try_read()?.0), ("one", 1));
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
+    pub fn downgrade_map<U: ?Sized>(this: Self, part: impl FnOnce(&T) -> &U) -> SharedGuard<H, U> {
+        SharedGuard::map(Self::downgrade(this), part)
     }
 }
 

@@ -2,25 +2,25 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::ptr;
 use std::sync::Arc;
 
 use crate::error::Busy;
-use crate::wait::{Acquire, AsCore, Core, MAX_PERMITS, OnCore, Request};
+use crate::wait::{Acquire, AsCore, Attempt, Core, Granted, MAX_PERMITS, OnCore};
 
 /// A counting semaphore: bounds how many threads and tasks do something at the same time.
 ///
 /// # Fairness
 ///
-/// A request for many permits is not passed for ever by requests for few. One for more than there are in all waits for
-/// [`add_permits`](Self::add_permits), and delays nobody: see
-/// [`Acquire`].
+/// An acquisition of many permits is not passed for ever by acquisitions of few. One of more permits than exist waits for
+/// [`add_permits`](Self::add_permits), and delays no other: see [`Acquire`](Acquire#fairness).
 ///
 /// # Examples
 ///
 /// ```
 /// let analyses = latchwork::Semaphore::new(2);
 /// let (one, two) = (analyses.acquire().wait(), analyses.acquire().wait());
-/// assert!(analyses.try_acquire(1).is_err());
+/// assert!(analyses.try_acquire().is_err());
 /// drop((one, two));
 /// assert_eq!(analyses.available(), 2);
 /// ```
@@ -28,7 +28,7 @@ pub struct Semaphore {
     core: Core,
 }
 
-/// Permits of a [`Semaphore`], given back on drop. `H` is how it holds on to its semaphore.
+/// Permits of a [`Semaphore`], given back on drop. `H` is how they refer to their semaphore.
 #[must_use = "permits are given back at once if they are not kept"]
 pub struct Permits<H: Deref<Target = Semaphore>> {
     semaphore: H,
@@ -41,15 +41,21 @@ pub type Permit<'a> = Permits<&'a Semaphore>;
 /// Permits that keep their [`Semaphore`] alive.
 pub type OwnedPermit = Permits<Arc<Semaphore>>;
 
+/// The type that [`Semaphore::acquire`] and [`Semaphore::acquire_many`] return.
+pub type AcquirePermits<'a> = Acquire<OnCore<&'a Semaphore, Permit<'a>>>;
+
+/// The type that [`Semaphore::acquire_owned`] and [`Semaphore::acquire_many_owned`] return.
+pub type AcquirePermitsOwned = Acquire<OnCore<Arc<Semaphore>, OwnedPermit>>;
+
 impl Semaphore {
     /// The largest number of permits that a semaphore can have.
     pub const MAX_PERMITS: usize = MAX_PERMITS;
 
-    /// A semaphore with `permits` to take.
+    /// Creates a semaphore with this number of permits.
     ///
     /// # Panics
     ///
-    /// With more than [`MAX_PERMITS`](Self::MAX_PERMITS).
+    /// If there are more than [`MAX_PERMITS`](Self::MAX_PERMITS).
     ///
     /// # Examples
     ///
@@ -63,7 +69,7 @@ impl Semaphore {
         Self { core: Core::new(permits) }
     }
 
-    /// A semaphore with `permits` to take; in models it can't be made in a `const`.
+    /// Creates a semaphore with this number of permits; in a model this can't be `const`.
     #[cfg(latchwork_loom)]
     #[must_use]
     pub fn new(permits: usize) -> Self {
@@ -84,12 +90,12 @@ impl Semaphore {
     /// assert_eq!((permit.count(), semaphore.available()), (1, 0));
     /// ```
     #[inline]
-    pub fn acquire(&self) -> Acquire<impl Request<Guard = Permit<'_>>> {
+    pub fn acquire(&self) -> AcquirePermits<'_> {
         self.acquire_many(1)
     }
 
-    /// Acquires `count` permits, all at once. Zero are had without waiting; more than there will
-    /// ever be are waited for as long as the caller cares to.
+    /// Acquires `count` permits, all at once. Zero permits are acquired without waiting. More than exist
+    /// are waited for until they do.
     ///
     /// # Cancel safety
     ///
@@ -106,29 +112,11 @@ impl Semaphore {
     /// # drop(two);
     /// ```
     #[inline]
-    pub fn acquire_many(&self, count: usize) -> Acquire<impl Request<Guard = Permit<'_>>> {
-        OnCore::acquire(self, count, move |semaphore| Permits { semaphore, count })
+    pub fn acquire_many(&self, count: usize) -> AcquirePermits<'_> {
+        OnCore::some(self, count).acquire()
     }
 
-    /// As [`acquire_many`](Self::acquire_many), with permits that keep the semaphore alive.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let permit = Arc::new(latchwork::Semaphore::new(3)).acquire_many_owned(2).wait();
-    /// assert_eq!(permit.count(), 2);
-    /// ```
-    #[inline]
-    pub fn acquire_many_owned(
-        self: &Arc<Self>,
-        count: usize,
-    ) -> Acquire<impl Request<Guard = OwnedPermit> + use<>> {
-        OnCore::acquire(self.clone(), count, move |semaphore| Permits { semaphore, count })
-    }
-
-    /// As [`acquire`](Self::acquire), with a permit that keeps the semaphore alive.
+    /// Acquires one permit as [`acquire`](Self::acquire) does. It keeps the semaphore alive.
     ///
     /// # Examples
     ///
@@ -139,83 +127,93 @@ impl Semaphore {
     /// std::thread::spawn(move || drop(permit)).join().expect("it does not panic");
     /// ```
     #[inline]
-    pub fn acquire_owned(self: &Arc<Self>) -> Acquire<impl Request<Guard = OwnedPermit> + use<>> {
+    pub fn acquire_owned(self: &Arc<Self>) -> AcquirePermitsOwned {
         self.acquire_many_owned(1)
     }
 
-    /// Acquires `count` permits if they are there, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
+    /// Acquires permits as [`acquire_many`](Self::acquire_many) does. They keep the semaphore alive.
+    #[inline]
+    pub fn acquire_many_owned(self: &Arc<Self>, count: usize) -> AcquirePermitsOwned {
+        OnCore::some(self.clone(), count).acquire()
+    }
+
+    /// Acquires one permit if there is one, without waiting. The call counts as a
+    /// [newcomer](Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if there are fewer, or they are reserved for a waiter.
+    /// Returns [`Busy`] if there is none, or it is reserved for a waiter.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = latchwork::Semaphore::new(1);
+    /// let permit = semaphore.try_acquire()?;
+    /// assert!(semaphore.try_acquire().is_err());
+    /// # drop(permit);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Busy> {
+        self.try_acquire_many(1)
+    }
+
+    /// Acquires `count` permits if they are there, without waiting. The call counts as a
+    /// [newcomer](Acquire#fairness).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Busy`] if there are fewer, or they are reserved for a waiter.
     ///
     /// # Examples
     ///
     /// ```
     /// let semaphore = latchwork::Semaphore::new(3);
-    /// let two = semaphore.try_acquire(2)?;
-    /// assert!(semaphore.try_acquire(2).is_err());
+    /// let two = semaphore.try_acquire_many(2)?;
+    /// assert!(semaphore.try_acquire_many(2).is_err());
     /// # drop(two);
     /// # Ok::<(), latchwork::Busy>(())
     /// ```
     #[inline]
-    pub fn try_acquire(&self, count: usize) -> Result<Permit<'_>, Busy> {
-        if self.core.try_take(count, false) {
-            Ok(Permits { semaphore: self, count })
-        } else {
-            Err(self.busy())
-        }
+    pub fn try_acquire_many(&self, count: usize) -> Result<Permit<'_>, Busy> {
+        OnCore::some(self, count).attempt()
     }
 
-    /// As [`try_acquire`](Self::try_acquire), with permits that keep the semaphore alive.
+    /// Acquires one permit as [`try_acquire`](Self::try_acquire) does. It keeps the semaphore alive.
     ///
     /// # Errors
     ///
-    /// [`Busy`] if there are fewer, or they are reserved for a waiter.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let semaphore = Arc::new(latchwork::Semaphore::new(1));
-    /// let permit = semaphore.try_acquire_owned(1)?;
-    /// assert!(semaphore.try_acquire_owned(1).is_err());
-    /// # drop(permit);
-    /// # Ok::<(), latchwork::Busy>(())
-    /// ```
+    /// Returns [`Busy`] if there is none, or it is reserved for a waiter.
     #[inline]
-    pub fn try_acquire_owned(self: &Arc<Self>, count: usize) -> Result<OwnedPermit, Busy> {
-        if self.core.try_take(count, false) {
-            Ok(Permits { semaphore: self.clone(), count })
-        } else {
-            Err(self.busy())
-        }
+    pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit, Busy> {
+        self.try_acquire_many_owned(1)
     }
 
-    /// How many permits can be taken now.
+    /// Acquires permits as [`try_acquire_many`](Self::try_acquire_many) does. They keep the semaphore alive.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Busy`] if there are fewer, or they are reserved for a waiter.
+    #[inline]
+    pub fn try_acquire_many_owned(self: &Arc<Self>, count: usize) -> Result<OwnedPermit, Busy> {
+        OnCore::some(self.clone(), count).attempt()
+    }
+
+    /// Returns the number of permits that can be taken now.
     ///
     /// # Examples
     ///
     /// ```
     /// let semaphore = latchwork::Semaphore::new(2);
     /// let _permit = semaphore.acquire().wait();
-    /// assert_eq!(semaphore.available(), 1);
+    /// assert_eq!((semaphore.available(), semaphore.total()), (1, 2));
     /// ```
     #[must_use]
     pub fn available(&self) -> usize {
         self.core.available()
     }
 
-    /// How many permits exist, held or not.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let semaphore = latchwork::Semaphore::new(2);
-    /// let _permit = semaphore.acquire().wait();
-    /// assert_eq!(semaphore.total(), 2);
-    /// ```
+    /// Returns the number of permits that exist, held or not.
     #[must_use]
     pub fn total(&self) -> usize {
         self.core.total()
@@ -225,28 +223,39 @@ impl Semaphore {
     ///
     /// # Panics
     ///
-    /// If more than [`MAX_PERMITS`](Self::MAX_PERMITS) would exist; none is added then.
+    /// If more than [`MAX_PERMITS`](Self::MAX_PERMITS) would exist. None is added then.
     ///
     /// # Examples
     ///
     /// ```
     /// let semaphore = latchwork::Semaphore::new(0);
     /// semaphore.add_permits(2);
-    /// semaphore.acquire().wait().forget();
-    /// assert_eq!((semaphore.available(), semaphore.total()), (1, 1));
+    /// assert_eq!((semaphore.available(), semaphore.total()), (2, 2));
     /// ```
     pub fn add_permits(&self, count: usize) {
         assert!(self.core.grow(count, MAX_PERMITS), "more than Semaphore::MAX_PERMITS permits");
     }
 
-    #[cold]
-    fn busy(&self) -> Busy {
-        Busy::new(self.core.waiters(), None)
+    /// Removes up to `count` of the permits that nobody holds, without waiting. Returns how many.
+    ///
+    /// Permits that are held stay. To remove them, acquire them and [forget](Permits::forget) them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = latchwork::Semaphore::new(3);
+    /// let permit = semaphore.acquire().wait();
+    /// assert_eq!(semaphore.forget_permits(5), 2);
+    /// assert_eq!((semaphore.available(), semaphore.total()), (0, 1));
+    /// # drop(permit);
+    /// ```
+    pub fn forget_permits(&self, count: usize) -> usize {
+        self.core.shrink_available(count)
     }
 }
 
 impl<H: Deref<Target = Semaphore>> Permits<H> {
-    /// How many permits these are.
+    /// Returns the number of permits.
     ///
     /// # Examples
     ///
@@ -259,7 +268,13 @@ impl<H: Deref<Target = Semaphore>> Permits<H> {
         self.count
     }
 
-    /// Takes these permits out of existence: the semaphore has so many fewer from now on.
+    /// Returns the semaphore, as the permits keep it: a reference or an `Arc`.
+    #[must_use]
+    pub fn semaphore(&self) -> &H {
+        &self.semaphore
+    }
+
+    /// Removes these permits: from now on the semaphore has fewer.
     ///
     /// # Examples
     ///
@@ -274,7 +289,7 @@ impl<H: Deref<Target = Semaphore>> Permits<H> {
         self.semaphore.core.shrink(count);
     }
 
-    /// Splits `count` permits off, to be given back on their own; `None` if there are fewer.
+    /// Splits `count` permits off, to be given back on their own. Returns `None` if there are fewer.
     ///
     /// # Examples
     ///
@@ -291,6 +306,32 @@ impl<H: Deref<Target = Semaphore>> Permits<H> {
     {
         self.count = self.count.checked_sub(count)?;
         Some(Self { semaphore: self.semaphore.clone(), count })
+    }
+
+    /// Adds the permits of `other` to these, to be given back together.
+    ///
+    /// # Panics
+    ///
+    /// If they are permits of different semaphores. `other` is given back then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let semaphore = latchwork::Semaphore::new(3);
+    /// let mut one = semaphore.acquire().wait();
+    /// one.merge(semaphore.acquire_many(2).wait());
+    /// assert_eq!((one.count(), semaphore.available()), (3, 0));
+    /// ```
+    pub fn merge(&mut self, mut other: Self) {
+        assert!(ptr::eq(&*self.semaphore, &*other.semaphore), "permits of different semaphores");
+        self.count += std::mem::take(&mut other.count);
+    }
+}
+
+impl<H: Deref<Target = Semaphore>> Granted<H> for Permits<H> {
+    #[inline]
+    fn granted(semaphore: H, count: usize) -> Self {
+        Self { semaphore, count }
     }
 }
 

@@ -18,6 +18,7 @@ use latchwork::{
     Busy, Claims, Fence, KeyedLock, RetryPolicy, SingleFlight,
     fence::FenceGate,
     flight::Role,
+    provider::{Ask, Begun, LockProvider},
     retry::{Budget, RetryError, RetryStats, VirtualClock},
 };
 
@@ -93,6 +94,19 @@ fn up_to_eight_keys_at_once_allocate_nothing() {
         let (counted, guards) = allocations(|| locks.lock_many(keys()).wait().into_guards());
         assert_eq!((counted, guards.len() as u64), (1, count), "only a vector that is asked for");
     }
+}
+
+#[test]
+fn a_lock_provider_allocates_nothing_for_a_free_key() {
+    let locks = Arc::new(KeyedLock::<u64>::builder().shards(1).build());
+    drop(locks.lock(7).wait());
+    for ask in [Ask::now(), Ask::now().shared(), Ask::wait(), Ask::wait().max_waiters(0)] {
+        let (counted, begun) = allocations(|| locks.begin(7, ask));
+        assert!(counted == 0 && matches!(begun, Begun::Acquired(_)), "{counted} for {ask:?}");
+    }
+    let _guard = locks.lock(7).wait();
+    let (counted, begun) = allocations(|| locks.begin(7, Ask::wait()));
+    assert!(counted == 1 && matches!(begun, Begun::Waiting(_)), "{counted} to wait");
 }
 
 #[test]

@@ -214,7 +214,7 @@ fn a_subscriber_may_use_the_table_of_which_it_is_told() {
         let acts = active.clone();
         let act = move || {
             if acts.swap(false, Ordering::SeqCst) {
-                drop((own.len(), own.snapshot(), own.stats(), own.is_locked("ada")));
+                drop((own.len(), own.snapshot(), own.counts(), own.is_locked("ada")));
                 drop(own.try_lock("ada"));
                 drop(own.lock("another").wait());
                 drop(own.lock_many(["x", "y"]).wait());

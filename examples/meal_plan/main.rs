@@ -179,7 +179,7 @@ async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
     eprintln!("stopping; keys held: {}", guard.locks.len());
     server.stop().await?;
     app.store.close().await?;
-    eprintln!("stopped; keys were had {} times", guard.locks.stats().acquired);
+    eprintln!("stopped; keys were had {} times", guard.locks.counts().acquired);
     if let Some(observed) = guard::observed(&guard.counts()) {
         eprintln!("{observed}");
     }

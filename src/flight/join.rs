@@ -10,9 +10,10 @@ use super::lead::Leader;
 use super::role::Role;
 use super::state::{Flight, Found};
 use super::table::{Boarded, Table};
+use crate::error::TimedOut;
 use crate::key::{Form, IntoKey};
 use crate::shards::spread;
-use crate::wait::{Acquire, End, Node, Request};
+use crate::wait::{Acquire, Acquisition, End, Node};
 
 /// A pending call for a key, with a `Q` for the key: [`SingleFlight::join`](super::SingleFlight::join) returns it in an
 /// [`Acquire`].
@@ -52,8 +53,9 @@ impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Join<K, V, Q> {
     }
 }
 
-impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Request for Join<K, V, Q> {
+impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Acquisition for Join<K, V, Q> {
     type Guard = Role<K, V>;
+    type Timed = Result<Self::Guard, TimedOut>;
     type Grant = Found<V>;
 
     fn take(&mut self) -> Option<Found<V>> {
@@ -85,6 +87,10 @@ impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Request for Join<K, V, Q> {
                 Role::Joined(Arc::unwrap_or_clone(value))
             }
         }
+    }
+
+    fn in_time(role: Option<Self::Guard>) -> Self::Timed {
+        role.ok_or(TimedOut::NEW)
     }
 
     fn leave(&mut self, node: Pin<&mut Node>, _: End) {

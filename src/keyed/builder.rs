@@ -1,4 +1,4 @@
-//! [`KeyedBuilder`]: everything about a table of keyed locks that has a default.
+//! [`KeyedBuilder`]: the settings of keyed locks and semaphores.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -12,16 +12,17 @@ use super::timing::Timing;
 use crate::shards;
 use crate::wait::MAX_PERMITS;
 
-/// Builds a [`KeyedLock`] or a [`KeyedSemaphore`] with other than the default settings.
+/// Builds a [`KeyedLock`] or a [`KeyedSemaphore`] with settings of your own.
 ///
 /// # Examples
 ///
 /// ```
 /// use latchwork::KeyedLock;
 ///
-/// let locks: KeyedLock<String> = KeyedLock::builder().shards(4).track_times(true).fence_start(41).build();
+/// let builder = KeyedLock::<String>::builder().shards(4).show_keys(|user, f| write!(f, "user {user}"));
+/// let locks = builder.track_times(true).fence_start(41).build();
 /// assert_eq!(locks.lock("ada").wait().fence().get(), 42);
-/// assert!(locks.stats().times.is_some());
+/// assert!(locks.counts().times.is_some());
 /// ```
 pub struct KeyedBuilder<K, S = RandomState> {
     hasher: S,
@@ -29,13 +30,13 @@ pub struct KeyedBuilder<K, S = RandomState> {
 }
 
 impl<K: Eq + Hash> KeyedLock<K> {
-    /// A lock with no key held.
+    /// Creates a lock with no key held.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// A builder, for what has a default otherwise.
+    /// Creates a builder, which starts with the default settings.
     #[must_use]
     pub fn builder() -> KeyedBuilder<K> {
         KeyedBuilder::new()
@@ -49,12 +50,12 @@ impl<K: Eq + Hash> Default for KeyedLock<K> {
 }
 
 impl<K: Eq + Hash> KeyedSemaphore<K> {
-    /// A semaphore with so many permits for each key. Other settings are made with
+    /// Creates a semaphore with this number of permits for each key. For other settings see
     /// [`KeyedBuilder::build_semaphore`].
     ///
     /// # Panics
     ///
-    /// With more than [`Semaphore::MAX_PERMITS`](crate::Semaphore::MAX_PERMITS).
+    /// If there are more than [`Semaphore::MAX_PERMITS`](crate::Semaphore::MAX_PERMITS).
     #[must_use]
     pub fn new(permits: usize) -> Self {
         KeyedBuilder::new().build_semaphore(permits)
@@ -79,21 +80,20 @@ impl<K> KeyedBuilder<K> {
 }
 
 impl<K, S> KeyedBuilder<K, S> {
-    /// Into how many shards the keys are divided, rounded up to a power of two. The default is 16
+    /// Sets the number of shards that the keys are divided among, rounded up to a power of two. The default is 16
     /// for each processor, and at least 64.
     ///
     /// # Panics
     ///
-    /// With zero, or more than 65 536.
+    /// If it is zero, or more than 65 536.
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.options.shards = shards::count(shards);
         self
     }
 
-    /// The hasher. The default one, `std`'s, withstands keys that are chosen to collide, as keys
-    /// that come from requests may be. All 64 bits of the hash count, for the choice of the shard and inside it, so a
-    /// hasher may return trusted ids as they are.
+    /// Sets the hasher. The default, that of `std`, withstands keys that are chosen to collide, as keys from requests may
+    /// be. All 64 bits of the hash are used, so a hasher may return trusted ids as they are.
     ///
     /// # Examples
     ///
@@ -110,7 +110,7 @@ impl<K, S> KeyedBuilder<K, S> {
         KeyedBuilder { hasher, options: self.options }
     }
 
-    /// Whether to measure how long keys are waited for and held. It costs two readings of the clock
+    /// Sets whether to measure how long keys are waited for and held. It costs two readings of the clock
     /// for each grant. Off by default.
     #[must_use]
     pub fn track_times(mut self, track: bool) -> Self {
@@ -121,9 +121,9 @@ impl<K, S> KeyedBuilder<K, S> {
     /// Calls `observer` with each wait that ended with a grant and each hold that has ended, and turns
     /// [`track_times`](Self::track_times) on. Of several observers the last one is called.
     ///
-    /// It runs on the thread that acquires or releases, after it has done so and outside every internal
-    /// lock: it may use the table, of which it is told as well. A grant whose observer panics is
-    /// given back; while a thread unwinds the observer's panics are swallowed.
+    /// It runs on the thread that acquires or releases, after that and outside every internal
+    /// lock. It may use the table; what it does there is reported as well. A grant whose observer panics is
+    /// given back. While a thread unwinds, panics of the observer are ignored.
     ///
     /// # Examples
     ///
@@ -144,18 +144,18 @@ impl<K, S> KeyedBuilder<K, S> {
         self.track_times(true)
     }
 
-    /// Whether to note where in the code the latest grant of each key was asked for. Off by default.
+    /// Sets whether to store the place in the code that requested the latest grant of each key. Off by default.
     #[must_use]
     pub fn track_callers(mut self, track: bool) -> Self {
         self.options.track_callers = track;
         self
     }
 
-    /// The greatest fence that was given out in an earlier life: fences go on above it.
+    /// Sets the greatest fence that an earlier process gave out: the new ones are greater.
     ///
     /// # Panics
     ///
-    /// Beyond `i64::MAX`, to leave room for all the grants to come.
+    /// If it is greater than `i64::MAX`, to leave room for all the grants to come.
     #[must_use]
     pub fn fence_start(mut self, latest: u64) -> Self {
         assert!(i64::try_from(latest).is_ok(), "fences start at i64::MAX at most");
@@ -163,23 +163,14 @@ impl<K, S> KeyedBuilder<K, S> {
         self
     }
 
-    /// How keys are shown in tracing events. Without it they are not: keys can be personal data.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::KeyedLock;
-    ///
-    /// let builder = KeyedLock::<u32>::builder().show_keys(|id, f| write!(f, "user {id}"));
-    /// assert!(builder.build().is_empty());
-    /// ```
+    /// Sets how keys are written in tracing events. By default they are left out: keys can be personal data.
     #[must_use]
     pub fn show_keys(mut self, show: fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result) -> Self {
         self.options.show_key = Some(show);
         self
     }
 
-    /// From what duration on a wait is reported by a warning, if times are tracked. One second by
+    /// Sets the duration from which a wait is reported by a warning, if times are tracked. One second by
     /// default.
     #[must_use]
     pub fn long_wait(mut self, threshold: Duration) -> Self {
@@ -187,17 +178,17 @@ impl<K, S> KeyedBuilder<K, S> {
         self
     }
 
-    /// The lock.
+    /// Creates the lock.
     #[must_use]
     pub fn build(self) -> KeyedLock<K, S> {
         KeyedLock::from_table(Table::new(MAX_PERMITS, self.hasher, self.options))
     }
 
-    /// The semaphore, with so many permits for each key.
+    /// Creates the semaphore, with this number of permits for each key.
     ///
     /// # Panics
     ///
-    /// With more than [`Semaphore::MAX_PERMITS`](crate::Semaphore::MAX_PERMITS).
+    /// If there are more than [`Semaphore::MAX_PERMITS`](crate::Semaphore::MAX_PERMITS).
     ///
     /// # Examples
     ///

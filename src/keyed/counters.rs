@@ -1,14 +1,14 @@
-//! What a table counts.
+//! The counters of a table.
 
 use std::time::Duration;
 
 use crate::wait::End;
 
-/// One shard's books, kept under its lock, which is held anyway.
+/// The counters of one shard, guarded by its lock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counters {
     pub(super) waited: u64,
-    /// Grants given back by requests for several keys that found another one busy.
+    /// Grants given back by acquisitions of several keys that found another one busy.
     pub(super) put_back: u64,
     pub(super) busy: u64,
     pub(super) timed_out: u64,
@@ -19,14 +19,14 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// A request stands in a line. It may have `waited` in another one before.
+    /// Counts an acquisition that queues. It may have waited in another queue before.
     pub(super) fn queued(&mut self, waiters: usize, has_waited: bool) {
         self.waited += u64::from(!has_waited);
         self.waiting += 1;
         self.longest_queue = self.longest_queue.max(waiters);
     }
 
-    /// A request leaves a line: with an `end`, if that is to be counted here.
+    /// Counts off an acquisition that leaves a queue, and its `end` if that is counted here.
     pub(super) fn left(&mut self, end: Option<End>) {
         self.waiting -= 1;
         match end {
@@ -47,8 +47,9 @@ impl Counters {
     }
 }
 
-/// What a table has counted since it was made. Shards are read one after the other, so under load
-/// the numbers belong to slightly different moments.
+/// A snapshot of what a keyed lock or semaphore has counted since it was created.
+///
+/// Shards are read one after the other, so under load the numbers belong to slightly different moments.
 ///
 /// # Examples
 ///
@@ -56,20 +57,20 @@ impl Counters {
 /// let locks = latchwork::KeyedLock::<String>::new();
 /// let guard = locks.lock("ada").wait();
 /// assert!(locks.try_lock("ada").is_err());
-/// let stats = locks.stats();
-/// assert_eq!((stats.keys, stats.acquired, stats.busy, stats.waited), (1, 1, 1, 0));
+/// let counts = locks.counts();
+/// assert_eq!((counts.keys, counts.acquired, counts.busy, counts.waited), (1, 1, 1, 0));
 /// # drop(guard);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
-pub struct KeyedStats {
+pub struct KeyedCounts {
     /// Keys held or waited for now.
     pub keys: usize,
     /// Grants. A key that `lock_many` gives back because another one is busy is not counted.
     pub acquired: u64,
-    /// Acquisitions that had to queue, whatever came of them.
+    /// Acquisitions that had to queue, whatever their outcome.
     pub waited: u64,
-    /// Acquisitions that were refused at once: `try_` calls, and bounded ones that found no room in the queue.
+    /// Acquisitions that were refused at once: `try_` calls, and those with `max_waiters` that found the queue full.
     pub busy: u64,
     /// Acquisitions that queued until their time was up.
     pub timed_out: u64,
@@ -77,21 +78,22 @@ pub struct KeyedStats {
     pub cancelled: u64,
     /// Places in the queues of all keys. A waiting `lock_many` may have one for each of its keys.
     pub waiting: usize,
-    /// The most waiters that one key ever had.
+    /// The highest number of waiters that one key ever had.
     pub longest_queue: usize,
-    /// How long it took, if the table was built with
+    /// How long keys were waited for and held, if the table was built with
     /// [`track_times`](super::KeyedBuilder::track_times).
     pub times: Option<Times>,
 }
 
-/// Sums and maxima of waits and holds. A wait is counted when it ends with a grant, a hold when it
-/// ends.
+/// Sums and maxima of waits and holds.
+///
+/// A wait is counted when it ends with a grant, and a hold when it ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Times {
     /// Time spent in queues.
     pub waited_total: Duration,
-    /// The longest time that one grant was waited for.
+    /// The longest wait for one grant.
     pub waited_max: Duration,
     /// Time for which keys were held.
     pub held_total: Duration,

@@ -4,19 +4,24 @@ use std::pin::Pin;
 use std::task::Waker;
 
 use super::table::{AsTable, Table};
-use crate::wait::{Acquire, End, List, Node, Place, Request, Stand, Wakes};
+use crate::error::TimedOut;
+use crate::wait::{Acquire, Acquisition, End, List, Node, Place, Stand, Wakes};
 
-/// A request for an empty table: waits at one shard after the other until each was empty once, then
-/// makes sure that all are at the same time.
+/// The type that [`KeyedLock::drained`](super::KeyedLock::drained) and
+/// [`KeyedSemaphore::drained`](super::KeyedSemaphore::drained) return. `L` is the lock or the semaphore.
+pub type Drained<'a, L> = Acquire<Drain<'a, L>>;
+
+/// Waits for an empty table: at one shard after the other until each was empty once. Then it makes sure that all are
+/// empty at the same time.
 #[derive(Debug)]
-pub(super) struct Drained<'a, T> {
+pub struct Drain<'a, T> {
     owner: &'a T,
-    /// The shard at which it waits, or the one that was in use when it last looked.
+    /// The shard at which it waits, or the one that was in use when it looked last.
     at: u32,
     is_over: bool,
 }
 
-impl<'a, T: AsTable> Drained<'a, T> {
+impl<'a, T: AsTable> Drain<'a, T> {
     pub(super) fn acquire(owner: &'a T) -> Acquire<Self> {
         Acquire::new(Self { owner, at: 0, is_over: false })
     }
@@ -47,14 +52,15 @@ fn leave(drains: &mut List, node: Pin<&mut Node>, wakes: &mut Wakes) {
     }
 }
 
-impl<T: AsTable> Request for Drained<'_, T> {
+impl<T: AsTable> Acquisition for Drain<'_, T> {
     type Guard = ();
+    type Timed = Result<(), TimedOut>;
     type Grant = ();
 
     fn take(&mut self) -> Option<()> {
         assert!(!self.is_over, "an Acquire is not polled again after it was ready");
         let table = self.owner.table();
-        // Most likely it still is in use: then one lock has to be taken, and not that of every shard before it.
+        // Most likely it still is in use. Then one lock is taken, instead of that of every shard before it.
         if !table.shard(self.at).is_empty() {
             return None;
         }
@@ -72,7 +78,7 @@ impl<T: AsTable> Request for Drained<'_, T> {
                 self.at += 1;
             }
             self.at = 0;
-            // Otherwise it goes on at the first shard that is in use.
+            // If it is not over, it goes on at the first shard that is in use.
             if self.take().is_some() {
                 return Some(());
             }
@@ -80,6 +86,10 @@ impl<T: AsTable> Request for Drained<'_, T> {
     }
 
     fn guard(&mut self, (): ()) {}
+
+    fn in_time(guard: Option<()>) -> Result<(), TimedOut> {
+        guard.ok_or(TimedOut::NEW)
+    }
 
     fn leave(&mut self, node: Pin<&mut Node>, _: End) {
         let mut wakes = Wakes::default();
@@ -92,8 +102,8 @@ impl<T: AsTable> Request for Drained<'_, T> {
 }
 
 impl<K, S> Table<K, S> {
-    /// The first shard that is in use, or `None` if no key is at one moment: with every shard's lock held, in
-    /// their order.
+    /// Returns the first shard that is in use, or `None` if at one moment no key is: every shard's lock is held then. They
+    /// are taken in their order.
     fn first_in_use(&self) -> Option<usize> {
         let mut locked = Vec::with_capacity(self.shards().len());
         self.shards().iter().position(|shard| {

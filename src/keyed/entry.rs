@@ -11,7 +11,7 @@
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Instant;
@@ -103,6 +103,9 @@ pub(super) struct Entry<K> {
 // SAFETY: `state` is opened under the shard's lock, on any thread; `key` is shared by all that keep
 // the entry, and dropped by the last of them, on any thread.
 unsafe impl<K: Send + Sync> Sync for Entry<K> {}
+
+// Like the table that it is a part of.
+impl<K: RefUnwindSafe> RefUnwindSafe for Entry<K> {}
 
 impl<K> Entry<K> {
     pub(super) const fn empty() -> Self {

@@ -1,4 +1,4 @@
-//! Tracing events, emitted outside every internal lock. Without the feature they are nothing.
+//! Tracing events, emitted outside every internal lock. Without the feature `tracing` nothing is emitted.
 
 use std::time::{Duration, Instant};
 

@@ -9,8 +9,8 @@ use super::table::{AsTable, Claim, Grant};
 use super::timing::Timing;
 use crate::fence::Fence;
 
-/// A key that is held, until dropped. Behind [`KeyedGuard`](super::KeyedGuard),
-/// [`KeyedPermit`](super::KeyedPermit) and their owned forms; `H` is how it holds on to its table.
+/// A key that is held, until dropped. The type behind [`KeyedGuard`](super::KeyedGuard),
+/// [`KeyedPermit`](super::KeyedPermit) and their owned forms; `H` is how it refers to its table.
 ///
 /// It may be held across an `.await` and dropped on another thread. The key is released in `Drop`,
 /// at once: on return, on `?`, on panic and when the future that holds it is dropped.
@@ -18,7 +18,7 @@ use crate::fence::Fence;
 pub struct KeyedHold<H: Deref<Target: AsTable>> {
     handle: H,
     grant: Grant<<H::Target as AsTable>::Key>,
-    /// The key's shard.
+    /// The shard of the key.
     index: u32,
     permits: usize,
     since: Option<Instant>,
@@ -41,7 +41,7 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
         hold
     }
 
-    /// The key, as the table stores it.
+    /// Returns the key, as the table stores it.
     ///
     /// # Examples
     ///
@@ -57,7 +57,7 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
         unsafe { self.grant.entry.key() }
     }
 
-    /// The number of this grant: greater than that of every earlier grant of the key.
+    /// Returns the number of this grant. It is greater than that of each earlier grant of the key.
     ///
     /// # Examples
     ///
@@ -72,7 +72,11 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
         self.grant.fence
     }
 
-    /// How many permits of the key are held.
+    pub(super) fn handle(&self) -> &H {
+        &self.handle
+    }
+
+    /// Returns the number of permits of the key that are held.
     pub(super) fn permits(&self) -> usize {
         self.permits
     }
@@ -81,7 +85,7 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
 impl<H: Deref<Target: AsTable>> Drop for KeyedHold<H> {
     #[inline]
     fn drop(&mut self) {
-        // Even if a subscriber panics.
+        // Releases even if a subscriber panics.
         let release = Release(self);
         events::released(self.handle.table().options(), self.key(), self.fence(), self.since);
         drop(release);

@@ -5,30 +5,29 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::counters::KeyedStats;
-use super::drain::Drained;
+use super::counters::KeyedCounts;
+use super::drain::{Drain, Drained};
 use super::guard::KeyedHold;
-use super::many::{KeyedManyHold, ManyKeys};
 use super::request::OneKey;
 use super::table::{AsTable, Claim, Table};
 use super::views::{KeyView, debug};
 use crate::error::Busy;
 use crate::key::IntoKey;
-use crate::wait::{Acquire, MAX_PERMITS, Request};
+use crate::wait::{Acquire, Attempt, MAX_PERMITS};
 
 /// A lock for each key: exclusive or shared, for threads and tasks alike.
 ///
-/// Different keys never block each other, and a key costs nothing while nobody holds it or waits for
-/// it. Guards release in `Drop`: on return, on `?`, on panic, and when a request's future is dropped.
+/// Different keys never block each other, and a key costs nothing while no caller holds it or waits for
+/// it. Guards release in `Drop`: on return, on `?`, on panic, and when the future that holds one is dropped.
 ///
 /// # Fairness
 ///
-/// Each key has its own line, served as [`Acquire`] says.
+/// Each key has its own queue, served as [`Acquire`](Acquire#fairness) says.
 ///
 /// # Deadlock
 ///
-/// A caller that holds a key and waits for it again waits for ever. Two keys taken one after the other can
-/// deadlock with a caller that takes them the other way round; [`lock_many`](Self::lock_many) can't.
+/// A caller that holds a key and waits for it again waits for ever. Two callers that lock two keys one after the other, in
+/// different orders, can deadlock; with [`lock_many`](Self::lock_many) they can't.
 ///
 /// # Examples
 ///
@@ -38,7 +37,7 @@ use crate::wait::{Acquire, MAX_PERMITS, Request};
 /// let users: KeyedLock<String> = KeyedLock::new();
 /// let guard = users.try_lock("ada")?;
 /// assert!(users.try_lock("ada").is_err());  // 409: her first click is being served
-/// assert!(users.try_lock("grace").is_ok()); // nobody else notices
+/// assert!(users.try_lock("grace").is_ok()); // others are not affected
 /// drop(guard);
 /// assert!(users.try_lock("ada").is_ok());
 /// # Ok::<(), latchwork::Busy>(())
@@ -53,23 +52,38 @@ pub type KeyedGuard<'a, K, S = RandomState> = KeyedHold<&'a KeyedLock<K, S>>;
 /// A [`KeyedGuard`] that keeps its lock alive instead of borrowing it.
 pub type OwnedKeyedGuard<K, S = RandomState> = KeyedHold<Arc<KeyedLock<K, S>>>;
 
-/// Several keys held in a [`KeyedLock`], until dropped.
-pub type KeyedManyGuard<'a, K, S = RandomState> = KeyedManyHold<&'a KeyedLock<K, S>>;
+/// The type that [`KeyedLock::lock`] and [`KeyedLock::lock_shared`] return. `Q` is the type of the key that was passed.
+pub type Lock<'a, K, Q = K, S = RandomState> = Acquire<OneKey<&'a KeyedLock<K, S>, Q>>;
 
-/// A [`KeyedManyGuard`] that keeps its lock alive instead of borrowing it.
-pub type OwnedKeyedManyGuard<K, S = RandomState> = KeyedManyHold<Arc<KeyedLock<K, S>>>;
+/// The type that [`KeyedLock::lock_owned`] and [`KeyedLock::lock_shared_owned`] return. `Q` is the type of the key that was
+/// passed.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use latchwork::{KeyedLock, keyed::LockOwned};
+///
+/// struct Job { user: LockOwned<u32>, text: &'static str }
+///
+/// let users = Arc::new(KeyedLock::<u32>::new());
+/// let job = Job { user: users.lock_owned(7), text: "hello" };
+/// let guard = job.user.wait();
+/// assert_eq!((guard.key(), job.text), (&7, "hello"));
+/// ```
+pub type LockOwned<K, Q = K, S = RandomState> = Acquire<OneKey<Arc<KeyedLock<K, S>>, Q>>;
 
 impl<K, S> KeyedLock<K, S> {
     pub(super) fn from_table(table: Table<K, S>) -> Self {
         Self { table }
     }
 
-    /// How keys are shown, if they may be.
+    /// Returns how keys are shown, if they may be.
     pub(super) fn how_to_show(&self) -> Option<crate::provider::ShowKey<K>> {
         self.table.options().show_key
     }
 
-    /// How many keys are held or waited for. Shards are counted one after the other.
+    /// Returns the number of keys that are held or waited for. Shards are counted one after the other.
     ///
     /// # Examples
     ///
@@ -83,36 +97,30 @@ impl<K, S> KeyedLock<K, S> {
         self.table.len()
     }
 
-    /// Whether no key is held or waited for.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let locks = latchwork::KeyedLock::<u32>::new();
-    /// drop(locks.lock(1).wait());
-    /// assert!(locks.is_empty());
-    /// ```
+    /// Returns `true` if no key is held or waited for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What was counted so far.
+    /// Returns what was counted until now.
     ///
     /// # Examples
     ///
     /// ```
     /// let locks = latchwork::KeyedLock::<u32>::new();
     /// drop(locks.lock(1).wait());
-    /// assert_eq!(locks.stats().acquired, 1);
+    /// assert_eq!(locks.counts().acquired, 1);
     /// ```
     #[must_use]
-    pub fn stats(&self) -> KeyedStats {
-        self.table.stats()
+    pub fn counts(&self) -> KeyedCounts {
+        self.table.counts()
     }
 
-    /// The keys in use: who holds them, how many wait. Meant for a debug page: it looks at every
-    /// shard, one after the other, and keeps the entries for as long as the views live.
+    /// Returns the keys in use, with the latest grant and the number of waiters of each.
+    ///
+    /// It is meant for a debug page: it reads the shards one after the other, and keeps the entries for as long as the
+    /// views live.
     ///
     /// # Examples
     ///
@@ -128,8 +136,8 @@ impl<K, S> KeyedLock<K, S> {
         self.table.snapshot()
     }
 
-    /// Waits until no key is held or waited for: after new requests were stopped, the shutdown may
-    /// go on. While requests keep coming it may wait for long.
+    /// Waits until no key is held or waited for: the last step of a shutdown, after new requests were stopped. While
+    /// requests keep coming it may wait for long.
     ///
     /// # Cancel safety
     ///
@@ -146,8 +154,8 @@ impl<K, S> KeyedLock<K, S> {
     /// });
     /// assert!(locks.is_empty());
     /// ```
-    pub fn drained(&self) -> Acquire<impl Request<Guard = ()>> {
-        Drained::acquire(self)
+    pub fn drained(&self) -> Drained<'_, Self> {
+        Drain::acquire(self)
     }
 }
 
@@ -156,7 +164,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`]; the key's entry goes with the last one who holds or wants it.
+    /// As that of [`Acquire`]. The entry of the key is removed with its last holder or waiter.
     ///
     /// # Examples
     ///
@@ -167,11 +175,11 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn lock<Q: IntoKey<K>>(&self, key: Q) -> Acquire<impl Request<Guard = KeyedGuard<'_, K, S>>> {
-        OneKey::acquire(self, key, Claim::new(MAX_PERMITS))
+    pub fn lock<Q: IntoKey<K>>(&self, key: Q) -> Lock<'_, K, Q, S> {
+        OneKey::new(self, key, Claim::new(MAX_PERMITS)).acquire()
     }
 
-    /// Acquires `key` together with others who share it.
+    /// Acquires `key` together with other callers that share it.
     ///
     /// # Cancel safety
     ///
@@ -179,7 +187,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// # Deadlock
     ///
-    /// A caller that holds the key, also if it shares it, must not wait for it again: behind a waiting
+    /// A caller that holds the key, shared or not, must not wait for it again: behind a waiting
     /// [`lock`](Self::lock) it waits for ever, as with an [`RwLock`](crate::RwLock#deadlock). Pass the guard on instead.
     ///
     /// # Examples
@@ -192,11 +200,11 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn lock_shared<Q: IntoKey<K>>(&self, key: Q) -> Acquire<impl Request<Guard = KeyedGuard<'_, K, S>>> {
-        OneKey::acquire(self, key, Claim::new(1))
+    pub fn lock_shared<Q: IntoKey<K>>(&self, key: Q) -> Lock<'_, K, Q, S> {
+        OneKey::new(self, key, Claim::new(1)).acquire()
     }
 
-    /// As [`lock`](Self::lock), with a guard that keeps the lock alive.
+    /// Acquires `key` as [`lock`](Self::lock) does, with a guard that keeps the lock alive.
     ///
     /// # Examples
     ///
@@ -210,38 +218,23 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn lock_owned<Q: IntoKey<K>>(
-        self: &Arc<Self>,
-        key: Q,
-    ) -> Acquire<impl Request<Guard = OwnedKeyedGuard<K, S>> + use<K, S, Q>> {
-        OneKey::acquire(self.clone(), key, Claim::new(MAX_PERMITS))
+    pub fn lock_owned<Q: IntoKey<K>>(self: &Arc<Self>, key: Q) -> LockOwned<K, Q, S> {
+        OneKey::new(self.clone(), key, Claim::new(MAX_PERMITS)).acquire()
     }
 
-    /// As [`lock_shared`](Self::lock_shared), with a guard that keeps the lock alive.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let locks = Arc::new(latchwork::KeyedLock::<u32>::new());
-    /// let (one, two) = (locks.lock_shared_owned(7).wait(), locks.lock_shared_owned(7).wait());
-    /// assert!(one.is_shared() && two.is_shared());
-    /// ```
+    /// Acquires `key` as [`lock_shared`](Self::lock_shared) does, with a guard that keeps the lock alive.
     #[inline]
     #[track_caller]
-    pub fn lock_shared_owned<Q: IntoKey<K>>(
-        self: &Arc<Self>,
-        key: Q,
-    ) -> Acquire<impl Request<Guard = OwnedKeyedGuard<K, S>> + use<K, S, Q>> {
-        OneKey::acquire(self.clone(), key, Claim::new(1))
+    pub fn lock_shared_owned<Q: IntoKey<K>>(self: &Arc<Self>, key: Q) -> LockOwned<K, Q, S> {
+        OneKey::new(self.clone(), key, Claim::new(1)).acquire()
     }
 
-    /// Acquires `key` if nobody holds it, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
+    /// Acquires `key` if it is free, without waiting. The call counts as a
+    /// [newcomer](Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it or it is reserved for a waiter, with the holder's fence and the number of those who wait.
+    /// Returns [`Busy`] if the key is held or reserved for a waiter, with the holder's fence and the number of waiters.
     ///
     /// # Examples
     ///
@@ -253,15 +246,15 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn try_lock<Q: IntoKey<K>>(&self, key: Q) -> Result<KeyedGuard<'_, K, S>, Busy> {
-        OneKey::attempt(self, key, Claim::new(MAX_PERMITS))
+    pub fn try_lock(&self, key: impl IntoKey<K>) -> Result<KeyedGuard<'_, K, S>, Busy> {
+        OneKey::new(self, key, Claim::new(MAX_PERMITS)).attempt()
     }
 
-    /// Acquires `key` together with others who share it, if nobody holds it alone.
+    /// Acquires `key` together with other callers that share it, without waiting.
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it alone, or it is reserved for a waiter.
+    /// Returns [`Busy`] if a caller holds the key alone, or it is reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -274,59 +267,36 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn try_lock_shared<Q: IntoKey<K>>(&self, key: Q) -> Result<KeyedGuard<'_, K, S>, Busy> {
-        OneKey::attempt(self, key, Claim::new(1))
+    pub fn try_lock_shared(&self, key: impl IntoKey<K>) -> Result<KeyedGuard<'_, K, S>, Busy> {
+        OneKey::new(self, key, Claim::new(1)).attempt()
     }
 
-    /// As [`try_lock`](Self::try_lock), with a guard that keeps the lock alive.
+    /// Acquires `key` as [`try_lock`](Self::try_lock) does, with a guard that keeps the lock alive.
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it, or it is reserved for a waiter.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let locks = Arc::new(latchwork::KeyedLock::<u32>::new());
-    /// let guard = locks.try_lock_owned(7)?;
-    /// assert!(locks.try_lock_owned(7).is_err());
-    /// # drop(guard);
-    /// # Ok::<(), latchwork::Busy>(())
-    /// ```
+    /// Returns [`Busy`] if the key is held or reserved for a waiter.
     #[inline]
     #[track_caller]
-    pub fn try_lock_owned<Q: IntoKey<K>>(self: &Arc<Self>, key: Q) -> Result<OwnedKeyedGuard<K, S>, Busy> {
-        OneKey::attempt(self.clone(), key, Claim::new(MAX_PERMITS))
+    pub fn try_lock_owned(self: &Arc<Self>, key: impl IntoKey<K>) -> Result<OwnedKeyedGuard<K, S>, Busy> {
+        OneKey::new(self.clone(), key, Claim::new(MAX_PERMITS)).attempt()
     }
 
-    /// As [`try_lock_shared`](Self::try_lock_shared), with a guard that keeps the lock alive.
+    /// Acquires `key` as [`try_lock_shared`](Self::try_lock_shared) does, with a guard that keeps the lock alive.
     ///
     /// # Errors
     ///
-    /// [`Busy`] if somebody holds it alone, or it is reserved for a waiter.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let locks = Arc::new(latchwork::KeyedLock::<u32>::new());
-    /// let shared = locks.try_lock_shared_owned(7)?;
-    /// assert!(shared.is_shared() && locks.try_lock(7).is_err());
-    /// # Ok::<(), latchwork::Busy>(())
-    /// ```
+    /// Returns [`Busy`] if a caller holds the key alone, or it is reserved for a waiter.
     #[inline]
     #[track_caller]
-    pub fn try_lock_shared_owned<Q: IntoKey<K>>(
+    pub fn try_lock_shared_owned(
         self: &Arc<Self>,
-        key: Q,
+        key: impl IntoKey<K>,
     ) -> Result<OwnedKeyedGuard<K, S>, Busy> {
-        OneKey::attempt(self.clone(), key, Claim::new(1))
+        OneKey::new(self.clone(), key, Claim::new(1)).attempt()
     }
 
-    /// Whether somebody holds `key` now; by the time this returns it may no longer be so.
+    /// Returns `true` if `key` is held now. It may be released before this returns.
     ///
     /// # Examples
     ///
@@ -336,122 +306,19 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     /// assert!(locks.is_locked("ada") && !locks.is_locked("grace"));
     /// ```
     #[must_use]
-    pub fn is_locked<Q: IntoKey<K>>(&self, key: Q) -> bool {
+    pub fn is_locked(&self, key: impl IntoKey<K>) -> bool {
         self.table.available(key) < MAX_PERMITS
     }
 }
 
-impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
-    /// Acquires several keys for this caller alone: all of them or none. A key that is named twice is
-    /// taken once. The guards are in the keys' order.
-    ///
-    /// It holds no key while it waits. If one of the keys is busy, it waits for that key, and keeps a
-    /// place in the queues of those that it could have taken.
-    ///
-    /// # Fairness
-    ///
-    /// Each queue is served as [`Acquire`] says. When its turn comes at one key while another is busy, the
-    /// first one is reserved for it: newcomers queue, and `try_` calls are refused. A reservation ends
-    /// after 16 rounds of the [helper](crate::helper), mostly 16 to 80 ms. The request keeps its
-    /// place in the queue all the same.
-    ///
-    /// So it is not starved by requests for single keys that hold them for less time than that. If others
-    /// hold its keys for longer and almost without a pause, it may wait as long as they go on. Then
-    /// lock one key that stands for the whole set.
-    ///
-    /// # Cancel safety
-    ///
-    /// As that of [`Acquire`]. A request that is kept but never polled again holds no key. Others may
-    /// have to wait until its reservations end.
-    ///
-    /// # Deadlock
-    ///
-    /// With itself, if the caller holds one of the keys already. Two of these calls never wait for each
-    /// other. A caller that holds one of the keys and waits for another waits until the reservation ends.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let accounts = latchwork::KeyedLock::<String>::new();
-    /// let both = accounts.lock_many(["to", "from", "to"]).wait();
-    /// assert_eq!(both.iter().map(|guard| guard.key().as_str()).collect::<Vec<_>>(), ["from", "to"]);
-    /// ```
-    #[track_caller]
-    pub fn lock_many<Q: IntoKey<K>, I: IntoIterator<Item = Q>>(
-        &self,
-        keys: I,
-    ) -> Acquire<impl Request<Guard = KeyedManyGuard<'_, K, S>> + use<'_, K, S, Q, I>> {
-        ManyKeys::acquire(self, keys, Claim::new(MAX_PERMITS))
-    }
-
-    /// As [`lock_many`](Self::lock_many), with a guard that keeps the lock alive.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let accounts = Arc::new(latchwork::KeyedLock::<u32>::new());
-    /// let both = accounts.lock_many_owned([2, 1]).wait();
-    /// assert_eq!(both.len(), 2);
-    /// ```
-    #[track_caller]
-    pub fn lock_many_owned<Q: IntoKey<K>, I: IntoIterator<Item = Q>>(
-        self: &Arc<Self>,
-        keys: I,
-    ) -> Acquire<impl Request<Guard = OwnedKeyedManyGuard<K, S>> + use<K, S, Q, I>> {
-        ManyKeys::acquire(self.clone(), keys, Claim::new(MAX_PERMITS))
-    }
-
-    /// Acquires several keys if nobody holds any of them.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`] about the first that is held; none is held by this call then.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let accounts = latchwork::KeyedLock::<u32>::new();
-    /// let second = accounts.try_lock(2)?;
-    /// assert!(accounts.try_lock_many([1, 2]).is_err() && !accounts.is_locked(1));
-    /// # drop(second);
-    /// # Ok::<(), latchwork::Busy>(())
-    /// ```
-    #[track_caller]
-    pub fn try_lock_many<Q: IntoKey<K>>(
-        &self,
-        keys: impl IntoIterator<Item = Q>,
-    ) -> Result<KeyedManyGuard<'_, K, S>, Busy> {
-        ManyKeys::attempt(self, keys, Claim::new(MAX_PERMITS))
-    }
-
-    /// As [`try_lock_many`](Self::try_lock_many), with a guard that keeps the lock alive.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`] about the first that is held; none is held by this call then.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let accounts = Arc::new(latchwork::KeyedLock::<u32>::new());
-    /// assert_eq!(accounts.try_lock_many_owned([1, 2])?.len(), 2);
-    /// # Ok::<(), latchwork::Busy>(())
-    /// ```
-    #[track_caller]
-    pub fn try_lock_many_owned<Q: IntoKey<K>>(
-        self: &Arc<Self>,
-        keys: impl IntoIterator<Item = Q>,
-    ) -> Result<OwnedKeyedManyGuard<K, S>, Busy> {
-        ManyKeys::attempt(self.clone(), keys, Claim::new(MAX_PERMITS))
-    }
-}
-
 impl<H: Deref<Target = KeyedLock<K, S>>, K, S> KeyedHold<H> {
-    /// Whether others may share the key.
+    /// Returns the lock of this guard, as the guard keeps it: a reference or an `Arc`.
+    #[must_use]
+    pub fn keyed_lock(&self) -> &H {
+        self.handle()
+    }
+
+    /// Returns `true` if other callers may share the key.
     ///
     /// # Examples
     ///

@@ -4,16 +4,16 @@
 //! took, and *stands aside* in their lines: it keeps its place there, and while it is the eldest the permits are
 //! reserved for it. When it is notified it takes the busy key first, and then the others by their places. So
 //!
-//! - it holds nothing between two polls, and one that is never polled again is given up in each line, as every
-//!   notified waiter that does not come; only its patience is longer;
-//! - it grows older in all lines at once, so it has its turn beside any number of requests for single keys that hold
+//! - it holds nothing between two polls. One that is never polled again is given up in each line, like every
+//!   notified waiter that does not come, but after a longer time;
+//! - it grows older in all lines at once. So it has its turn beside any number of requests for single keys that hold
 //!   them for less time than its reservations last.
 //!
 //! # Why two of them do not wait for each other
 //!
 //! A request that waits for its key *k* is expected in the lines of its smaller keys only, and in no line of a
-//! greater one: when it is refused at *k*, it steps back from those. It keeps its ticket there, but nobody counts on
-//! it. So if it stands in the way of another request, in the line of a key *j*, it waits for a key greater than *j*.
+//! greater one: when it is refused at *k*, it steps back from those. It keeps its ticket there, but no permits are
+//! reserved for it. So if it stands in the way of another request, in the line of a key *j*, it waits for a key greater than *j*.
 //! Along such a chain the keys grow, so it ends: with a request that holds all its keys, or was notified. A
 //! notified one that comes gets all its keys, or is refused by an older one at a smaller key, and steps back from
 //! all greater ones. The tickets do not change until it is served, and each line has few older ones, so the
@@ -39,9 +39,9 @@ use super::entry::EntryPtr;
 use super::events;
 use super::guard::KeyedHold;
 use super::table::{AsTable, Claim, Grant, Manner, Table, Wanted};
-use crate::error::Busy;
+use crate::error::{Busy, TimedOut};
 use crate::key::IntoKey;
-use crate::wait::{Acquire, End, Keeps, Node, Nodes, Request};
+use crate::wait::{Acquire, Acquisition, Attempt, End, Keeps, Node, Nodes};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;
 type TableOf<H> = Table<Key<H>, <<H as Deref>::Target as AsTable>::Hasher>;
@@ -69,7 +69,7 @@ impl<H: Deref<Target: AsTable>> KeyedManyHold<H> {
         self.holds.len()
     }
 
-    /// Returns whether no key was named.
+    /// Returns `true` if no key was named.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.holds.is_empty()
@@ -91,12 +91,12 @@ impl<H: Deref<Target: AsTable>> KeyedManyHold<H> {
     }
 }
 
-/// A request for several keys.
-pub(super) struct ManyKeys<H: Deref<Target: AsTable>> {
+/// An acquisition of several keys.
+pub struct ManyKeys<H: Deref<Target: AsTable>> {
     handle: H,
     claim: Claim,
     parts: SmallVec<[Part<H>; INLINE]>,
-    /// The key that was refused last, with which the next attempt begins.
+    /// The key that was refused last. The next attempt begins with it.
     at: usize,
     /// Its places in the lines of its keys, once it had to wait.
     nodes: Option<Nodes>,
@@ -108,14 +108,14 @@ struct Part<H: Deref<Target: AsTable>> {
     wanted: WantedOf<H>,
     /// Where it is enlisted.
     entry: Option<EntryPtr<Key<H>>>,
-    /// There between the attempt that took the key and its end.
+    /// Set between the attempt that took the key and its end.
     grant: Option<Grant<Key<H>>>,
-    /// It was enlisted there when it took the key.
+    /// It was enlisted in the key's line when it took the key.
     had_place: bool,
 }
 
-/// The parts of an attempt. If it panics those that were taken are given back, even if a waker panics, too.
-struct Attempt<'a, H>
+/// The parts of an attempt. If it panics, the keys that it took are given back, even if a waker panics, too.
+struct Taking<'a, H>
 where
     H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
 {
@@ -124,11 +124,11 @@ where
     parts: &'a mut [Part<H>],
 }
 
-impl<H> Attempt<'_, H>
+impl<H> Taking<'_, H>
 where
     H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
 {
-    /// Gives back what was taken. It never was a guard, so no event is emitted and no hold is reported.
+    /// Gives back the keys that were taken. There was no guard yet, so no event is emitted and no hold is reported.
     #[cold]
     fn put_back(&mut self) {
         let table = self.handle.table();
@@ -158,14 +158,14 @@ where
         self.keep();
     }
 
-    /// Comes to its end with what it has.
+    /// Ends the attempt, and leaves the parts as they are.
     #[inline]
     fn keep(&mut self) {
         self.parts = &mut [];
     }
 }
 
-impl<H> Drop for Attempt<'_, H>
+impl<H> Drop for Taking<'_, H>
 where
     H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
 {
@@ -185,7 +185,7 @@ where
     handle: &'a H,
     parts: std::iter::Enumerate<std::slice::IterMut<'a, Part<H>>>,
     nodes: &'a mut Nodes,
-    /// The key that was waited for: its wait ends, the other places are just given up.
+    /// The key that was waited for. Only there the end of a wait is counted.
     at: usize,
     end: End,
 }
@@ -220,11 +220,11 @@ where
     Key<H>: IntoKey<Key<H>>,
 {
     #[inline]
-    fn new<Q: IntoKey<Key<H>>>(handle: H, keys: impl IntoIterator<Item = Q>, claim: Claim) -> Self {
+    pub(super) fn new(handle: H, keys: impl IntoIterator<Item = impl IntoKey<Key<H>>>, claim: Claim) -> Self {
         let mut keys: SmallVec<[Key<H>; INLINE]> = keys.into_iter().map(IntoKey::into_key).collect();
         keys.sort_unstable();
         keys.dedup();
-        // Filled in its place: to copy it costs as much as a key.
+        // Filled in place: a copy would cost as much as locking a key.
         let mut this = Self { handle, claim, parts: SmallVec::new(), at: 0, nodes: None, is_over: false };
         this.parts.reserve_exact(keys.len());
         for key in keys {
@@ -234,40 +234,14 @@ where
     }
 
     #[inline]
-    pub(super) fn acquire<Q: IntoKey<Key<H>>>(
-        handle: H,
-        keys: impl IntoIterator<Item = Q>,
-        claim: Claim,
-    ) -> Acquire<Self> {
-        Acquire::new(Self::new(handle, keys, claim))
-    }
-
-    pub(super) fn attempt<Q: IntoKey<Key<H>>>(
-        handle: H,
-        keys: impl IntoIterator<Item = Q>,
-        claim: Claim,
-    ) -> Result<KeyedManyHold<H>, Busy> {
-        let (mut this, mut busy) = (Self::new(handle, keys, claim), Busy::new(0, None));
-        let mut attempt = Attempt { handle: &this.handle, permits: claim.permits, parts: &mut this.parts };
-        let taken = this.claim.take_all(&mut attempt, |table, wanted, claim| {
-            table.take(wanted, claim, Manner::Trying(&mut busy))
-        });
-        let Err(refused) = taken else {
-            attempt.keep();
-            drop(attempt);
-            return Ok(this.guard(()));
-        };
-        attempt.put_back();
-        drop(attempt);
-        let wanted = this.parts[refused].wanted.take();
-        events::rejected(this.handle.table().options(), wanted, busy);
-        Err(busy)
+    pub(super) fn acquire(self) -> Acquire<Self> {
+        Acquire::new(self)
     }
 
     /// Leaves the lines after a waker has panicked, perhaps twice, and passes the first panic on.
     #[cold]
     fn leave_after(&mut self, panic: Box<dyn Any + Send>, second: Option<Box<dyn Any + Send>>) -> ! {
-        // To drop it might panic once more.
+        // Dropping it could panic once more.
         let _ = ManuallyDrop::new(second);
         let left = catch_unwind(AssertUnwindSafe(|| self.leave_lines(End::Cancelled)));
         let _ = ManuallyDrop::new(left);
@@ -279,7 +253,7 @@ where
         Leaving { handle, parts: parts.iter_mut().enumerate(), nodes, at: *at, end }.run();
     }
 
-    /// The order of an attempt: the key that was refused last, then the others. Each with whether it is the last.
+    /// Returns the order of an attempt: the key that was refused last, then the others. The flag marks the last one.
     fn order(first: usize, count: usize) -> impl Iterator<Item = (usize, bool)> {
         let others = (0..count).filter(move |at| *at != first);
         std::iter::once(first).chain(others).zip((0..count).rev().map(|left| left == 0))
@@ -291,7 +265,7 @@ impl Claim {
     #[inline(always)]
     fn take_all<H>(
         &mut self,
-        attempt: &mut Attempt<'_, H>,
+        attempt: &mut Taking<'_, H>,
         mut take: impl FnMut(&TableOf<H>, &mut WantedOf<H>, &Self) -> Option<Grant<Key<H>>>,
     ) -> Result<(), usize>
     where
@@ -309,12 +283,13 @@ impl Claim {
     }
 }
 
-impl<H> Request for ManyKeys<H>
+impl<H> Acquisition for ManyKeys<H>
 where
     H: Deref<Target: AsTable<Key: Eq + Hash + Ord, Hasher: BuildHasher>> + Clone,
     Key<H>: IntoKey<Key<H>>,
 {
     type Guard = KeyedManyHold<H>;
+    type Timed = Result<KeyedManyHold<H>, TimedOut>;
     /// Each part has its own.
     type Grant = ();
 
@@ -323,17 +298,17 @@ where
         assert!(!self.is_over, "an Acquire is not polled again after it was ready or panicked");
         let Self { handle, claim, parts, nodes, at, .. } = self;
         if nodes.is_some() {
-            // It is no newcomer.
+            // It is not a newcomer any more.
             return None;
         }
-        let mut attempt = Attempt { handle, permits: claim.permits, parts };
+        let mut attempt = Taking { handle, permits: claim.permits, parts };
         let taken =
             claim.take_all(&mut attempt, |table, wanted, claim| table.take(wanted, claim, Manner::Polite));
         if let Err(refused) = taken {
             *at = refused;
             if refused > 0 {
                 let nodes = nodes.insert(Nodes::new(attempt.parts.len()));
-                // On a thread nobody leaves the lines for a request that was not pinned yet.
+                // On a thread the acquisition is not pinned yet, so it does not leave the lines when it is dropped.
                 let aside = catch_unwind(AssertUnwindSafe(|| attempt.stand_aside(nodes, refused)));
                 if let Err(panic) = aside {
                     let rest = catch_unwind(AssertUnwindSafe(|| drop(attempt)));
@@ -352,7 +327,7 @@ where
         let (table, count) = (handle.table(), parts.len());
         let nodes = nodes.get_or_insert_with(|| Nodes::new(count));
         claim.now = table.options().now();
-        let mut attempt = Attempt { handle, permits: claim.permits, parts };
+        let mut attempt = Taking { handle, permits: claim.permits, parts };
         for (at, is_last) in Self::order(*first, count) {
             let Part { wanted, entry, grant, had_place } = &mut attempt.parts[at];
             *had_place = entry.is_some();
@@ -361,8 +336,9 @@ where
             }
             // The wait is reported once, with the key that ends it.
             let queued_at = claim.queued_at.filter(|_| is_last);
-            let granted = table.step(wanted, entry, nodes.get(at), &Claim { queued_at, ..*claim }, task);
-            *grant = granted.map(|granted| granted.expect("a line without a bound has room"));
+            let granted =
+                table.step(wanted, entry, nodes.get(at), &Claim { queued_at, ..*claim }, task, usize::MAX);
+            *grant = granted.map(|granted| granted.expect("a queue without a bound has room"));
             if grant.is_none() {
                 claim.has_waited = true;
                 claim.queued_at = claim.queued_at.or(claim.now);
@@ -381,22 +357,26 @@ where
 
     #[inline]
     fn guard(&mut self, (): ()) -> KeyedManyHold<H> {
-        // Should an observer or a key's drop panic, this request has come to its end without a guard.
+        // If an observer or the drop of a key panics, this request has ended without a guard.
         self.is_over = true;
         let Self { handle, claim, parts, .. } = self;
         let at_once = Claim { queued_at: None, ..*claim };
         let mut held = KeyedManyHold { holds: SmallVec::new() };
         held.holds.reserve_exact(parts.len());
-        let mut rest = Attempt { handle, permits: claim.permits, parts };
+        let mut rest = Taking { handle, permits: claim.permits, parts };
         while let Some(Part { wanted, grant, .. }) = rest.parts.split_off_first_mut() {
             let grant = grant.take().expect("each key was granted");
             let claim = if rest.parts.is_empty() { &*claim } else { &at_once };
             let index = handle.table().spot(wanted).index;
             held.holds.push(KeyedHold::new(handle.clone(), index, grant, claim));
-            // If the key panics when it is dropped, the guard must be there to be dropped, too.
+            // If the key panics when it is dropped, the guard must exist to be dropped, too.
             wanted.forget_key();
         }
         held
+    }
+
+    fn in_time(guard: Option<KeyedManyHold<H>>) -> Self::Timed {
+        guard.ok_or(TimedOut::NEW)
     }
 
     fn is_waiting(&self, _: &Node) -> bool {
@@ -405,6 +385,31 @@ where
 
     fn leave(&mut self, _: Pin<&mut Node>, end: End) {
         self.leave_lines(end);
+    }
+}
+
+impl<H> Attempt for ManyKeys<H>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash + Ord, Hasher: BuildHasher>> + Clone,
+    Key<H>: IntoKey<Key<H>>,
+{
+    fn attempt(mut self) -> Result<KeyedManyHold<H>, Busy> {
+        let mut busy = Busy::new(0, None);
+        let mut attempt =
+            Taking { handle: &self.handle, permits: self.claim.permits, parts: &mut self.parts };
+        let taken = self.claim.take_all(&mut attempt, |table, wanted, claim| {
+            table.take(wanted, claim, Manner::Trying(&mut busy))
+        });
+        let Err(refused) = taken else {
+            attempt.keep();
+            drop(attempt);
+            return Ok(self.guard(()));
+        };
+        attempt.put_back();
+        drop(attempt);
+        let wanted = self.parts[refused].wanted.take();
+        events::rejected(self.handle.table().options(), wanted, busy);
+        Err(busy)
     }
 }
 

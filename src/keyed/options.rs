@@ -1,11 +1,11 @@
-//! What a table is told at the start.
+//! The settings of a table.
 
 use std::time::{Duration, Instant};
 
 use super::timing::{Observer, Timing, report};
 use crate::provider::ShowKey;
 
-/// What a table is told at the start.
+/// The settings of a table.
 pub(super) struct Options<K> {
     pub(super) shards: usize,
     pub(super) fence_start: u64,
@@ -17,13 +17,13 @@ pub(super) struct Options<K> {
 }
 
 impl<K> Options<K> {
-    /// The time, if it matters.
+    /// Returns the time, if the table tracks times.
     #[inline]
     pub(super) fn now(&self) -> Option<Instant> {
         self.track_times.then(Instant::now)
     }
 
-    /// Tells the observer, if there is one.
+    /// Reports `timing` to the observer, if there is one.
     #[inline]
     pub(super) fn observe(&self, timing: Timing) {
         if let Some(observer) = &self.observer {

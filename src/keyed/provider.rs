@@ -5,13 +5,13 @@ use std::hash::{BuildHasher, Hash};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::lock::{KeyedLock, OwnedKeyedGuard};
-use crate::error::Busy;
+use super::lock::{KeyedLock, LockOwned, OwnedKeyedGuard};
+use crate::error::{Busy, NotAcquired};
 use crate::fence::Fence;
 use crate::provider::{Ask, Begun, HeldLock, LockError, LockProvider, ShowKey};
-use crate::wait::{Acquire, Request};
+use crate::wait::{Acquire, Acquisition};
 
-/// A request that waits for a key of a [`KeyedLock`], as a lock provider.
+/// A request that waits for a key of a [`KeyedLock`], as a lock provider. Boxed, as few have to wait.
 pub type LocalWait<K, S> = Pin<Box<dyn Future<Output = Result<OwnedKeyedGuard<K, S>, LockError>> + Send>>;
 
 impl<K, S> LockProvider<K> for Arc<KeyedLock<K, S>>
@@ -23,12 +23,17 @@ where
     type Wait = LocalWait<K, S>;
 
     fn begin(&self, key: K, ask: Ask) -> Begun<Self::Guard, Self::Wait> {
-        match (ask.waits(), ask.is_shared()) {
-            (false, false) => at_once(self.try_lock_owned(key)),
-            (false, true) => at_once(self.try_lock_shared_owned(key)),
-            (true, false) => wait(self.lock_bounded_owned(key, ask.queue_bound()), ask),
-            (true, true) => wait(self.lock_shared_bounded_owned(key, ask.queue_bound()), ask),
+        let lock: LockOwned<K, K, S> =
+            if ask.is_shared() { self.lock_shared_owned(key) } else { self.lock_owned(key) };
+        if !ask.waits() {
+            return lock.try_now().map_or_else(|busy| Begun::Refused(busy.into()), Begun::Acquired);
         }
+        let mut lock = lock.max_waiters(ask.queue_bound());
+        // This attempt does not enlist, as the acquisition is not pinned yet.
+        if let Some(Ok(guard)) = lock.take() {
+            return Begun::Acquired(guard);
+        }
+        Begun::Waiting(Box::pin(wait(lock, ask)))
     }
 
     fn can_share(&self) -> bool {
@@ -40,33 +45,20 @@ where
     }
 }
 
-fn at_once<G, W>(tried: Result<G, Busy>) -> Begun<G, W> {
-    match tried {
-        Ok(guard) => Begun::Acquired(guard),
-        Err(busy) => Begun::Refused(busy.into()),
-    }
-}
-
-fn wait<G, R>(
-    mut acquire: Acquire<R>,
-    ask: Ask,
-) -> Begun<G, Pin<Box<dyn Future<Output = Result<G, LockError>> + Send>>>
+async fn wait<A, G>(lock: Acquire<A>, ask: Ask) -> Result<G, LockError>
 where
-    G: 'static,
-    R: Request<Guard = Result<G, Busy>> + Send + 'static,
+    A: Acquisition<Guard = Result<G, Busy>, Timed = Result<G, NotAcquired>>,
 {
-    // Not a step that would enlist: what waits must be pinned first.
-    if let Some(Ok(guard)) = acquire.take() {
-        return Begun::Acquired(guard);
+    #[cfg(all(feature = "tokio", not(latchwork_loom)))]
+    if let Some(limit) = ask.time_limit() {
+        return lock.timeout(limit).await.map_err(|error| match error {
+            NotAcquired::Busy(_) => LockError::QueueFull,
+            NotAcquired::TimedOut(timed_out) => timed_out.into(),
+        });
     }
-    Begun::Waiting(Box::pin(async move {
-        #[cfg(all(feature = "tokio", not(latchwork_loom)))]
-        if let Some(limit) = ask.time_limit() {
-            return acquire.timeout(limit).await?.map_err(|_| LockError::QueueFull);
-        }
-        let _ = ask;
-        acquire.await.map_err(|_| LockError::QueueFull)
-    }))
+    // Without tokio there is no timer, and no `Ask` with a time limit.
+    let _ = ask;
+    lock.await.map_err(|_| LockError::QueueFull)
 }
 
 impl<K: Send + Sync, S: Send + Sync> HeldLock for OwnedKeyedGuard<K, S> {

@@ -10,15 +10,15 @@ use super::entry::EntryPtr;
 use super::events;
 use super::guard::KeyedHold;
 use super::table::{AsTable, Claim, Grant, Manner, Wanted};
-use crate::error::Busy;
+use crate::error::{Busy, TimedOut};
 use crate::key::IntoKey;
-use crate::wait::{Acquire, End, Node, Request};
+use crate::wait::{Acquire, Acquisition, Attempt, End, Node, OneQueue};
 
 type Key<H> = <<H as Deref>::Target as AsTable>::Key;
 
-/// A request for `claim.permits` of one key.
-pub(super) struct OneKey<H: Deref<Target: AsTable>, Q> {
-    /// Gone with the guard.
+/// An acquisition of permits of one key.
+pub struct OneKey<H: Deref<Target: AsTable>, Q> {
+    /// Moves into the guard.
     handle: Option<H>,
     wanted: Wanted<Key<H>, Q>,
     /// Where it is enlisted.
@@ -32,85 +32,42 @@ where
     Q: IntoKey<Key<H>>,
 {
     #[inline]
-    pub(super) fn acquire(handle: H, key: Q, claim: Claim) -> Acquire<Self> {
-        Acquire::new(Self::new(handle, key, claim))
-    }
-
-    #[inline]
     pub(super) fn new(handle: H, key: Q, claim: Claim) -> Self {
         Self { handle: Some(handle), wanted: Wanted::new(key), entry: None, claim }
     }
 
-    /// The attempt of a `try_` call.
     #[inline]
-    pub(super) fn attempt(handle: H, key: Q, claim: Claim) -> Result<KeyedHold<H>, Busy> {
-        let table = handle.table();
-        let claim = Claim { now: table.options().now(), ..claim };
-        let (mut wanted, mut busy) = (Wanted::new(key), Busy::new(0, None));
-        let grant = table.take(&mut wanted, &claim, Manner::Trying(&mut busy));
-        let index = table.spot(&mut wanted).index;
-        match grant {
-            Some(grant) => {
-                let hold = KeyedHold::new(handle, index, grant, &claim);
-                // If the caller's key panics when it is dropped, the guard must be there to be dropped, too.
-                drop(wanted);
-                Ok(hold)
-            }
-            None => {
-                events::rejected(table.options(), wanted, busy);
-                Err(busy)
-            }
-        }
+    pub(super) fn acquire(self) -> Acquire<Self> {
+        Acquire::new(self)
     }
-}
 
-impl<H, Q> OneKey<H, Q>
-where
-    H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
-    Q: IntoKey<Key<H>>,
-{
-    /// A step of a claim that may find no room in the line.
-    pub(super) fn advance(
-        &mut self,
-        node: Pin<&mut Node>,
-        task: &Waker,
-    ) -> Option<Result<Grant<Key<H>>, Busy>> {
-        let Self { handle, wanted, claim, entry } = self;
+    /// Makes a newcomer's attempt.
+    #[inline(always)]
+    fn take_as(&mut self, manner: Manner<'_>) -> Option<Grant<Key<H>>> {
+        let Self { handle, wanted, claim, .. } = self;
         let table = handle.as_ref().expect("an Acquire is not polled again after it was ready").table();
         claim.now = table.options().now();
-        let outcome = table.step(wanted, entry, node, claim, task);
-        if outcome.is_none() {
-            claim.queued_at = claim.queued_at.or(claim.now);
-        }
-        outcome
-    }
-
-    /// Comes to its end without the key.
-    pub(super) fn refused(&mut self, busy: Busy) {
-        let handle = self.handle.take().expect("the key was refused through this handle");
-        events::rejected(handle.table().options(), self.wanted.take(), busy);
+        table.take(wanted, claim, manner)
     }
 }
 
-impl<H, Q> Request for OneKey<H, Q>
+impl<H, Q> Acquisition for OneKey<H, Q>
 where
     H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
     Q: IntoKey<Key<H>>,
 {
     type Guard = KeyedHold<H>;
+    type Timed = Result<KeyedHold<H>, TimedOut>;
     type Grant = Grant<Key<H>>;
 
     #[inline(always)]
     fn take(&mut self) -> Option<Grant<Key<H>>> {
-        let Self { handle, wanted, claim, .. } = self;
-        let table = handle.as_ref().expect("an Acquire is not polled again after it was ready").table();
-        claim.now = table.options().now();
-        table.take(wanted, claim, Manner::Polite)
+        self.take_as(Manner::Polite)
     }
 
     fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<Grant<Key<H>>> {
-        let granted = self.advance(node, task)?;
-        Some(granted.expect("a line without a bound has room"))
+        let granted = self.step_within(node, task, usize::MAX)?;
+        Some(granted.expect("a queue without a bound has room"))
     }
 
     #[inline(always)]
@@ -118,8 +75,14 @@ where
         let handle = self.handle.take().expect("the key was granted through this handle");
         let index = handle.table().spot(&mut self.wanted).index;
         let hold = KeyedHold::new(handle, index, grant, &self.claim);
-        self.wanted.forget_key(); // As in `attempt`.
+        // If the caller's key panics when it is dropped, the guard must exist to be dropped, too.
+        self.wanted.forget_key();
         hold
+    }
+
+    #[inline]
+    fn in_time(guard: Option<KeyedHold<H>>) -> Self::Timed {
+        guard.ok_or(TimedOut::NEW)
     }
 
     fn leave(&mut self, node: Pin<&mut Node>, end: End) {
@@ -128,6 +91,51 @@ where
             let index = table.spot(&mut self.wanted).index;
             table.leave(index, entry, node, Some(end));
         }
+    }
+}
+
+impl<H, Q> Attempt for OneKey<H, Q>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
+    Q: IntoKey<Key<H>>,
+{
+    #[inline]
+    fn attempt(mut self) -> Result<KeyedHold<H>, Busy> {
+        let mut busy = Busy::new(0, None);
+        match self.take_as(Manner::Trying(&mut busy)) {
+            Some(grant) => Ok(self.guard(grant)),
+            None => {
+                self.refused(busy);
+                Err(busy)
+            }
+        }
+    }
+}
+
+impl<H, Q> OneQueue for OneKey<H, Q>
+where
+    H: Deref<Target: AsTable<Key: Eq + Hash, Hasher: BuildHasher>>,
+    Q: IntoKey<Key<H>>,
+{
+    fn step_within(
+        &mut self,
+        node: Pin<&mut Node>,
+        task: &Waker,
+        max_waiters: usize,
+    ) -> Option<Result<Grant<Key<H>>, Busy>> {
+        let Self { handle, wanted, claim, entry } = self;
+        let table = handle.as_ref().expect("an Acquire is not polled again after it was ready").table();
+        claim.now = table.options().now();
+        let outcome = table.step(wanted, entry, node, claim, task, max_waiters);
+        if outcome.is_none() {
+            claim.queued_at = claim.queued_at.or(claim.now);
+        }
+        outcome
+    }
+
+    fn refused(&mut self, busy: Busy) {
+        let handle = self.handle.take().expect("the key was refused through this handle");
+        events::rejected(handle.table().options(), self.wanted.take(), busy);
     }
 }
 

@@ -5,23 +5,23 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::counters::KeyedStats;
-use super::drain::Drained;
+use super::counters::KeyedCounts;
+use super::drain::{Drain, Drained};
 use super::guard::KeyedHold;
 use super::request::OneKey;
 use super::table::{AsTable, Claim, Table};
 use super::views::{KeyView, debug};
 use crate::error::Busy;
 use crate::key::IntoKey;
-use crate::wait::{Acquire, Request};
+use crate::wait::{Acquire, Attempt};
 
-/// A semaphore for each key: bounds how many do something for the same key at the same time.
+/// A semaphore for each key: bounds how many callers do something for the same key at the same time.
 ///
 /// A key costs nothing while none of its permits is held or waited for.
 ///
 /// # Fairness
 ///
-/// Each key has its own line, served as [`Acquire`] says.
+/// Each key has its own queue, served as [`Acquire`](Acquire#fairness) says.
 ///
 /// # Examples
 ///
@@ -41,51 +41,50 @@ pub type KeyedPermit<'a, K, S = RandomState> = KeyedHold<&'a KeyedSemaphore<K, S
 /// A [`KeyedPermit`] that keeps its semaphore alive instead of borrowing it.
 pub type OwnedKeyedPermit<K, S = RandomState> = KeyedHold<Arc<KeyedSemaphore<K, S>>>;
 
+/// The type that [`KeyedSemaphore::acquire`] and [`KeyedSemaphore::acquire_many`] return. `Q` is the type of the key that
+/// was passed.
+pub type AcquirePermits<'a, K, Q = K, S = RandomState> = Acquire<OneKey<&'a KeyedSemaphore<K, S>, Q>>;
+
+/// The type that [`KeyedSemaphore::acquire_owned`] and [`KeyedSemaphore::acquire_many_owned`] return. `Q` is the type of
+/// the key that was passed.
+pub type AcquirePermitsOwned<K, Q = K, S = RandomState> = Acquire<OneKey<Arc<KeyedSemaphore<K, S>>, Q>>;
+
 impl<K, S> KeyedSemaphore<K, S> {
     pub(super) fn from_table(table: Table<K, S>) -> Self {
         Self { table }
     }
 
-    /// How many keys are held or waited for. Shards are counted one after the other.
+    /// Returns the number of keys that are held or waited for. Shards are counted one after the other.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether no key is held or waited for.
+    /// Returns `true` if no key is held or waited for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What was counted so far.
+    /// Returns what was counted until now.
     #[must_use]
-    pub fn stats(&self) -> KeyedStats {
-        self.table.stats()
+    pub fn counts(&self) -> KeyedCounts {
+        self.table.counts()
     }
 
-    /// The keys in use; see [`KeyedLock::snapshot`](crate::KeyedLock::snapshot).
+    /// Returns the keys in use; see [`KeyedLock::snapshot`](crate::KeyedLock::snapshot).
     #[must_use]
     pub fn snapshot(&self) -> Vec<KeyView<'_, K, S>> {
         self.table.snapshot()
     }
 
-    /// Waits until no key is held or waited for; see
-    /// [`KeyedLock::drained`](crate::KeyedLock::drained).
+    /// Waits until no key is held or waited for; see [`KeyedLock::drained`](crate::KeyedLock::drained).
     ///
     /// # Cancel safety
     ///
     /// As that of [`Acquire`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let seats = latchwork::KeyedSemaphore::<u32>::new(2);
-    /// seats.drained().wait();
-    /// assert!(seats.is_empty());
-    /// ```
-    pub fn drained(&self) -> Acquire<impl Request<Guard = ()>> {
-        Drained::acquire(self)
+    pub fn drained(&self) -> Drained<'_, Self> {
+        Drain::acquire(self)
     }
 }
 
@@ -105,12 +104,12 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn acquire<Q: IntoKey<K>>(&self, key: Q) -> Acquire<impl Request<Guard = KeyedPermit<'_, K, S>>> {
+    pub fn acquire<Q: IntoKey<K>>(&self, key: Q) -> AcquirePermits<'_, K, Q, S> {
         self.acquire_many(key, 1)
     }
 
     /// Acquires `count` permits of `key`, all at once. More than a key has are waited for as long as
-    /// the caller cares to.
+    /// the caller waits.
     ///
     /// # Cancel safety
     ///
@@ -125,15 +124,11 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn acquire_many<Q: IntoKey<K>>(
-        &self,
-        key: Q,
-        count: usize,
-    ) -> Acquire<impl Request<Guard = KeyedPermit<'_, K, S>>> {
-        OneKey::acquire(self, key, Claim::new(count))
+    pub fn acquire_many<Q: IntoKey<K>>(&self, key: Q, count: usize) -> AcquirePermits<'_, K, Q, S> {
+        OneKey::new(self, key, Claim::new(count)).acquire()
     }
 
-    /// As [`acquire`](Self::acquire), with a permit that keeps the semaphore alive.
+    /// Acquires one permit as [`acquire`](Self::acquire) does. It keeps the semaphore alive.
     ///
     /// # Examples
     ///
@@ -147,38 +142,27 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn acquire_owned<Q: IntoKey<K>>(
-        self: &Arc<Self>,
-        key: Q,
-    ) -> Acquire<impl Request<Guard = OwnedKeyedPermit<K, S>> + use<K, S, Q>> {
+    pub fn acquire_owned<Q: IntoKey<K>>(self: &Arc<Self>, key: Q) -> AcquirePermitsOwned<K, Q, S> {
         self.acquire_many_owned(key, 1)
     }
 
-    /// As [`acquire_many`](Self::acquire_many), with permits that keep the semaphore alive.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let seats = Arc::new(latchwork::KeyedSemaphore::<u32>::new(3));
-    /// assert_eq!(seats.acquire_many_owned(7, 2).wait().count(), 2);
-    /// ```
+    /// Acquires permits as [`acquire_many`](Self::acquire_many) does. They keep the semaphore alive.
     #[inline]
     #[track_caller]
     pub fn acquire_many_owned<Q: IntoKey<K>>(
         self: &Arc<Self>,
         key: Q,
         count: usize,
-    ) -> Acquire<impl Request<Guard = OwnedKeyedPermit<K, S>> + use<K, S, Q>> {
-        OneKey::acquire(self.clone(), key, Claim::new(count))
+    ) -> AcquirePermitsOwned<K, Q, S> {
+        OneKey::new(self.clone(), key, Claim::new(count)).acquire()
     }
 
-    /// Acquires one permit of `key` if there is one, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
+    /// Acquires one permit of `key` if there is one, without waiting. The call counts as a
+    /// [newcomer](Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if all are held, or reserved for waiters.
+    /// Returns [`Busy`] if all are held or reserved for waiters.
     ///
     /// # Examples
     ///
@@ -191,15 +175,16 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn try_acquire<Q: IntoKey<K>>(&self, key: Q) -> Result<KeyedPermit<'_, K, S>, Busy> {
+    pub fn try_acquire(&self, key: impl IntoKey<K>) -> Result<KeyedPermit<'_, K, S>, Busy> {
         self.try_acquire_many(key, 1)
     }
 
-    /// Acquires `count` permits of `key` if they are there, without waiting. It counts as a newcomer: see [`Acquire`](crate::Acquire#fairness).
+    /// Acquires `count` permits of `key` if they are there, without waiting. The call counts as a
+    /// [newcomer](Acquire#fairness).
     ///
     /// # Errors
     ///
-    /// [`Busy`] if there are fewer, or they are reserved for a waiter.
+    /// Returns [`Busy`] if there are fewer, or they are reserved for a waiter.
     ///
     /// # Examples
     ///
@@ -209,41 +194,41 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn try_acquire_many<Q: IntoKey<K>>(
+    pub fn try_acquire_many(
         &self,
-        key: Q,
+        key: impl IntoKey<K>,
         count: usize,
     ) -> Result<KeyedPermit<'_, K, S>, Busy> {
-        OneKey::attempt(self, key, Claim::new(count))
+        OneKey::new(self, key, Claim::new(count)).attempt()
     }
 
-    /// As [`try_acquire`](Self::try_acquire), with a permit that keeps the semaphore alive.
+    /// Acquires one permit as [`try_acquire`](Self::try_acquire) does. It keeps the semaphore alive.
     ///
     /// # Errors
     ///
-    /// [`Busy`] if all are held, or reserved for waiters.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::sync::Arc;
-    ///
-    /// let seats = Arc::new(latchwork::KeyedSemaphore::<u32>::new(1));
-    /// let permit = seats.try_acquire_owned(7)?;
-    /// assert_eq!(seats.available(7), 0);
-    /// # drop(permit);
-    /// # Ok::<(), latchwork::Busy>(())
-    /// ```
+    /// Returns [`Busy`] if all are held or reserved for waiters.
     #[inline]
     #[track_caller]
-    pub fn try_acquire_owned<Q: IntoKey<K>>(
-        self: &Arc<Self>,
-        key: Q,
-    ) -> Result<OwnedKeyedPermit<K, S>, Busy> {
-        OneKey::attempt(self.clone(), key, Claim::new(1))
+    pub fn try_acquire_owned(self: &Arc<Self>, key: impl IntoKey<K>) -> Result<OwnedKeyedPermit<K, S>, Busy> {
+        self.try_acquire_many_owned(key, 1)
     }
 
-    /// How many permits of `key` can be taken now.
+    /// Acquires permits as [`try_acquire_many`](Self::try_acquire_many) does. They keep the semaphore alive.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Busy`] if there are fewer, or they are reserved for a waiter.
+    #[inline]
+    #[track_caller]
+    pub fn try_acquire_many_owned(
+        self: &Arc<Self>,
+        key: impl IntoKey<K>,
+        count: usize,
+    ) -> Result<OwnedKeyedPermit<K, S>, Busy> {
+        OneKey::new(self.clone(), key, Claim::new(count)).attempt()
+    }
+
+    /// Returns the number of permits of `key` that can be taken now.
     ///
     /// # Examples
     ///
@@ -253,13 +238,19 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     /// assert_eq!((seats.available("front"), seats.available("back")), (1, 2));
     /// ```
     #[must_use]
-    pub fn available<Q: IntoKey<K>>(&self, key: Q) -> usize {
+    pub fn available(&self, key: impl IntoKey<K>) -> usize {
         self.table.available(key)
     }
 }
 
 impl<H: Deref<Target = KeyedSemaphore<K, S>>, K, S> KeyedHold<H> {
-    /// How many permits these are.
+    /// Returns the semaphore of these permits, as they keep it: a reference or an `Arc`.
+    #[must_use]
+    pub fn keyed_semaphore(&self) -> &H {
+        self.handle()
+    }
+
+    /// Returns the number of permits.
     ///
     /// # Examples
     ///

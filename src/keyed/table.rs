@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -31,9 +31,9 @@ pub struct Table<K, S> {
     options: Options<K>,
 }
 
-/// Whatever has a [`Table`].
+/// Has a [`Table`].
 pub trait AsTable {
-    /// What its keys are.
+    /// The type of the keys.
     type Key;
     #[doc(hidden)]
     type Hasher;
@@ -62,8 +62,6 @@ pub(super) struct Spot {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claim {
     pub(super) permits: usize,
-    /// It does not wait behind so many others.
-    pub(super) room: usize,
     /// Its wait was counted before, for another key.
     pub(super) has_waited: bool,
     pub(super) caller: &'static Location<'static>,
@@ -75,7 +73,7 @@ pub(super) struct Claim {
 /// What an attempt that succeeds comes to, with the permits of its claim. They go back with
 /// [`Table::release`], once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Grant<K> {
+pub struct Grant<K> {
     pub(super) entry: EntryPtr<K>,
     pub(super) fence: Fence,
 }
@@ -92,14 +90,7 @@ impl Claim {
     #[inline]
     #[track_caller]
     pub(super) fn new(permits: usize) -> Self {
-        Self {
-            permits,
-            room: usize::MAX,
-            has_waited: false,
-            caller: Location::caller(),
-            queued_at: None,
-            now: None,
-        }
+        Self { permits, has_waited: false, caller: Location::caller(), queued_at: None, now: None }
     }
 
     /// How long it was waited for, where that is known.
@@ -400,8 +391,8 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         grant
     }
 
-    /// One attempt of the waiter that owns `node`; `entry` is where it is enlisted. A newcomer for whom the line
-    /// has no room is told what it met instead of enlisted.
+    /// Makes one attempt for the waiter that owns `node`; `entry` is where it is enlisted. A newcomer does not enlist
+    /// behind `max_waiters` others.
     #[cold]
     pub(super) fn step<Q: IntoKey<K>>(
         &self,
@@ -410,6 +401,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         mut node: Pin<&mut Node>,
         claim: &Claim,
         task: &Waker,
+        max_waiters: usize,
     ) -> Option<Result<Grant<K>, Busy>> {
         let Spot { index, hash } = self.spot(wanted);
         let newcomer = entry.is_none();
@@ -429,7 +421,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
                 continue;
             };
             let (state, counters) = shard.open(found);
-            if newcomer && claim.room < usize::MAX && state.waiters() >= claim.room {
+            if newcomer && max_waiters < usize::MAX && state.waiters() >= max_waiters {
                 let taken = state.with_line(self.total(), &mut wakes, |line, permits, wakes| {
                     line.try_take(permits, claim.permits, wakes)
                 });
@@ -509,6 +501,10 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         Grant { entry, fence }
     }
 }
+
+// A panic of a key, a hasher, a waker or an observer leaves the table consistent.
+impl<K: UnwindSafe, S: UnwindSafe> UnwindSafe for Table<K, S> {}
+impl<K: RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for Table<K, S> {}
 
 impl<K, S> fmt::Debug for Table<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! What an observer is told of times, outside every internal lock.
+//! What is reported to an observer of times, outside every internal lock.
 
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,23 +26,23 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Timing {
-    /// A grant was queued for, and came after so long. Who did not queue is not reported.
+    /// A grant came after this time in the queue. Grants that did not queue are not reported.
     Waited(Duration),
-    /// A grant was given back after so long.
+    /// A grant was given back after this time.
     Held(Duration),
 }
 
-/// Whoever is told.
+/// The function that the times are reported to.
 pub(super) type Observer = dyn Fn(Timing) + Send + Sync;
 
-/// Apart, as most tables have no observer.
+/// Calls the observer. Not inlined, as most tables have none.
 #[inline(never)]
 pub(super) fn report(observer: &Observer, timing: Timing) {
     if !panicking() {
         return observer(timing);
     }
-    // A panic that leaves a destructor while the thread unwinds would abort the process. It was reported by
-    // the panic hook; its payload is forgotten, as its destructor could panic, too.
+    // A panic that leaves a destructor while the thread unwinds would abort the process. The panic hook has
+    // reported it. Its payload is forgotten, as its destructor could panic, too.
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(timing))) {
         let _ = ManuallyDrop::new(panic);
     }

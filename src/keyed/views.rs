@@ -1,17 +1,18 @@
-//! What can be seen of a table from outside: its counters as a whole, and the keys in use.
+//! What can be seen of a table from outside: the sum of its counters, and the keys in use.
 
 use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::counters::{KeyedStats, Times};
+use super::counters::{KeyedCounts, Times};
 use super::entry::EntryPtr;
 use super::table::{AsTable, Table};
 use crate::fence::Fence;
 use crate::wait::MAX_PERMITS;
 
-/// One key in use, as a [`snapshot`](super::KeyedLock::snapshot) found it. The key itself is borrowed
-/// from the table, which keeps its entry for as long as the view lives.
+/// One key in use, as a [`snapshot`](super::KeyedLock::snapshot) found it.
+///
+/// The key is borrowed from the table, which keeps its entry for as long as the view lives.
 pub struct KeyView<'a, K, S> {
     table: &'a Table<K, S>,
     index: u32,
@@ -24,7 +25,7 @@ pub struct KeyView<'a, K, S> {
 }
 
 impl<K, S> KeyView<'_, K, S> {
-    /// The key.
+    /// Returns the key.
     #[must_use]
     #[allow(unsafe_code)]
     pub fn key(&self) -> &K {
@@ -32,37 +33,37 @@ impl<K, S> KeyView<'_, K, S> {
         unsafe { self.entry.key() }
     }
 
-    /// The fence of the latest grant; `None` if there was none yet.
+    /// Returns the fence of the latest grant, or `None` if there was none yet.
     #[must_use]
     pub fn fence(&self) -> Option<Fence> {
         self.fence
     }
 
-    /// How many permits are held: of a lock, how many share it, or one that has it alone.
+    /// Returns how many guards hold the key, or how many of its permits are held.
     #[must_use]
     pub fn holders(&self) -> usize {
         if self.is_exclusive() { 1 } else { self.held }
     }
 
-    /// Whether the key is held by guards that share it.
+    /// Returns `true` if the key is held by guards that share it.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.held > 0 && !self.is_exclusive()
     }
 
-    /// How many wait.
+    /// Returns the number of waiters.
     #[must_use]
     pub fn waiters(&self) -> usize {
         self.waiters
     }
 
-    /// How long ago the latest grant was, if the key is held and the table tracks times.
+    /// Returns the time since the latest grant, if the key is held and the table tracks times.
     #[must_use]
     pub fn held_for(&self) -> Option<Duration> {
         self.held_for
     }
 
-    /// Where the latest grant was asked for, if the key is held and the table tracks callers.
+    /// Returns the place in the code that requested the latest grant, if the key is held and the table tracks callers.
     #[must_use]
     pub fn caller(&self) -> Option<&'static Location<'static>> {
         self.caller
@@ -97,8 +98,8 @@ impl<K, S> Table<K, S> {
         self.shards().iter().map(|shard| shard.lock().len()).sum()
     }
 
-    pub(super) fn stats(&self) -> KeyedStats {
-        let mut sum = KeyedStats::default();
+    pub(super) fn counts(&self) -> KeyedCounts {
+        let mut sum = KeyedCounts::default();
         let mut times = Times::default();
         for shard in self.shards() {
             let mut shard = shard.lock();
@@ -147,7 +148,7 @@ impl<K, S> Table<K, S> {
     }
 }
 
-/// The table's part of `Debug` of the types around it.
+/// Formats a lock or a semaphore for `Debug`.
 pub(super) fn debug<T: AsTable>(name: &str, table: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.debug_struct(name).field("keys", &table.table().len()).finish_non_exhaustive()
 }

@@ -61,7 +61,7 @@ impl Publisher {
         S: Send + Sync + 'static,
     {
         let locks = locks.into();
-        self.named(LOCK, name).source(move || source::keyed(name, &locks.stats()))
+        self.named(LOCK, name).source(move || source::keyed(name, &locks.counts()))
     }
 
     /// Publishes the counters of a keyed semaphore, under the names of those of a lock.
@@ -76,7 +76,7 @@ impl Publisher {
         S: Send + Sync + 'static,
     {
         let semaphore = semaphore.into();
-        self.named(LOCK, name).source(move || source::keyed(name, &semaphore.stats()))
+        self.named(LOCK, name).source(move || source::keyed(name, &semaphore.counts()))
     }
 
     /// Publishes the outcomes of retried calls, with the label `policy="name"`.

@@ -4,7 +4,7 @@ use metrics::{counter, gauge};
 
 use super::names::*;
 use crate::flight::FlightCounts;
-use crate::keyed::KeyedStats;
+use crate::keyed::KeyedCounts;
 use crate::retry::{Budget, RetryCounts};
 use crate::verdict::RetryKind;
 
@@ -40,7 +40,7 @@ impl<F: Fn() + Send + Sync> Source for F {
     }
 }
 
-pub(super) fn keyed(name: &'static str, stats: &KeyedStats) {
+pub(super) fn keyed(name: &'static str, stats: &KeyedCounts) {
     counter!(LOCK_ACQUIRED, LOCK => name).absolute(stats.acquired);
     counter!(LOCK_WAITED, LOCK => name).absolute(stats.waited);
     counter!(LOCK_BUSY, LOCK => name).absolute(stats.busy);

@@ -34,7 +34,7 @@ pub const BUCKETS: [f64; 16] = [
 ///
 /// let users: KeyedLock<String> = KeyedLock::builder().observe_times(times("users")).build();
 /// drop(users.lock("ada").wait());
-/// assert!(users.stats().times.is_some());
+/// assert!(users.counts().times.is_some());
 /// ```
 #[must_use = "an observer must be given to a builder"]
 pub fn times(name: &'static str) -> impl Fn(Timing) + Send + Sync + 'static {

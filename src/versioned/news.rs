@@ -7,8 +7,12 @@ use std::sync::Arc;
 use super::cell::Versioned;
 use super::map::VersionedMap;
 use super::snapshot::Snapshot;
+use crate::error::TimedOut;
 use crate::stamp::Stamp;
-use crate::wait::{Acquire, Look, Request, Wakes, Watch, Watched, Watching};
+use crate::wait::{Acquire, Acquisition, Look, Wakes, Watch, Watched, Watching};
+
+/// The value that a waiter finds.
+type Found<V> = Option<Snapshot<V>>;
 
 /// Ends the version of what was replaced or removed, and drops it. Called outside the lock: wakers, and the drop of
 /// values and keys, are user code.
@@ -45,7 +49,10 @@ impl<T> Versioned<T> {
     ///     assert_eq!(*news.join().expect("it does not panic"), 11);
     /// });
     /// ```
-    pub fn changed(&self, stamp: Stamp) -> Acquire<impl Request<Guard = Snapshot<T>>> {
+    pub fn changed(
+        &self,
+        stamp: Stamp,
+    ) -> Acquire<impl Acquisition<Guard = Snapshot<T>, Timed = Result<Snapshot<T>, TimedOut>>> {
         Watching::acquire(CellVersion { cell: self, stamp })
     }
 }
@@ -78,7 +85,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         &'a self,
         key: &'a Q,
         stamp: Stamp,
-    ) -> Acquire<impl Request<Guard = Option<Snapshot<V>>>>
+    ) -> Acquire<impl Acquisition<Guard = Found<V>, Timed = Result<Found<V>, TimedOut>>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,

@@ -5,75 +5,31 @@ use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::pin::{Pin, pin};
 use std::ptr;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
+use super::acquisition::{Acquisition, Attempt, End, OneQueue};
+use super::bounded::Bounded;
 use super::list::Node;
 use super::park;
-use crate::error::TimedOut;
+use crate::error::Busy;
 use crate::sync::{spin_loop, yield_now};
 
-/// What an [`Acquire`] asks for; [`Guard`](Request::Guard) is what it comes to.
-///
-/// Implemented by this crate only.
-pub trait Request {
-    /// The guard or permit that is returned.
-    type Guard;
-
-    /// What an attempt that succeeds comes to: made a guard at once.
-    #[doc(hidden)]
-    type Grant;
-
-    /// A newcomer's attempt, which does not enlist.
-    #[doc(hidden)]
-    fn take(&mut self) -> Option<Self::Grant>;
-
-    /// An attempt that enlists `node` with `task` when it is refused: then that is woken when it is worth another one.
-    #[doc(hidden)]
-    fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<Self::Grant>;
-
-    /// The guard of what was granted just now. (A step of its own, so that the guard is written once,
-    /// where the caller wants it: copying it costs as much as locking.)
-    #[doc(hidden)]
-    fn guard(&mut self, grant: Self::Grant) -> Self::Guard;
-
-    /// Gives up, while it [is waiting](Request::is_waiting).
-    #[doc(hidden)]
-    fn leave(&mut self, node: Pin<&mut Node>, end: End);
-
-    /// Whether it is enlisted anywhere, and must leave.
-    #[doc(hidden)]
-    fn is_waiting(&self, node: &Node) -> bool {
-        node.is_enlisted()
-    }
-
-    /// Whether a step is worth while, as far as can be seen at no cost.
-    #[doc(hidden)]
-    fn looks_free(&self) -> bool {
-        true
-    }
-}
-
-/// Why an enlisted waiter leaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    /// The future was dropped.
-    Cancelled,
-    /// The time was up.
-    TimedOut,
-}
-
 pin_project! {
-    /// A pending acquisition: it says what to acquire, its caller says how to wait.
+    /// A pending acquisition: it knows what to acquire, and its caller says how to wait for it.
     ///
     /// | in a task | on a thread |
     /// |---|---|
     /// | `acquire.await` | [`acquire.wait()`](Acquire::wait) |
     /// | [`acquire.timeout(d).await`](Acquire::timeout) | [`acquire.wait_timeout(d)`](Acquire::wait_timeout), [`acquire.wait_deadline(t)`](Acquire::wait_deadline) |
     ///
-    /// It does nothing until it is first polled or waited for.
+    /// Anywhere, [`acquire.try_now()`](Acquire::try_now) does not wait at all, and
+    /// [`acquire.max_waiters(n)`](Acquire::max_waiters) waits only if fewer than `n` others wait already.
+    ///
+    /// It does nothing until it is first polled or waited for. Its type can be written down, to be kept in a struct:
+    /// see [`mutex::Lock`](crate::mutex::Lock), [`keyed::LockOwned`](crate::keyed::LockOwned) and their neighbours.
     ///
     /// # Fairness
     ///
@@ -85,12 +41,12 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// When it is polled again after it was ready.
+    /// If it is polled again after it was ready.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any point: nothing stays locked, its notification is passed on, and its
-    /// place in the queue is given up. One that is kept but never polled again holds nothing: after a few
+    /// It can be dropped at any point. Nothing stays locked, its notification is passed on, and it loses its
+    /// place in the queue. One that is kept but never polled again holds nothing: after a few
     /// milliseconds nobody waits for it. See [`helper`](crate::helper).
     ///
     /// # Examples
@@ -103,51 +59,110 @@ pin_project! {
     /// assert_eq!(*stock.lock().wait(), 2);
     /// ```
     #[must_use = "nothing is acquired until it is awaited or waited for"]
-    pub struct Acquire<R: Request> {
-        request: R,
+    pub struct Acquire<A: Acquisition> {
+        inner: A,
         #[pin]
         node: Node,
     }
 
-    impl<R: Request> PinnedDrop for Acquire<R> {
+    impl<A: Acquisition> PinnedDrop for Acquire<A> {
         fn drop(this: Pin<&mut Self>) {
             this.give_up(End::Cancelled);
         }
     }
 }
 
-impl<R: Request> Acquire<R> {
+impl<A: Acquisition> Acquire<A> {
     #[inline]
-    pub(crate) fn new(request: R) -> Self {
-        Self { request, node: Node::new() }
+    pub(crate) fn new(inner: A) -> Self {
+        Self { inner, node: Node::new() }
     }
 
-    /// What a first poll would return, if it would be ready: a newcomer's attempt.
+    /// Returns what a first poll would, if that would be ready: a newcomer's attempt.
     #[inline]
-    pub(crate) fn take(&mut self) -> Option<R::Guard> {
-        let grant = self.request.take()?;
-        Some(self.request.guard(grant))
+    pub(crate) fn take(&mut self) -> Option<A::Guard> {
+        let grant = self.inner.take()?;
+        Some(self.inner.guard(grant))
     }
 
-    /// The request of an acquisition that was not polled yet. Only the slow path needs a node: to keep one in memory
+    /// Takes apart an acquisition that was not polled yet. Only the slow path needs a node: to keep one in memory
     /// would cost a free lock as much as the lock itself.
     #[inline]
     #[allow(unsafe_code)]
-    fn into_request(self) -> R {
+    fn into_inner(self) -> A {
         debug_assert!(!self.node.is_enlisted());
         let this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not dropped, so the request is moved out once. A node that is not enlisted owns nothing.
-        unsafe { ptr::read(&raw const this.request) }
+        // SAFETY: `this` is not dropped, so `inner` is moved out once. A node that is not enlisted owns nothing.
+        unsafe { ptr::read(&raw const this.inner) }
+    }
+
+    /// Refuses to wait behind `max_waiters` others or more. With zero it acquires at once, or is refused.
+    ///
+    /// The result is another `Acquire`, which ends with a `Result`. With a time limit as well, there still is one error:
+    ///
+    /// | | returns |
+    /// |---|---|
+    /// | `lock.lock().max_waiters(2).await`, `.wait()` | `Result<Guard, Busy>` |
+    /// | `lock.lock().max_waiters(2).timeout(d).await`, `.wait_timeout(d)` | `Result<Guard, NotAcquired>` |
+    ///
+    /// The bound applies to the moment of queueing. Acquisitions without a bound may queue behind this one, and it
+    /// is not refused later. A lock that is free for a newcomer is acquired, however many wait.
+    ///
+    /// It is offered for what waits in one queue: not for several keys, changes of a value, or flights.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use latchwork::error::NotAcquired;
+    ///
+    /// let stock = latchwork::Mutex::new(3);
+    /// let guard = stock.lock().max_waiters(2).wait()?;
+    /// let refused = stock.lock().max_waiters(0).wait_timeout(Duration::from_secs(1));
+    /// assert!(matches!(refused, Err(NotAcquired::Busy(_))));
+    /// # drop(guard);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
+    #[inline]
+    pub fn max_waiters(self, max_waiters: usize) -> Acquire<Bounded<A>>
+    where
+        A: OneQueue,
+    {
+        Acquire::new(Bounded::new(self.into_inner(), max_waiters))
+    }
+
+    /// Acquires now or not at all, as the `try_` methods of the locks do. It counts as a
+    /// [newcomer](Acquire#fairness).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Busy`] if the lock is held or reserved for a waiter.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let stock = latchwork::Mutex::new(3);
+    /// let guard = stock.lock().try_now()?;
+    /// assert!(stock.lock().try_now().is_err());
+    /// # drop(guard);
+    /// # Ok::<(), latchwork::Busy>(())
+    /// ```
+    #[inline]
+    pub fn try_now(self) -> Result<A::Guard, Busy>
+    where
+        A: Attempt,
+    {
+        self.into_inner().attempt()
     }
 
     /// Blocks this thread until it has the guard.
     ///
     /// On a worker of tokio's multi-thread runtime the other tasks move to another thread before it
-    /// parks (feature `tokio`). A thread-local's destructor may wait, too.
+    /// parks (feature `tokio`). The destructor of a thread-local may wait, too.
     ///
     /// **Each task that parks uses one of its runtime's blocking threads**, of which there are
     /// [`max_blocking_threads`], 512 by default. When all are in use, no thread is left to run the other
-    /// tasks. If the lock's holder is one of those, the whole runtime stands still for good. So
+    /// tasks. If the lock's holder is one of those, the whole runtime stops for good. So
     /// `wait()` is for the few tasks that can't await. With the feature `tracing` there is a warning
     /// when 64 tasks park at the same time, and each time that the highest number has doubled.
     ///
@@ -155,8 +170,8 @@ impl<R: Request> Acquire<R> {
     ///
     /// # Panics
     ///
-    /// Inside a task of a current-thread runtime or a `LocalSet` it panics when it would have to
-    /// park, since nobody could take over. Debug builds panic there even if the lock is free. Inside
+    /// Inside a task of a current-thread runtime or a `LocalSet` it panics if it would have to
+    /// park, since no other thread could run the tasks. Debug builds panic there even if the lock is free. Inside
     /// [`Handle::enter`] the runtime that was entered is the one that counts.
     ///
     /// In a `LocalSet` on a multi-thread runtime the panic hook runs twice: tokio panics first, and
@@ -178,12 +193,12 @@ impl<R: Request> Acquire<R> {
     /// ```
     #[inline]
     #[track_caller]
-    pub fn wait(self) -> R::Guard {
+    pub fn wait(self) -> A::Guard {
         park::report_misuse();
-        let mut request = self.into_request();
-        match request.take() {
-            Some(grant) => request.guard(grant),
-            None => Self::wait_until(request, None).expect("a wait without a deadline ends with the guard"),
+        let mut inner = self.into_inner();
+        match inner.take() {
+            Some(grant) => inner.guard(grant),
+            None => Self::wait_until(inner, None).expect("a wait without a deadline ends with the guard"),
         }
     }
 
@@ -194,7 +209,8 @@ impl<R: Request> Acquire<R> {
     ///
     /// # Errors
     ///
-    /// [`TimedOut`] when the time is up; nothing is held then.
+    /// Returns [`TimedOut`](crate::TimedOut) when the time is up; nothing is held then. After
+    /// [`max_waiters`](Self::max_waiters) the error is [`NotAcquired`](crate::error::NotAcquired).
     ///
     /// # Panics
     ///
@@ -212,13 +228,8 @@ impl<R: Request> Acquire<R> {
     /// # Ok::<(), latchwork::TimedOut>(())
     /// ```
     #[track_caller]
-    pub fn wait_timeout(self, timeout: Duration) -> Result<R::Guard, TimedOut> {
-        park::report_misuse();
-        let mut request = self.into_request();
-        if let Some(grant) = request.take() {
-            return Ok(request.guard(grant));
-        }
-        Self::wait_until(request, Instant::now().checked_add(timeout)).ok_or(TimedOut::NEW)
+    pub fn wait_timeout(self, timeout: Duration) -> A::Timed {
+        self.wait_limited(|| Instant::now().checked_add(timeout))
     }
 
     /// Blocks this thread until it has the guard or `deadline` has come. A deadline in the past
@@ -228,7 +239,8 @@ impl<R: Request> Acquire<R> {
     ///
     /// # Errors
     ///
-    /// [`TimedOut`] when the deadline has come; nothing is held then.
+    /// Returns [`TimedOut`](crate::TimedOut) when the deadline has come; nothing is held then. After
+    /// [`max_waiters`](Self::max_waiters) the error is [`NotAcquired`](crate::error::NotAcquired).
     ///
     /// # Panics
     ///
@@ -244,25 +256,21 @@ impl<R: Request> Acquire<R> {
     /// assert!(lock.lock().wait_deadline(Instant::now()).is_err());
     /// ```
     #[track_caller]
-    pub fn wait_deadline(self, deadline: Instant) -> Result<R::Guard, TimedOut> {
-        park::report_misuse();
-        let mut request = self.into_request();
-        if let Some(grant) = request.take() {
-            return Ok(request.guard(grant));
-        }
-        Self::wait_until(request, Some(deadline)).ok_or(TimedOut::NEW)
+    pub fn wait_deadline(self, deadline: Instant) -> A::Timed {
+        self.wait_limited(|| Some(deadline))
     }
 
-    /// Waits in a task until the guard is had, for `timeout` at most. Tokio's timer counts
+    /// Waits in a task until it has the guard, for `timeout` at most. Tokio's timer counts
     /// milliseconds, and shorter timeouts are rounded up to one; a zero timeout tries once.
     ///
     /// # Errors
     ///
-    /// [`TimedOut`] when the time is up; nothing is held then.
+    /// Returns [`TimedOut`](crate::TimedOut) when the time is up; nothing is held then. After
+    /// [`max_waiters`](Self::max_waiters) the error is [`NotAcquired`](crate::error::NotAcquired).
     ///
     /// # Panics
     ///
-    /// When polled outside a tokio runtime with its time driver enabled.
+    /// If it is polled outside a tokio runtime with its time driver enabled.
     ///
     /// # Cancel safety
     ///
@@ -284,43 +292,53 @@ impl<R: Request> Acquire<R> {
     /// # }
     /// ```
     #[cfg(all(feature = "tokio", not(latchwork_loom)))]
-    pub async fn timeout(self, timeout: Duration) -> Result<R::Guard, TimedOut> {
+    pub async fn timeout(self, timeout: Duration) -> A::Timed {
         let mut this = pin!(self);
-        match tokio::time::timeout(timeout, this.as_mut()).await {
-            Ok(guard) => Ok(guard),
-            Err(_) => {
-                this.give_up(End::TimedOut);
-                Err(TimedOut::NEW)
-            }
+        let guard = tokio::time::timeout(timeout, this.as_mut()).await.ok();
+        if guard.is_none() {
+            this.give_up(End::TimedOut);
         }
+        A::in_time(guard)
+    }
+
+    /// Waits until a deadline, which is only asked for if the lock is not free.
+    #[inline]
+    #[track_caller]
+    fn wait_limited(self, deadline: impl FnOnce() -> Option<Instant>) -> A::Timed {
+        park::report_misuse();
+        let mut inner = self.into_inner();
+        A::in_time(match inner.take() {
+            Some(grant) => Some(inner.guard(grant)),
+            None => Self::wait_until(inner, deadline()),
+        })
     }
 
     fn give_up(self: Pin<&mut Self>, end: End) {
         let this = self.project();
-        if this.request.is_waiting(&this.node) {
-            this.request.leave(this.node, end);
+        if this.inner.is_waiting(&this.node) {
+            this.inner.leave(this.node, end);
         }
     }
 
     #[cold]
     #[track_caller]
-    fn wait_until(mut request: R, deadline: Option<Instant>) -> Option<R::Guard> {
+    fn wait_until(mut inner: A, deadline: Option<Instant>) -> Option<A::Guard> {
         for turn in spins() {
             pause(turn);
-            if request.looks_free()
-                && let Some(grant) = request.take()
+            if inner.looks_free()
+                && let Some(grant) = inner.take()
             {
-                return Some(request.guard(grant));
+                return Some(inner.guard(grant));
             }
         }
-        let mut this = pin!(Self::new(request));
+        let mut this = pin!(Self::new(inner));
         this.as_mut().project().node.be_thread();
         let alarm = park::alarm();
         park::blocking(|| {
             loop {
                 let parts = this.as_mut().project();
-                if let Some(grant) = parts.request.step(parts.node, alarm.waker()) {
-                    return Some(parts.request.guard(grant));
+                if let Some(grant) = parts.inner.step(parts.node, alarm.waker()) {
+                    return Some(parts.inner.guard(grant));
                 }
                 let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
                 if left == Some(Duration::ZERO) {
@@ -330,9 +348,9 @@ impl<R: Request> Acquire<R> {
                 if !yields().any(|()| alarm.has_rung()) {
                     alarm.sleep(left);
                 }
-                // To take the line's lock before the permits are there is to come in vain.
+                // An attempt before the permits are there takes the line's lock for nothing.
                 for turn in spins() {
-                    if this.request.looks_free() {
+                    if this.inner.looks_free() {
                         break;
                     }
                     pause(turn);
@@ -342,45 +360,45 @@ impl<R: Request> Acquire<R> {
     }
 }
 
-impl<R: Request> Future for Acquire<R> {
-    type Output = R::Guard;
+impl<A: Acquisition> Future for Acquire<A> {
+    type Output = A::Guard;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R::Guard> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<A::Guard> {
         let this = self.project();
         if !this.node.is_enlisted()
-            && let Some(grant) = this.request.take()
+            && let Some(grant) = this.inner.take()
         {
-            return Poll::Ready(this.request.guard(grant));
+            return Poll::Ready(this.inner.guard(grant));
         }
-        match this.request.step(this.node, cx.waker()) {
-            Some(grant) => Poll::Ready(this.request.guard(grant)),
+        match this.inner.step(this.node, cx.waker()) {
+            Some(grant) => Poll::Ready(this.inner.guard(grant)),
             None => Poll::Pending,
         }
     }
 }
 
-impl<R: Request> fmt::Debug for Acquire<R> {
+impl<A: Acquisition> fmt::Debug for Acquire<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acquire").field("enlisted", &self.node.is_enlisted()).finish_non_exhaustive()
     }
 }
 
-/// The turns in which a thread looks again before it queues. Queueing costs microseconds, so a lock that is
-/// held for less is worth the wait. A model does not spin: it looks at every order anyway.
+/// Returns the turns in which a thread looks again before it queues. Queueing costs microseconds, so a lock that is
+/// held for less is worth the wait. A model does not spin: it explores every order anyway.
 fn spins() -> impl Iterator<Item = u32> {
     (0..10).take_while(|_| !cfg!(latchwork_loom))
 }
 
-/// Waits for a moment, longer from turn to turn. It never gives the time slice away: on busy cores that is gone for
-/// milliseconds, and a thread that does not stand in line yet is passed without bound.
+/// Waits for a moment, longer from turn to turn. It never gives the time slice away: on busy cores the next one comes
+/// milliseconds later, and a thread that is not in the line yet is passed without a bound.
 fn pause(turn: u32) {
     for _ in 0..(2 << turn).min(32) {
         spin_loop();
     }
 }
 
-/// Lets others run, a few times, before a thread parks.
+/// Lets other threads run, a few times, before this one parks.
 fn yields() -> impl Iterator<Item = ()> {
     (0..3).take_while(|_| !cfg!(latchwork_loom)).map(|_| yield_now())
 }

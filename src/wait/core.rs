@@ -1,6 +1,7 @@
 //! A counting semaphore with a line: the machine inside `Mutex`, `RwLock` and `Semaphore`.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -9,6 +10,7 @@ use super::line::{Line, Pool, Step};
 use super::list::Node;
 use super::policy::{Refusal, Word};
 use super::wakes::Wakes;
+use crate::error::Busy;
 use crate::sync::{AtomicUsize, Mutex, Ordering};
 
 /// An atomic state word, and the line of waiters for its permits.
@@ -105,28 +107,42 @@ impl Core {
         taken
     }
 
-    /// One attempt of the waiter that owns `node`; see [`Line::step`].
+    /// Makes one attempt for the waiter that owns `node`; see [`Line::step`]. A newcomer does not enlist behind
+    /// `max_waiters` others.
     #[cold]
-    pub(crate) fn step(&self, mut node: Pin<&mut Node>, need: usize, task: &Waker) -> bool {
+    pub(crate) fn step(
+        &self,
+        mut node: Pin<&mut Node>,
+        need: usize,
+        task: &Waker,
+        max_waiters: usize,
+    ) -> Option<Result<(), Busy>> {
         let mut wakes = Wakes::default();
+        let is_newcomer = !node.is_enlisted();
         // Wakers are cloned, woken and dropped outside the internal lock: they are user code.
-        let mut spare = if node.is_enlisted() { None } else { Some(task.clone()) };
-        let taken = loop {
+        let mut spare = is_newcomer.then(|| task.clone());
+        let outcome = loop {
             let step = self.with_line(&mut wakes, |line, wakes| {
-                line.step(&self.permits, node.as_mut(), need, task, &mut spare, wakes)
+                // In the same critical section that enlists, so that there are never more.
+                if is_newcomer && line.len() >= max_waiters {
+                    let taken = line.try_take(&self.permits, need, wakes);
+                    return if taken { Ok(Step::Taken) } else { Err(Busy::new(line.len(), None)) };
+                }
+                Ok(line.step(&self.permits, node.as_mut(), need, task, &mut spare, wakes))
             });
             match step {
-                Step::Taken => break true,
-                Step::Refused => break false,
-                Step::NeedsWaker => spare = Some(task.clone()),
+                Ok(Step::Taken) => break Some(Ok(())),
+                Ok(Step::Refused) => break None,
+                Ok(Step::NeedsWaker) => spare = Some(task.clone()),
+                Err(busy) => break Some(Err(busy)),
             }
         };
         if let Some(spare) = spare {
             wakes.discard(spare);
         }
         self.flush(&mut wakes);
-        self.finish(&mut wakes, taken, need);
-        taken
+        self.finish(&mut wakes, matches!(outcome, Some(Ok(()))), need);
+        outcome
     }
 
     /// The owner of `node` gives up.
@@ -163,6 +179,12 @@ impl Core {
         self.line.get().map_or(0, |line| line.lock().len())
     }
 
+    /// Returns the error of a `try_` call that was refused.
+    #[cold]
+    pub(crate) fn busy(&self) -> Busy {
+        Busy::new(self.waiters(), None)
+    }
+
     /// Adds `permits` to those that there are. Returns `false`, and adds none, if they would be more than `most`.
     pub(crate) fn grow(&self, permits: usize, most: usize) -> bool {
         let mut wakes = Wakes::default();
@@ -190,6 +212,28 @@ impl Core {
         });
         self.flush(&mut wakes);
         wakes.finish();
+    }
+
+    /// Takes up to `permits` that nobody holds out of those that there are, also if they are reserved for a waiter.
+    /// Returns how many.
+    pub(crate) fn shrink_available(&self, permits: usize) -> usize {
+        let mut wakes = Wakes::default();
+        let taken = self.with_line(&mut wakes, |line, wakes| {
+            let taken = loop {
+                let seen = self.permits.word();
+                let taken = seen.permits().min(permits);
+                if self.permits.swap(seen, seen.take_turn(taken)) {
+                    break taken;
+                }
+            };
+            self.permits.total.store(self.total() - taken, Ordering::Relaxed);
+            // As in `shrink`. A waiter that was notified of these permits comes in vain, as if another had taken them.
+            line.settle(&self.permits, wakes);
+            taken
+        });
+        self.flush(&mut wakes);
+        wakes.finish();
+        taken
     }
 
     /// Permits were given back to a word with a queue, which is `word` since.
@@ -242,9 +286,13 @@ impl fmt::Debug for Core {
     }
 }
 
-/// A lock that has a [`Core`].
+// A core holds no user values, and every panic leaves it consistent.
+impl UnwindSafe for Core {}
+impl RefUnwindSafe for Core {}
+
+/// Has a [`Core`].
 pub trait AsCore {
-    /// The core.
+    /// Returns the core.
     #[doc(hidden)]
     fn core(&self) -> &Core;
 }

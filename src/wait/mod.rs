@@ -14,7 +14,7 @@
 //! on_core   what a lock with a core asks of it
 //! helper    one thread that gives up waiters that do not come
 //! park      blocking a thread; runtime, parked: what a runtime makes of it
-//! acquire   the public object, awaited or waited for
+//! acquire   the public object, awaited or waited for; acquisition: what it asks of a lock; bounded: if few wait
 //! watch     another thing to wait for: the end of something, broadcast once
 //! ```
 //!
@@ -131,7 +131,9 @@
 //! - Futurelock: Oxide Computer Company, RFD 609 (2025).
 
 mod acquire;
+mod acquisition;
 mod aside;
+mod bounded;
 mod core;
 pub mod helper;
 mod line;
@@ -148,13 +150,15 @@ mod runtime;
 mod wakes;
 mod watch;
 
-pub(crate) use self::acquire::End;
-pub use self::acquire::{Acquire, Request};
+pub use self::acquire::Acquire;
+pub(crate) use self::acquisition::End;
+pub use self::acquisition::{Acquisition, Attempt, OneQueue};
 pub(crate) use self::aside::Keeps;
+pub use self::bounded::Bounded;
 pub(crate) use self::core::{AsCore, Core};
 pub(crate) use self::line::{Line, Pool, Step};
 pub(crate) use self::list::{List, Node, Nodes, Place, Stand};
-pub(crate) use self::on_core::OnCore;
+pub(crate) use self::on_core::{Granted, OnCore};
 pub(crate) use self::park::blocking;
 pub(crate) use self::policy::{MAX_PERMITS, Refusal, Word};
 pub(crate) use self::wakes::Wakes;

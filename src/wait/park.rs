@@ -1,4 +1,4 @@
-//! Blocking a thread: its waker, and the guard rail that keeps a runtime's workers from stalling.
+//! Blocking a thread: its waker, and the check that keeps the workers of a runtime from stalling.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,12 +41,12 @@ impl Alarm {
         Self { waker: Waker::from(bell.clone()), bell }
     }
 
-    /// Wakes this thread, or sees to it that it does not fall asleep.
+    /// Returns a waker that wakes this thread, or keeps it from falling asleep.
     pub(crate) fn waker(&self) -> &Waker {
         &self.waker
     }
 
-    /// Whether it has rung since this was asked last.
+    /// Returns `true` if it has rung since the last call.
     pub(crate) fn has_rung(&self) -> bool {
         self.bell.has_rung.swap(false, Ordering::Acquire)
     }
@@ -67,7 +67,7 @@ impl Alarm {
     }
 }
 
-/// The alarm of this thread, made once a thread.
+/// Returns the alarm of this thread. It is created once a thread.
 #[cfg(not(latchwork_loom))]
 pub(crate) fn alarm() -> Alarm {
     thread_local! {
@@ -83,7 +83,7 @@ pub(crate) fn alarm() -> Alarm {
 }
 
 /// Runs `f`, which may park this thread. A worker of a multi-thread tokio runtime hands its tasks over first.
-/// In a task of a current-thread runtime, where nobody could take over, it panics.
+/// In a task of a current-thread runtime, where no other thread could run the tasks, it panics.
 #[cfg(all(feature = "tokio", not(latchwork_loom)))]
 #[track_caller]
 pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
@@ -98,8 +98,8 @@ pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// Reports a `wait()` that could stall an event loop, in debug builds, although nothing is to be
-/// waited for this time.
+/// Reports a `wait()` that could stall an event loop, in debug builds, even if the lock is free
+/// this time.
 #[inline]
 #[track_caller]
 pub(crate) fn report_misuse() {

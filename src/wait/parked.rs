@@ -1,4 +1,4 @@
-//! How many workers of runtimes are blocked, by `wait()` or by a retry on a thread, and a warning when they are many.
+//! Counts the workers of runtimes that are blocked, by `wait()` or by a retry on a thread, and warns if they are many.
 
 #[cfg(feature = "tracing")]
 pub(super) use self::traced::Parked;
@@ -9,22 +9,22 @@ pub(super) use self::untraced::Parked;
 mod traced {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// From so many on they are worth a warning: an eighth of the threads that tokio has for them by default.
+    /// The number from which there is a warning: an eighth of the threads that tokio has for them by default.
     const MANY: usize = 64;
 
-    /// The workers of all runtimes that are handed over at the moment.
+    /// The number of workers, of all runtimes, that are handed over now.
     static PARKED: AtomicUsize = AtomicUsize::new(0);
-    /// The highest count that there was a warning for.
+    /// The highest number that a warning was emitted for.
     static WARNED: AtomicUsize = AtomicUsize::new(0);
 
     /// A worker that has handed its tasks over.
     pub(in super::super) struct Parked(());
 
     impl Parked {
-        /// Counts it, and warns each time that the highest count so far has doubled.
+        /// Counts one more, and warns each time that the highest number has doubled.
         pub(in super::super) fn count() -> Self {
             let count = PARKED.fetch_add(1, Ordering::Relaxed) + 1;
-            // It is counted off also if the subscriber panics.
+            // Created first, so that it is counted off even if the subscriber panics.
             let parked = Self(());
             let is_many = count >= MANY && count.is_power_of_two();
             if is_many && WARNED.fetch_max(count, Ordering::Relaxed) < count {
@@ -47,7 +47,7 @@ mod traced {
 
 #[cfg(not(feature = "tracing"))]
 mod untraced {
-    /// Nobody counts.
+    /// Without tracing nothing is counted.
     pub(in super::super) struct Parked;
 
     impl Parked {

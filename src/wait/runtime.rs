@@ -1,17 +1,17 @@
-//! What tokio lets us know about this thread before it blocks.
+//! What tokio tells about this thread before it blocks.
 //!
 //! | this thread | has a handle | drives tasks | what is done |
 //! |---|---|---|---|
-//! | is no runtime's, or its thread-locals are gone | no | | it parks |
+//! | belongs to no runtime, or its thread-locals are gone | no | | it parks |
 //! | entered a runtime; runs a blocking task | yes | no | it parks |
 //! | drives `block_on` of a multi-thread runtime | multi-thread | no | it parks |
 //! | drives a `LocalSet` in that `block_on` | multi-thread | no | tokio panics, and then we do |
 //! | is a worker of a multi-thread runtime | multi-thread | yes | it hands its tasks over, and parks |
 //! | drives a current-thread runtime | current-thread | yes | we panic |
 //!
-//! Nothing but `block_in_place` knows the fourth row from the third, and it tells by a panic. So the panic hook runs
-//! twice there: with tokio's words, and with ours. A task that is inside `Handle::enter` of another runtime is judged by
-//! that one.
+//! Only `block_in_place` can distinguish the fourth row from the third, and it does so by a panic. So the panic hook runs
+//! twice there: with tokio's message, and with ours. For a task that is inside `Handle::enter` of another runtime, that
+//! runtime counts.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -24,13 +24,13 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{block_in_place, yield_now};
 
 enum Here {
-    /// No runtime's business.
+    /// Outside every runtime.
     Outside,
     /// A worker of a multi-thread runtime.
     Worker,
-    /// What drives a current-thread runtime.
+    /// The thread that drives a current-thread runtime.
     Driver,
-    /// Somewhere with a handle.
+    /// Any other place with a handle.
     Inside,
 }
 
@@ -45,12 +45,12 @@ fn here() -> Here {
     }
 }
 
-/// Runs `f` where it may block, and lets it know whether a worker has handed its tasks over for it.
+/// Runs `f` where it may block. Its argument is `true` if a worker has handed its tasks over for it.
 #[track_caller]
 pub(super) fn hand_over<R>(f: impl FnOnce(bool) -> R) -> R {
     match here() {
-        // In a thread-local's destructor tokio's own may be gone: `block_in_place` would panic, and with that the
-        // process would abort.
+        // In the destructor of a thread-local, tokio's own thread-locals may be gone. Then `block_in_place` would
+        // panic, and the process would abort.
         Here::Outside => f(false),
         Here::Worker => in_place(|| f(true)),
         Here::Inside => in_place(|| f(false)),
@@ -58,7 +58,7 @@ pub(super) fn hand_over<R>(f: impl FnOnce(bool) -> R) -> R {
     }
 }
 
-/// Panics where [`hand_over`] would, but hands nothing over.
+/// Panics where [`hand_over`] would, and does nothing else.
 #[track_caller]
 #[cfg(debug_assertions)]
 pub(super) fn check() {
@@ -103,8 +103,8 @@ impl Wake for Rung {
     }
 }
 
-/// Whether a scheduler runs on this thread that has not been handed over. A task that yields is woken by the
-/// scheduler when the others had their turn; where there is none, it is woken at once.
+/// Returns `true` if a scheduler runs on this thread that has not been handed over. The scheduler wakes a task that
+/// yields after the others had their turn; without a scheduler the task is woken at once.
 fn drives_tasks() -> bool {
     let rung = Arc::new(Rung::default());
     let waker = Waker::from(rung.clone());

@@ -4,9 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::acquire::{Acquire, End, Request};
+use super::acquire::Acquire;
+use super::acquisition::{Acquisition, End};
 use super::list::{List, Node, Place, Stand};
 use super::wakes::Wakes;
+use crate::error::TimedOut;
 use crate::sync::Mutex;
 
 /// The waiters for the end of one thing, such as one version of a value.
@@ -124,8 +126,9 @@ impl<W: Watched> Watching<W> {
     }
 }
 
-impl<W: Watched> Request for Watching<W> {
+impl<W: Watched> Acquisition for Watching<W> {
     type Guard = W::Guard;
+    type Timed = Result<W::Guard, TimedOut>;
     type Grant = W::Next;
 
     fn take(&mut self) -> Option<W::Next> {
@@ -166,6 +169,10 @@ impl<W: Watched> Request for Watching<W> {
 
     fn guard(&mut self, next: W::Next) -> W::Guard {
         self.watched.take().expect("it was granted through this request").guard(next)
+    }
+
+    fn in_time(guard: Option<W::Guard>) -> Self::Timed {
+        guard.ok_or(TimedOut::NEW)
     }
 
     fn leave(&mut self, node: Pin<&mut Node>, _: End) {

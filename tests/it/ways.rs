@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchwork::{Busy, KeyedLock, KeyedSemaphore, Mutex, RwLock, Semaphore, TimedOut};
+use latchwork::{Busy, KeyedLock, KeyedSemaphore, Mutex, RwLock, Semaphore, TimedOut, error::NotAcquired};
 
 /// Something held, until dropped.
 pub(crate) type Held = Box<dyn Guard>;
@@ -44,6 +44,14 @@ struct Case<L> {
     lock: Arc<L>,
 }
 
+/// The queues of these tests have room for all.
+fn in_vain(error: impl Into<NotAcquired>) -> TimedOut {
+    match error.into() {
+        NotAcquired::TimedOut(timed_out) => timed_out,
+        other => panic!("{other}"),
+    }
+}
+
 macro_rules! way {
     ($lock:ty, $self:ident => $acquire:expr, $attempt:expr) => {
         impl Way for Case<$lock> {
@@ -65,7 +73,7 @@ macro_rules! way {
             }
 
             fn wait_timeout(&$self, timeout: Duration) -> Result<Held, TimedOut> {
-                $acquire.wait_timeout(timeout).map(|guard| Box::new(guard) as Held)
+                $acquire.wait_timeout(timeout).map(|guard| Box::new(guard) as Held).map_err(in_vain)
             }
 
             #[cfg(feature = "tokio")]
@@ -74,7 +82,9 @@ macro_rules! way {
                 timeout: Duration,
             ) -> Pin<Box<dyn Future<Output = Result<Held, TimedOut>> + Send>> {
                 let acquire = $acquire;
-                Box::pin(async move { acquire.timeout(timeout).await.map(|guard| Box::new(guard) as Held) })
+                Box::pin(async move {
+                    acquire.timeout(timeout).await.map(|guard| Box::new(guard) as Held).map_err(in_vain)
+                })
             }
         }
     };
@@ -82,16 +92,18 @@ macro_rules! way {
 
 way!(Mutex<u32>, self => self.lock.lock_owned(), self.lock.try_lock_owned());
 way!(RwLock<u32>, self => self.lock.write_owned(), self.lock.try_write_owned());
-way!(Semaphore, self => self.lock.acquire_owned(), self.lock.try_acquire_owned(1));
+way!(Semaphore, self => self.lock.acquire_owned(), self.lock.try_acquire_owned());
 way!(KeyedLock<String>, self => self.lock.lock_owned("key"), self.lock.try_lock_owned("key"));
-way!(KeyedLock<u8>, self => self.lock.lock_bounded_owned(7, usize::MAX), self.lock.try_lock_owned(7));
+way!(KeyedLock<u8>, self => self.lock.lock_owned(7).max_waiters(1_000_000), self.lock.lock_owned(7).try_now());
+way!(Mutex<u8>, self => self.lock.lock_owned().max_waiters(1_000_000), self.lock.lock_owned().try_now());
 way!(KeyedLock<u32>, self => self.lock.lock_many_owned([2, 1]), self.lock.try_lock_many_owned([1, 2]));
 way!(KeyedSemaphore<u32>, self => self.lock.acquire_owned(1), self.lock.try_acquire_owned(1));
 
 /// All of them, free.
 pub(crate) fn ways() -> Vec<Arc<dyn Way>> {
     vec![
-        Arc::new(Case { name: "Mutex", lock: Arc::new(Mutex::new(0)) }),
+        Arc::new(Case { name: "Mutex", lock: Arc::new(Mutex::new(0_u32)) }),
+        Arc::new(Case { name: "Mutex with max_waiters", lock: Arc::new(Mutex::new(0_u8)) }),
         Arc::new(Case { name: "RwLock", lock: Arc::new(RwLock::new(0)) }),
         Arc::new(Case { name: "Semaphore", lock: Arc::new(Semaphore::new(1)) }),
         Arc::new(Case { name: "KeyedLock", lock: Arc::new(KeyedLock::<String>::new()) }),

@@ -98,8 +98,8 @@ fn all_who_ask_at_the_same_time_get_the_answer_of_one_call() {
         assert_eq!(answer, (202, "0".into(), Ok(("soup".into(), true))));
     }
     assert_eq!(taste(other.poll().unwrap().unwrap()).1, "1");
-    let stats = layer.stats();
-    assert_eq!((stats.flights, stats.joined, stats.under_way), (2, 4, 0));
+    let counts = layer.counts();
+    assert_eq!((counts.flights, counts.joined, counts.under_way), (2, 4, 0));
 
     // Nothing is cached.
     menu.gate.open();
@@ -127,13 +127,13 @@ fn what_is_for_one_request_alone_is_not_shared() {
         let request = || alone(Request::get("/soup")).body(Body::empty()).unwrap();
         let _both =
             [Hand::queued(call(&mut service, request())), Hand::queued(call(&mut service, request()))];
-        assert_eq!((menu.calls(), layer.stats().flights), (2, 0), "{nth}");
+        assert_eq!((menu.calls(), layer.counts().flights), (2, 0), "{nth}");
     }
     let (layer, menu) = (layer(), Menu::new(soup));
     let mut service = serve!(layer, menu);
     let request = || Request::get("/soup").body(Body::from("with a body")).unwrap();
     let _both = [Hand::queued(call(&mut service, request())), Hand::queued(call(&mut service, request()))];
-    assert_eq!((menu.calls(), layer.stats().flights), (2, 0));
+    assert_eq!((menu.calls(), layer.counts().flights), (2, 0));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn credentials_are_shared_only_if_the_key_tells_users_apart() {
     let request =
         || Request::get("/ada/soup").header(header::COOKIE, "session=ada").body(Body::empty()).unwrap();
     let _both = [Hand::queued(call(&mut service, request())), Hand::queued(call(&mut service, request()))];
-    assert_eq!((menu.calls(), layer.stats().joined), (1, 1));
+    assert_eq!((menu.calls(), layer.counts().joined), (1, 1));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn who_accepts_something_else_does_not_join() {
         Hand::queued(call(&mut service, request("text/plain"))),
         Hand::queued(call(&mut service, get("/soup"))),
     ];
-    assert_eq!((menu.calls(), layer.stats().joined), (3, 1));
+    assert_eq!((menu.calls(), layer.counts().joined), (3, 1));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn who_asks_another_host_does_not_join() {
         Hand::queued(call(&mut service, get("https://globex.example/soup"))),
         Hand::queued(call(&mut service, get("https://globex.example/soup"))),
     ];
-    assert_eq!((menu.calls(), layer.stats().joined), (4, 1));
+    assert_eq!((menu.calls(), layer.counts().joined), (4, 1));
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn when_the_leader_hangs_up_another_leads() {
     assert!(!three.is_woken());
     assert_eq!(taste(two.poll().unwrap().unwrap()).1, "1");
     assert_eq!(taste(three.poll().unwrap().unwrap()).1, "1");
-    assert_eq!((layer.stats().aborted, layer.stats().under_way), (1, 0));
+    assert_eq!((layer.counts().aborted, layer.counts().under_way), (1, 0));
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn a_service_that_panics_when_it_is_called_leaves_no_flight() {
     let mut service = around(&layer, inner);
     let mut leader = Hand::new(call(&mut service, get("/soup")));
     assert!(catch_unwind(AssertUnwindSafe(|| leader.poll().is_some())).is_err());
-    assert_eq!(layer.stats().under_way, 0);
+    assert_eq!(layer.counts().under_way, 0);
 }
 
 #[test]
@@ -281,8 +281,8 @@ fn when_the_leaders_call_fails_one_of_the_others_calls() {
     for guest in &mut asked {
         assert_eq!(taste(guest.poll().unwrap().unwrap()).1, "2");
     }
-    let stats = layer.stats();
-    assert_eq!((menu.calls(), stats.flights, stats.aborted, stats.under_way), (3, 3, 2, 0));
+    let counts = layer.counts();
+    assert_eq!((menu.calls(), counts.flights, counts.aborted, counts.under_way), (3, 3, 2, 0));
 }
 
 #[test]
@@ -411,8 +411,8 @@ async fn whoever_is_dropped_whenever_leaves_no_flight_and_the_others_are_served(
                 }
             });
             drops::serve(calls, polls, drops_late, async || false).await;
-            assert_eq!(layer.stats().under_way, 0, "{polls:?}, {drops_late}");
+            assert_eq!(layer.counts().under_way, 0, "{polls:?}, {drops_late}");
         }
     }
-    assert!(layer.stats().aborted > 0 && layer.stats().joined > 0);
+    assert!(layer.counts().aborted > 0 && layer.counts().joined > 0);
 }

@@ -135,7 +135,7 @@ async fn those_who_wait_are_served_in_their_order_and_counted() {
     assert_eq!(layer.stats().of(Outcome::Waited), 2);
     assert_eq!(layer.stats().requests(), 3);
     assert!(locks.is_empty());
-    let stats = locks.stats();
+    let stats = locks.counts();
     assert_eq!((stats.waited, stats.cancelled), (3, 1));
 }
 

@@ -58,7 +58,7 @@ fn a_plain_service_shares_its_answer() {
         let body = futures::executor::block_on(answer.unwrap().into_body().collect()).unwrap().to_bytes();
         assert_eq!(body, "the menu");
     }
-    assert_eq!((layer.stats().flights, layer.stats().joined), (1, 1));
+    assert_eq!((layer.counts().flights, layer.counts().joined), (1, 1));
 }
 
 /// A handler of a plain service that edits a card.

@@ -22,7 +22,7 @@ async fn a_wait_that_takes_too_long_is_refused_with_503() {
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.headers()["retry-after"], "1");
     assert_eq!((layer.stats().of(Outcome::TimedOut), layer.stats().requests()), (1, 1));
-    assert_eq!((locks.stats().timed_out, locks.stats().cancelled), (1, 0));
+    assert_eq!((locks.counts().timed_out, locks.counts().cancelled), (1, 0));
     assert_eq!(locks.snapshot()[0].waiters(), 0);
 }
 

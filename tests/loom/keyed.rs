@@ -310,7 +310,7 @@ fn a_bounded_queue_never_has_more_waiters_than_it_may() {
         let actors: Vec<_> = (0..2)
             .map(|_| {
                 let (locks, value, noted) = (locks.clone(), value.clone(), noted.clone());
-                thread::spawn(move || match locks.lock_bounded(7, 1).wait() {
+                thread::spawn(move || match locks.lock(7).max_waiters(1).wait() {
                     Ok(_guard) => {
                         value.add(1);
                         noted.note(false);
@@ -327,7 +327,7 @@ fn a_bounded_queue_never_has_more_waiters_than_it_may() {
         drop(guard);
         let had = actors.into_iter().filter_map(|actor| actor.join().ok()).filter(|had| *had).count();
         assert_eq!(value.get(), had);
-        let stats = locks.stats();
+        let stats = locks.counts();
         assert!(stats.longest_queue <= 1, "{} waited", stats.longest_queue);
         assert_eq!((stats.busy as usize, stats.keys), (2 - had, 0));
     });

@@ -230,3 +230,36 @@ fn what_a_big_taker_leaves_reaches_the_next_small_one() {
         assert_eq!(semaphore.available(), 0);
     });
 }
+
+#[test]
+fn a_bounded_line_never_has_more_waiters_than_it_may() {
+    let seen = Seen::default();
+    let noted = seen.clone();
+    check(Some(3), 100, move || {
+        let mutex = Arc::new(Mutex::new(Watched::default()));
+        let guard = mutex.try_lock_owned().unwrap();
+        let actors: Vec<_> = (0..2)
+            .map(|_| {
+                let (mutex, noted) = (mutex.clone(), noted.clone());
+                thread::spawn(move || match mutex.lock().max_waiters(1).wait() {
+                    Ok(value) => {
+                        value.add(1);
+                        noted.note(false);
+                        true
+                    }
+                    Err(busy) => {
+                        assert_eq!(busy.waiters, 1);
+                        noted.note(true);
+                        false
+                    }
+                })
+            })
+            .collect();
+        let waiters = mutex.try_lock().map(drop).unwrap_err().waiters;
+        assert!(waiters <= 1, "{waiters} wait");
+        drop(guard);
+        let had = actors.into_iter().filter_map(|actor| actor.join().ok()).filter(|had| *had).count();
+        assert_eq!(mutex.try_lock().unwrap().get(), had);
+    });
+    seen.both();
+}

@@ -243,7 +243,7 @@ fn one_that_wanted_more_than_there_was_is_served_when_there_is() {
 fn permits_that_are_forgotten_let_those_through_behind_one_that_wants_them() {
     check(None, 7, || {
         let semaphore = Arc::new(Semaphore::new(2));
-        let held = semaphore.try_acquire_owned(1).unwrap();
+        let held = semaphore.try_acquire_owned().unwrap();
         let mut both = Box::pin(semaphore.acquire_many(2));
         assert!(poll_once(both.as_mut()).is_pending());
         let one = {
@@ -376,7 +376,7 @@ fn a_cancelled_writer_makes_way_for_the_reader_behind_it() {
 fn a_release_reaches_the_next_whoever_left_or_is_silent_before_it() {
     check(None, 1, || {
         let semaphore = Semaphore::new(2);
-        let held = [semaphore.try_acquire(1).unwrap(), semaphore.try_acquire(1).unwrap()];
+        let held = [semaphore.try_acquire().unwrap(), semaphore.try_acquire().unwrap()];
         let mut waiters = [(); 3].map(|()| Box::pin(semaphore.acquire()));
         let woken = [(); 3].map(|()| Arc::new(Woken::default()));
         for (waiter, woken) in waiters.iter_mut().zip(&woken) {

@@ -96,7 +96,7 @@ fn values_are_those_that_the_core_has_counted() {
         let held = scene.users.lock("grace").wait();
         let waiting = Hand::queued(scene.users.lock("grace"));
         let shown = scraped(&handle, &scene.publisher);
-        for (name, stats) in [("users", scene.users.stats()), ("seats", scene.seats.stats())] {
+        for (name, stats) in [("users", scene.users.counts()), ("seats", scene.seats.counts())] {
             let lock = |figure: &str| shown.value(&format!("latchwork_lock_{figure}"), &[("lock", name)]);
             assert!(stats.acquired > 800 && stats.busy > 0 && stats.cancelled > 0, "{stats:?}");
             assert_eq!(lock("acquired_total"), stats.acquired as f64);
@@ -108,12 +108,12 @@ fn values_are_those_that_the_core_has_counted() {
             assert_eq!(lock("waiting"), stats.waiting as f64);
             assert_eq!(lock("longest_queue"), stats.longest_queue as f64);
         }
-        assert_eq!(scene.users.stats().waiting, 1);
+        assert_eq!(scene.users.counts().waiting, 1);
         drop((held, waiting));
 
         let under_way = scene.menus.join("tuesday").wait();
         let shown = scraped(&handle, &scene.publisher);
-        for (name, stats) in [("menus", scene.menus.stats()), ("pages", scene.pages.stats())] {
+        for (name, stats) in [("menus", scene.menus.counts()), ("pages", scene.pages.counts())] {
             let flight =
                 |figure: &str| shown.value(&format!("latchwork_flight_{figure}"), &[("flight", name)]);
             assert!(stats.flights > 0 && stats.joined > 0, "{stats:?}");
@@ -122,7 +122,7 @@ fn values_are_those_that_the_core_has_counted() {
             assert_eq!(flight("aborted_total"), stats.aborted as f64);
             assert_eq!(flight("under_way"), stats.under_way as f64);
         }
-        let menus = scene.menus.stats();
+        let menus = scene.menus.counts();
         assert_eq!((menus.flights, menus.joined, menus.aborted, menus.under_way), (4, 3, 1, 1));
         drop(under_way);
 
@@ -194,7 +194,7 @@ fn histograms_count_each_grant_once_and_add_up_to_the_tables_times() {
         let scene = Scene::new();
         scene.work();
         let shown = scraped(&handle, &scene.publisher);
-        for (name, stats) in [("users", scene.users.stats()), ("seats", scene.seats.stats())] {
+        for (name, stats) in [("users", scene.users.counts()), ("seats", scene.seats.counts())] {
             let figure = |figure: &str| shown.value(&format!("latchwork_lock_{figure}"), &[("lock", name)]);
             assert_eq!(figure("hold_seconds_count"), stats.acquired as f64);
             let granted = stats.waited - stats.cancelled - stats.timed_out;
@@ -389,7 +389,7 @@ fn a_publisher_is_read_while_locks_are_in_use() {
                 })
             });
             let mut last = 0.0;
-            until(|| users.stats().acquired > 0);
+            until(|| users.counts().acquired > 0);
             while !workers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
                 let shown = scraped(&handle, &scene.publisher);
                 let acquired = shown.value("latchwork_lock_acquired_total", &[("lock", "users")]);

@@ -22,7 +22,7 @@ fn a_client_that_hangs_up_while_it_waits_leaves_the_queue() {
         assert!(locks.is_empty());
         assert_eq!(layer.stats().requests(), 1);
         assert!(stage.held().is_empty(), "the handler never ran");
-        assert_eq!(locks.stats().cancelled, 1);
+        assert_eq!(locks.counts().cancelled, 1);
     });
 }
 

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures::FutureExt;
-use latchwork::{Acquire, acquire::Request, keyed::OwnedKeyedGuard, rwlock::OwnedRwLockWriteGuard};
+use latchwork::{
+    Acquire, TimedOut, acquire::Acquisition, keyed::OwnedKeyedGuard, rwlock::OwnedRwLockWriteGuard,
+};
 
 use crate::watchdog::Post;
 use crate::world::{How, Menu, Op, Then, World};
@@ -93,10 +95,11 @@ macro_rules! acquire {
                 either!(world.rwlock.try_write_owned(), world.rwlock.write_owned())
                     .map(|guard| write(world, op, guard))
             }
-            Op::Permits(count) => {
-                either!(world.semaphore.try_acquire_owned(count), world.semaphore.acquire_many_owned(count))
-                    .map(|permits| Box::new(Counted::new(world, op, permits)) as Held)
-            }
+            Op::Permits(count) => either!(
+                world.semaphore.try_acquire_many_owned(count),
+                world.semaphore.acquire_many_owned(count)
+            )
+            .map(|permits| Box::new(Counted::new(world, op, permits)) as Held),
             Op::Key(key) => {
                 either!(world.keys.try_lock_owned(key), world.keys.lock_owned(key)).map(|guard| {
                     write_key(world, &guard);
@@ -112,16 +115,11 @@ macro_rules! acquire {
                     many.iter().for_each(|guard| write_key(world, guard));
                     Box::new(many) as Held
                 }),
-            Op::Seats(key, count) => {
-                if $how == How::Try && count != 1 {
-                    // There is no owned form; what counts is that it is refused or not.
-                    drop(world.seats.try_acquire_many(key, count));
-                    None
-                } else {
-                    either!(world.seats.try_acquire_owned(key), world.seats.acquire_many_owned(key, count))
-                        .map(|permits| Box::new(Counted::new(world, op, permits)) as Held)
-                }
-            }
+            Op::Seats(key, count) => either!(
+                world.seats.try_acquire_many_owned(key, count),
+                world.seats.acquire_many_owned(key, count)
+            )
+            .map(|permits| Box::new(Counted::new(world, op, permits)) as Held),
         }
     }};
 }
@@ -208,9 +206,9 @@ fn send(dropper: &Sender<Held>, held: Held) {
 }
 
 /// Polls an acquisition once, and keeps it if it has to wait, among a few others.
-fn be_silent<R>(acquire: Acquire<R>, silent: &mut VecDeque<Held>) -> Option<R::Guard>
+fn be_silent<A>(acquire: Acquire<A>, silent: &mut VecDeque<Held>) -> Option<A::Guard>
 where
-    R: Request + Send + 'static,
+    A: Acquisition + Send + 'static,
 {
     let mut acquire = Box::pin(acquire);
     match acquire.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -233,9 +231,9 @@ fn pass_on_unplanned(round: thread::Result<()>) {
     }
 }
 
-fn by_thread<R>(acquire: Acquire<R>, how: How, silent: &mut VecDeque<Held>) -> Option<R::Guard>
+fn by_thread<A, G>(acquire: Acquire<A>, how: How, silent: &mut VecDeque<Held>) -> Option<G>
 where
-    R: Request + Send + 'static,
+    A: Acquisition<Guard = G, Timed = Result<G, TimedOut>> + Send + 'static,
 {
     match how {
         How::Silent => be_silent(acquire, silent),
@@ -248,9 +246,9 @@ where
     }
 }
 
-async fn by_task<R>(acquire: Acquire<R>, how: How, silent: &mut VecDeque<Held>) -> Option<R::Guard>
+async fn by_task<A, G>(acquire: Acquire<A>, how: How, silent: &mut VecDeque<Held>) -> Option<G>
 where
-    R: Request + Send + 'static,
+    A: Acquisition<Guard = G, Timed = Result<G, TimedOut>> + Send + 'static,
 {
     match how {
         How::Silent => be_silent(acquire, silent),

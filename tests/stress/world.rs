@@ -208,7 +208,7 @@ impl World {
         for (value, count) in self.values.iter().zip(&self.done.values) {
             assert_eq!(value.get(), done(count));
         }
-        let (keys, seats) = (self.keys.stats(), self.seats.stats());
+        let (keys, seats) = (self.keys.counts(), self.seats.counts());
         assert!(keys.acquired >= self.done.values.iter().map(done).sum());
         assert_eq!((keys.waiting, seats.waiting), (0, 0));
         assert!(keys.waited >= keys.cancelled + keys.timed_out);

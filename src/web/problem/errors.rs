@@ -7,7 +7,7 @@ use super::Problem;
 use super::kind::ProblemKind;
 use crate::claim::{ClaimExhausted, Taken};
 use crate::digits::BadNumber;
-use crate::error::{Busy, TimedOut};
+use crate::error::{Busy, NotAcquired, TimedOut};
 use crate::fence::{ParseFenceError, StaleFence};
 use crate::provider::LockError;
 use crate::retry::{RetryError, StopReason};
@@ -112,6 +112,16 @@ impl From<LockError> for Problem {
             LockError::QueueFull => Self::queue_full(),
             LockError::Lost => Self::lock_lost(),
             LockError::Unavailable(_) => Self::lock_unavailable(),
+        }
+    }
+}
+
+/// Becomes 409 or 503, as the error inside.
+impl From<NotAcquired> for Problem {
+    fn from(error: NotAcquired) -> Self {
+        match error {
+            NotAcquired::Busy(busy) => busy.into(),
+            NotAcquired::TimedOut(timed_out) => timed_out.into(),
         }
     }
 }

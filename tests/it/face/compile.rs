@@ -3,16 +3,18 @@
 use std::cell::Cell;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash};
 use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use latchwork::{
     Acquire, Busy, Claims, Conflict, Fence, KeyedLock, KeyedSemaphore, Mutex, RetryPolicy, RwLock, Semaphore,
     SingleFlight, Stamp, TimedOut, Versioned, VersionedMap,
     claim::{Claim, UniqueClaim},
+    error::NotAcquired,
     fence::{FenceGate, StaleFence},
     flight::{FlightCounts, Flown, Join, Leader, Role},
     keyed::{
-        KeyView, KeyedBuilder, KeyedGuard, KeyedManyGuard, KeyedPermit, KeyedStats, OwnedKeyedGuard,
+        KeyView, KeyedBuilder, KeyedCounts, KeyedGuard, KeyedManyGuard, KeyedPermit, OwnedKeyedGuard,
         OwnedKeyedManyGuard, OwnedKeyedPermit, Timing,
     },
     mutex::{MutexGuard, OwnedMutexGuard},
@@ -144,9 +146,10 @@ is! {
 
     Busy: Send, Sync, Copy, std::error::Error;
     TimedOut: Send, Sync, Copy, std::error::Error;
+    NotAcquired: Send, Sync, Copy, std::error::Error;
     StaleFence: Send, Sync, Copy, std::error::Error;
     Fence: Send, Sync, Copy, Ord, Hash;
-    KeyedStats: Send, Sync, Copy;
+    KeyedCounts: Send, Sync, Copy;
     Timing: Send, Sync, Copy;
 }
 
@@ -210,6 +213,38 @@ is_not! {
     Leader<String, Stuck>: Send, Sync;
 }
 
+// No user values are inside, or they are only compared; and a panic leaves all of it consistent.
+is! {
+    Semaphore: UnwindSafe, RefUnwindSafe;
+    Permit<'static>: UnwindSafe, RefUnwindSafe;
+    OwnedPermit: UnwindSafe, RefUnwindSafe;
+    KeyedLock<String>: UnwindSafe, RefUnwindSafe;
+    KeyedGuard<'static, String>: UnwindSafe, RefUnwindSafe;
+    OwnedKeyedGuard<String>: UnwindSafe, RefUnwindSafe;
+    KeyedManyGuard<'static, String>: UnwindSafe, RefUnwindSafe;
+    KeyedSemaphore<String>: UnwindSafe, RefUnwindSafe;
+    KeyedPermit<'static, String>: UnwindSafe, RefUnwindSafe;
+    // By value: who catches the panic has none of it left.
+    Mutex<Plain>: UnwindSafe;
+    RwLock<Plain>: UnwindSafe;
+    Busy: UnwindSafe, RefUnwindSafe;
+    TimedOut: UnwindSafe, RefUnwindSafe;
+    NotAcquired: UnwindSafe, RefUnwindSafe;
+}
+
+// There is no poisoning: the next holder may meet a value that a panic left half written.
+is_not! {
+    Mutex<Plain>: RefUnwindSafe;
+    RwLock<Plain>: RefUnwindSafe;
+    MutexGuard<'static, Plain>: UnwindSafe;
+    KeyedLock<String, Sent>: RefUnwindSafe;
+}
+
+/// A reader of a part is as covariant as a reference to it. (The lock itself is not: see `lock_is_invariant`.)
+fn _shorten<'a>(part: RwLockReadGuard<'a, u32, &'static str>) -> RwLockReadGuard<'a, u32, &'a str> {
+    part
+}
+
 fn is_sendable_future<F: Future + Send>(_: &F) {}
 
 /// Calls with a value of which the type has no name.
@@ -222,6 +257,8 @@ fn acquisitions_can_be_sent_while_they_wait() {
     let seats = KeyedSemaphore::<String>::new(1);
     is_sendable_future(&mutex.lock());
     is_sendable_future(&mutex.lock_owned());
+    is_sendable_future(&mutex.lock().max_waiters(1));
+    is_sendable_future(&keys.lock("ada").max_waiters(1));
     is_sendable_future(&rwlock.read());
     is_sendable_future(&rwlock.write());
     is_sendable_future(&semaphore.acquire());
@@ -241,7 +278,7 @@ fn acquisitions_can_be_sent_while_they_wait() {
     is_shareable(&mutex.lock());
     is_shareable(&keys.lock("ada"));
     #[cfg(feature = "tokio")]
-    is_sendable_future(&keys.lock("ada").timeout(std::time::Duration::ZERO));
+    is_sendable_future(&keys.lock("ada").max_waiters(1).timeout(std::time::Duration::ZERO));
     // None of them was polled.
     assert!(!mutex.is_locked() && keys.is_empty() && seats.is_empty() && flights.is_empty());
 }

@@ -27,7 +27,7 @@ impl Busybody {
         // What it does itself is not to be answered by doing it again.
         if let Some(table) = table.filter(|_| !INSIDE.replace(true)) {
             let key = |id| Self(id, self.1.clone());
-            let _ = (table.len(), table.stats(), table.snapshot().len(), table.is_locked(key(self.0)));
+            let _ = (table.len(), table.counts(), table.snapshot().len(), table.is_locked(key(self.0)));
             drop(table.try_lock(key(self.0)));
             drop(table.try_lock(key(99)));
             INSIDE.set(false);
@@ -297,7 +297,7 @@ fn a_key_that_panics_leaves_none_of_several_keys_locked() {
         armed.0.store(false, Ordering::SeqCst);
         assert!(!keys.is_locked(key(1)) && !keys.is_locked(key(3)));
         drop(many);
-        assert_eq!((keys.len(), keys.stats().waiting), (1, 0));
+        assert_eq!((keys.len(), keys.counts().waiting), (1, 0));
         drop(held);
         assert!(keys.is_empty());
         outcome.is_err()
@@ -358,7 +358,7 @@ fn a_thread_that_meets_a_panicking_waker_on_its_way_to_several_keys_leaves_all_l
     let said = panic_of(|| drop(keys.lock_many([key(1), second]).wait()));
     assert_eq!(said, "a waker that panics");
     drop(first.lock().expect("it is not poisoned").take());
-    assert_eq!((keys.len(), keys.stats().waiting), (1, 0));
+    assert_eq!((keys.len(), keys.counts().waiting), (1, 0));
     drop(held);
     assert!(keys.is_empty());
 }

@@ -167,7 +167,7 @@ fn fences_go_on_above_the_start() {
     for start in [0, 41, i64::MAX as u64] {
         let keys: KeyedLock<u32> = KeyedLock::builder().fence_start(start).build();
         assert!((0..200).all(|key| keys.lock(key).wait().fence().get() > start));
-        assert_eq!(keys.stats().acquired, 200);
+        assert_eq!(keys.counts().acquired, 200);
     }
     let seats: KeyedSemaphore<u32> = KeyedLock::builder().shards(1).fence_start(9).build_semaphore(2);
     assert_eq!([(); 3].map(|()| seats.acquire(1).wait().fence().get()), [10, 11, 12]);
@@ -190,7 +190,7 @@ fn fences_rise_in_the_order_of_grants_on_all_threads() {
                 });
             }
         });
-        assert_eq!(keys.stats().acquired, 9000);
+        assert_eq!(keys.counts().acquired, 9000);
         assert!(keys.is_empty());
     });
 }
@@ -221,7 +221,7 @@ fn a_burst_of_a_million_keys_is_held_and_given_back() {
     // Half of them in the order in which they came, half in the other.
     let mut guards = guards.into_iter();
     while guards.next().is_some() && guards.next_back().is_some() {}
-    assert_eq!((keys.len(), keys.stats().acquired), (0, 1_000_000));
+    assert_eq!((keys.len(), keys.counts().acquired), (0, 1_000_000));
     assert!(keys.try_lock(123_456).is_ok());
 }
 
@@ -237,4 +237,23 @@ fn debug_of_a_table_shows_no_key_and_does_not_block() {
     assert!(format!("{:?}", keys.lock("secret")).starts_with("Acquire { enlisted: false"));
     let builder = format!("{:?}", KeyedLock::<u32>::builder().shards(3));
     assert!(builder.contains("shards: 4"), "{builder}");
+}
+
+#[test]
+fn a_guard_knows_its_lock() {
+    let (keys, seats) = (Arc::new(KeyedLock::<u32>::new()), KeyedSemaphore::<u32>::new(2));
+    let (borrowed, owned) = (keys.lock(1).wait(), keys.lock_owned(2).wait());
+    assert!(std::ptr::eq(*borrowed.keyed_lock(), &*keys) && Arc::ptr_eq(owned.keyed_lock(), &keys));
+    let permit = seats.acquire(1).wait();
+    assert_eq!(permit.keyed_semaphore().available(1), 1);
+}
+
+#[test]
+fn permits_of_a_key_are_tried_for_one_by_one_or_many_at_once() {
+    let seats = Arc::new(KeyedSemaphore::<u32>::new(4));
+    let (one, two) = (seats.try_acquire_owned(7), seats.try_acquire_many_owned(7, 2));
+    assert_eq!((one.map(|one| one.count()), two.as_ref().map(|two| two.count())), (Ok(1), Ok(2)));
+    assert!(seats.try_acquire_many_owned(7, 3).is_err());
+    drop(two);
+    assert!(seats.is_empty());
 }

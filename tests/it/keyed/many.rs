@@ -24,7 +24,7 @@ fn keys_are_sorted_and_each_is_held_once() {
     assert!(format!("{many:?}").contains("\"b\""));
     drop(many);
     assert!(keys.is_empty());
-    assert_eq!(keys.stats().acquired, 3);
+    assert_eq!(keys.counts().acquired, 3);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn nothing_is_held_while_it_waits() {
         assert_eq!(many.poll_while_woken().map(|many| many.len()), Some(3));
         assert!(keys.is_empty());
     }
-    assert_eq!(keys.stats().waiting, 0);
+    assert_eq!(keys.counts().waiting, 0);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn two_that_are_the_eldest_at_one_key_each_do_not_wait_for_each_other() {
             drop(elder.poll_while_woken());
         }
         drop((elder, younger));
-        assert_eq!(keys.stats().acquired, 2 + 5, "both were served");
+        assert_eq!(keys.counts().acquired, 2 + 5, "both were served");
         assert!(keys.is_empty());
     });
 }
@@ -227,7 +227,7 @@ fn cancelled_at_any_point_it_leaves_nothing_and_passes_on_what_was_reserved() {
         drop(behind);
         assert!(keys.is_empty());
     }
-    let stats = keys.stats();
+    let stats = keys.counts();
     assert_eq!((stats.cancelled, stats.waiting), (8, 0), "each request counts once");
 
     // Also after it had its turn at one key and found the next one busy.
@@ -250,11 +250,11 @@ fn an_attempt_that_fails_counts_no_grant_and_fences_rise() {
     let two = keys.try_lock(2).expect("it is free");
     assert!(keys.try_lock_many([1, 2]).is_err());
     let mut many = Hand::queued(keys.lock_many([1, 2]));
-    assert_eq!((keys.stats().acquired, keys.stats().waited, keys.stats().waiting), (2, 1, 2));
+    assert_eq!((keys.counts().acquired, keys.counts().waited, keys.counts().waiting), (2, 1, 2));
     drop(two);
     let both = many.poll_while_woken().expect("both are free");
     assert!(both.iter().next().is_some_and(|one| *one.key() == 1 && one.fence() > first));
-    assert_eq!((keys.stats().acquired, keys.stats().waited, keys.stats().waiting), (4, 1, 0));
+    assert_eq!((keys.counts().acquired, keys.counts().waited, keys.counts().waiting), (4, 1, 0));
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn timed_out_it_holds_nothing() {
         assert_eq!(keys.len(), 1);
     }
     drop(three);
-    assert_eq!((keys.stats().timed_out, keys.stats().cancelled), (2, 0));
+    assert_eq!((keys.counts().timed_out, keys.counts().cancelled), (2, 0));
 }
 
 #[test]

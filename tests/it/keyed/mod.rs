@@ -4,6 +4,7 @@ mod keys;
 mod lock;
 mod many;
 mod model;
+mod provider;
 mod semaphore;
 mod times;
 mod watch;

@@ -287,7 +287,7 @@ impl Run {
         let views = self.keys.snapshot();
         assert_eq!(views.len(), self.keys.len());
         let waiting: usize = views.iter().map(KeyView::waiters).sum();
-        assert_eq!(self.keys.stats().waiting, waiting);
+        assert_eq!(self.keys.counts().waiting, waiting);
         for key in 0..KEYS {
             let (count, shared) = self.model.holders(key);
             let (waits, waits_many) = (self.model.waits(key, false), self.model.waits(key, true));
@@ -338,7 +338,7 @@ fn run(shards: usize, program: &[Op]) {
     }
     views.clear();
     run.finish();
-    let stats = table.stats();
+    let stats = table.counts();
     let [waits, holds] = told.each_ref().map(|count| count.load(Ordering::Relaxed));
     assert_eq!((waits, holds), (stats.waited - stats.cancelled - stats.timed_out, stats.acquired));
 }

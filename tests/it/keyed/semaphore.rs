@@ -148,7 +148,7 @@ fn no_more_than_a_keys_permits_are_ever_out() {
                 });
             }
         });
-        assert_eq!((seats.len(), seats.stats().acquired), (0, 4000));
+        assert_eq!((seats.len(), seats.counts().acquired), (0, 4000));
     });
 }
 

@@ -82,7 +82,7 @@ fn what_is_told_adds_up_to_the_times_of_the_table() {
             other => panic!("{other:?}"),
         }
     }
-    let times = keys.stats().times.expect("an observer turns them on");
+    let times = keys.counts().times.expect("an observer turns them on");
     assert_eq!((waited, held), (times.waited_total, times.held_total));
 }
 
@@ -98,20 +98,20 @@ fn who_was_about_to_queue_and_did_not_is_not_told_to_have_waited() {
         }
     });
     let second = Hand::new(keys.lock(1)).poll_with(&waker).expect("the waker's clone has released it");
-    assert_eq!((kinds(&seen).as_str(), keys.stats().waited), ("h", 0));
+    assert_eq!((kinds(&seen).as_str(), keys.counts().waited), ("h", 0));
     drop(second);
-    assert_eq!((kinds(&seen).as_str(), keys.stats().waiting), ("h", 0));
+    assert_eq!((kinds(&seen).as_str(), keys.counts().waiting), ("h", 0));
 }
 
 #[test]
 fn without_an_observer_or_with_times_off_again_nothing_is_measured() {
     let keys = KeyedLock::<u32>::new();
     drop(keys.lock(1).wait());
-    assert_eq!(keys.stats().times, None);
+    assert_eq!(keys.counts().times, None);
     let (builder, seen) = observed();
     let keys = builder.track_times(false).build();
     drop(keys.lock(1).wait());
-    assert_eq!((keys.stats().times, kinds(&seen).as_str()), (None, ""));
+    assert_eq!((keys.counts().times, kinds(&seen).as_str()), (None, ""));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn an_observer_may_use_the_table_of_which_it_is_told() {
             if inside.swap(true, Ordering::SeqCst) {
                 return;
             }
-            let _ = (keys.stats(), keys.snapshot().len(), keys.lock(2).wait().fence());
+            let _ = (keys.counts(), keys.snapshot().len(), keys.lock(2).wait().fence());
             let is_held = matches!(timing, Timing::Waited(_));
             free.store(keys.try_lock(1).is_err() == is_held, Ordering::SeqCst);
             inside.store(false, Ordering::SeqCst);
@@ -164,7 +164,7 @@ fn a_panic_of_the_observer_keeps_no_key() {
     drop(waiter);
     assert_eq!(panic_of(|| keys.lock_many([1, 2, 3]).wait().len()), "an observer that panics");
     assert!(keys.is_empty());
-    assert_eq!((keys.stats().acquired, keys.stats().waiting), (5, 0));
+    assert_eq!((keys.counts().acquired, keys.counts().waiting), (5, 0));
 }
 
 #[test]
@@ -205,24 +205,24 @@ fn a_swallowed_panic_whose_payload_panics_aborts_nothing() {
 fn waiting_counts_those_who_are_queued_now() {
     let keys = KeyedLock::<u32>::new();
     let guards = [keys.lock(1).wait(), keys.lock(2).wait()];
-    assert_eq!(keys.stats().waiting, 0);
+    assert_eq!(keys.counts().waiting, 0);
     let mut waiters: Vec<_> = [1, 1, 1, 2].into_iter().map(|key| Hand::queued(keys.lock(key))).collect();
     let not_polled = keys.lock(1);
-    assert_eq!((keys.stats().waiting, keys.stats().longest_queue), (4, 3));
+    assert_eq!((keys.counts().waiting, keys.counts().longest_queue), (4, 3));
     assert!(keys.try_lock(1).is_err() && keys.lock(1).wait_timeout(Duration::ZERO).is_err());
     drop(waiters.remove(1));
-    assert_eq!(keys.stats().waiting, 3, "whoever gave up is gone");
+    assert_eq!(keys.counts().waiting, 3, "whoever gave up is gone");
     drop(guards);
-    assert_eq!(keys.stats().waiting, 3, "who was told waits until it has come");
+    assert_eq!(keys.counts().waiting, 3, "who was told waits until it has come");
     let newcomer = keys.try_lock(1).expect("nothing was handed over");
     assert!(waiters[0].poll().is_none());
-    assert_eq!(keys.stats().waiting, 3, "whoever came in vain waits on");
+    assert_eq!(keys.counts().waiting, 3, "whoever came in vain waits on");
     drop((newcomer, not_polled));
     let mut left = waiters.len();
     while let Some(at) = waiters.iter().position(Hand::is_woken) {
         drop(waiters.remove(at).poll().expect("it is free"));
         left -= 1;
-        assert_eq!(keys.stats().waiting, left);
+        assert_eq!(keys.counts().waiting, left);
     }
     assert_eq!(left, 0);
 }

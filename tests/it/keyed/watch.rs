@@ -6,44 +6,44 @@ use std::time::Duration;
 
 use latchwork::{
     KeyedLock, KeyedSemaphore,
-    keyed::{KeyView, KeyedBuilder, KeyedStats},
+    keyed::{KeyView, KeyedBuilder, KeyedCounts},
 };
 
 use crate::support::{Hand, no_hang, panic_of, until};
 
-fn counts(stats: KeyedStats) -> [u64; 7] {
+fn numbers(counts: KeyedCounts) -> [u64; 7] {
     [
-        stats.keys as u64,
-        stats.acquired,
-        stats.waited,
-        stats.busy,
-        stats.timed_out,
-        stats.cancelled,
-        stats.longest_queue as u64,
+        counts.keys as u64,
+        counts.acquired,
+        counts.waited,
+        counts.busy,
+        counts.timed_out,
+        counts.cancelled,
+        counts.longest_queue as u64,
     ]
 }
 
 #[test]
 fn every_counter_counts_what_it_says() {
     let keys = KeyedLock::<u32>::new();
-    assert_eq!(keys.stats(), KeyedStats::default());
+    assert_eq!(keys.counts(), KeyedCounts::default());
     let guard = keys.try_lock(1).expect("it is free");
     let shared = [keys.lock_shared(2).wait(), keys.lock_shared(2).wait()];
-    assert_eq!(counts(keys.stats()), [2, 3, 0, 0, 0, 0, 0]);
+    assert_eq!(numbers(keys.counts()), [2, 3, 0, 0, 0, 0, 0]);
     assert!(keys.try_lock(1).is_err() && keys.try_lock_shared(1).is_err() && keys.try_lock(2).is_err());
     assert!(keys.try_lock_many([0, 1]).is_err(), "key 0 was given back: no grant");
-    assert_eq!(counts(keys.stats()), [2, 3, 0, 4, 0, 0, 0]);
+    assert_eq!(numbers(keys.counts()), [2, 3, 0, 4, 0, 0, 0]);
     let mut waiters: Vec<_> = (0..3).map(|_| Hand::queued(keys.lock(1))).collect();
-    assert_eq!(counts(keys.stats()), [2, 3, 3, 4, 0, 0, 3]);
+    assert_eq!(numbers(keys.counts()), [2, 3, 3, 4, 0, 0, 3]);
     drop(waiters.pop());
     assert!(keys.lock(2).wait_timeout(Duration::ZERO).is_err());
-    assert_eq!(counts(keys.stats()), [2, 3, 4, 4, 1, 1, 3]);
+    assert_eq!(numbers(keys.counts()), [2, 3, 4, 4, 1, 1, 3]);
     drop(guard);
     assert!(waiters.iter_mut().all(|waiter| waiter.poll_while_woken().is_some()));
     drop(keys.lock(7));
     drop((shared, waiters));
     assert_eq!(
-        counts(keys.stats()),
+        numbers(keys.counts()),
         [0, 5, 4, 4, 1, 1, 3],
         "asking for a key and not waiting is not counted"
     );
@@ -60,7 +60,7 @@ fn a_waiter_that_comes_in_vain_is_counted_once() {
     drop(newcomer);
     assert!(keys.try_lock(1).is_err(), "it does not come in vain again");
     assert!(waiter.poll().is_some());
-    assert_eq!(counts(keys.stats()), [0, 3, 1, 1, 0, 0, 1]);
+    assert_eq!(numbers(keys.counts()), [0, 3, 1, 1, 0, 0, 1]);
 }
 
 #[cfg(feature = "tokio")]
@@ -72,7 +72,7 @@ async fn a_timeout_in_a_task_counts_as_one() {
     assert!(keys.lock_many([0, 1]).timeout(Duration::from_secs(1)).await.is_err());
     drop(Hand::queued(keys.lock(1).timeout(Duration::from_secs(1))));
     drop(guard);
-    assert_eq!(counts(keys.stats()), [0, 1, 3, 0, 2, 1, 1]);
+    assert_eq!(numbers(keys.counts()), [0, 1, 3, 0, 2, 1, 1]);
 }
 
 #[test]
@@ -81,14 +81,14 @@ fn the_counters_of_a_semaphore_count_as_well() {
     let two = seats.acquire_many(1, 2).wait();
     assert!(seats.try_acquire(1).is_err() && seats.try_acquire_many(2, 3).is_err());
     let waiter = Hand::queued(seats.acquire(1));
-    assert_eq!(counts(seats.stats()), [1, 1, 1, 2, 0, 0, 1]);
+    assert_eq!(numbers(seats.counts()), [1, 1, 1, 2, 0, 0, 1]);
     drop((waiter, two));
-    assert_eq!(counts(seats.stats()), [0, 1, 1, 2, 0, 1, 1]);
+    assert_eq!(numbers(seats.counts()), [0, 1, 1, 2, 0, 1, 1]);
 }
 
 #[test]
 fn times_are_measured_if_asked_for() {
-    assert_eq!(KeyedLock::<u32>::new().stats().times, None);
+    assert_eq!(KeyedLock::<u32>::new().counts().times, None);
     let keys: KeyedLock<u32> = KeyedLock::builder().track_times(true).build();
     let pause = Duration::from_millis(2);
     let guard = keys.lock(1).wait();
@@ -97,14 +97,14 @@ fn times_are_measured_if_asked_for() {
     let view = keys.snapshot();
     assert!(view[0].held_for().expect("it is held") >= pause);
     drop(view);
-    let waiting = keys.stats().times.expect("they are tracked");
+    let waiting = keys.counts().times.expect("they are tracked");
     assert_eq!((waiting.waited_max, waiting.held_max), (Duration::ZERO, Duration::ZERO), "neither has ended");
     drop(guard);
     let second = waiter.poll().expect("it was told");
     thread::sleep(pause);
     drop(second);
     drop(keys.lock(1).wait());
-    let times = keys.stats().times.expect("they are tracked");
+    let times = keys.counts().times.expect("they are tracked");
     assert!(
         times.waited_max >= pause && times.waited_total == times.waited_max,
         "only one waited: {times:?}"
@@ -281,7 +281,7 @@ fn waiting_for_an_empty_table_can_be_given_up() {
     assert!(first.is_woken());
     drop(first);
     assert!(second.poll_while_woken().is_some(), "who gives up passes it on");
-    assert_eq!(keys.stats().timed_out, 0, "no key was waited for");
+    assert_eq!(keys.counts().timed_out, 0, "no key was waited for");
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn a_shutdown_under_load_ends() {
                 }
             });
         }
-        until(|| keys.stats().acquired > 100);
+        until(|| keys.counts().acquired > 100);
         keys.drained().wait();
         runtime.block_on(async { keys.drained().await });
     });

@@ -117,7 +117,7 @@ impl Number for RwLock<u64> {
 
 impl Number for Beside<Semaphore> {
     fn take(&self, _: bool, trying: bool) -> Option<(u64, Box<dyn Guard + '_>)> {
-        let permit = if trying { self.lock.try_acquire(1).ok()? } else { self.lock.acquire().wait() };
+        let permit = if trying { self.lock.try_acquire().ok()? } else { self.lock.acquire().wait() };
         Some((self.visit(false), Box::new(permit)))
     }
 }

@@ -1,3 +1,4 @@
+mod bounded;
 mod fence;
 mod linear;
 mod model;

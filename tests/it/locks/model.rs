@@ -67,7 +67,7 @@ impl Subject {
             Subject::Mutex(lock) => lock.try_lock_owned().ok().map(Guard::Mutex),
             Subject::RwLock(lock) if need == WHOLE => lock.try_write_owned().ok().map(Guard::Writer),
             Subject::RwLock(lock) => lock.try_read_owned().ok().map(Guard::Reader),
-            Subject::Semaphore(lock) => lock.try_acquire_owned(need).ok().map(Guard::Permits),
+            Subject::Semaphore(lock) => lock.try_acquire_many_owned(need).ok().map(Guard::Permits),
         }
     }
 

@@ -157,3 +157,13 @@ fn the_value_is_dropped_with_its_mutex() {
     drop(mutex);
     assert_eq!(Arc::strong_count(&alive), 1);
 }
+
+#[test]
+fn a_guard_knows_its_mutex() {
+    let mutex = Arc::new(Mutex::new((1, 2)));
+    let part = MutexGuard::map(mutex.lock().wait(), |pair| &mut pair.0);
+    assert!(MutexGuard::mutex(&part).try_lock().is_err());
+    drop(part);
+    let owned = mutex.lock_owned().wait();
+    assert!(Arc::ptr_eq(OwnedMutexGuard::mutex(&owned), &mutex));
+}

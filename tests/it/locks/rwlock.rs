@@ -177,3 +177,55 @@ fn it_is_made_of_its_value() {
     assert_eq!(RwLock::<u32>::default().into_inner(), 0);
     assert_eq!(RwLock::from("value").into_inner(), "value");
 }
+
+#[test]
+fn it_is_locked_while_a_guard_of_either_kind_lives() {
+    let lock = RwLock::new(1);
+    assert!(!lock.is_locked());
+    let reader = lock.read().wait();
+    assert!(lock.is_locked());
+    drop(reader);
+    let writer = lock.write().wait();
+    assert!(lock.is_locked());
+    drop(writer);
+    assert!(!lock.is_locked());
+}
+
+#[test]
+fn a_reader_is_narrowed_to_a_part_that_may_not_be_there() {
+    let lock = RwLock::new(vec![1, 2]);
+    let second = RwLockReadGuard::filter_map(lock.read().wait(), |list| list.get(1)).expect("it is there");
+    assert_eq!((*second, lock.try_write().is_err(), lock.try_read().is_ok()), (2, true, true));
+    drop(second);
+    let none = RwLockReadGuard::filter_map(lock.read().wait(), |list| list.get(2));
+    assert_eq!(none.map(drop).expect_err("there is no third").len(), 2);
+    panic_of(|| RwLockReadGuard::filter_map(lock.read().wait(), |_| -> Option<&u32> { panic!("no part") }));
+    assert!(!lock.is_locked());
+}
+
+#[test]
+fn a_writer_is_downgraded_to_a_reader_of_a_part() {
+    let lock = Arc::new(RwLock::new((1, String::from("one"))));
+    let mut writer = lock.try_write_owned().expect("it is free");
+    let mut next = Hand::queued(lock.write());
+    writer.1.push('!');
+    let part = OwnedRwLockWriteGuard::downgrade_map(writer, |pair| &pair.1);
+    assert_eq!((part.as_str(), lock.is_locked()), ("one!", true));
+    assert!(next.poll().is_none());
+    drop(part);
+    assert!(next.poll_while_woken().is_some());
+    drop(next);
+    panic_of(|| RwLockWriteGuard::downgrade_map(lock.write().wait(), |_| -> &u32 { panic!("no part") }));
+    assert!(!lock.is_locked());
+}
+
+#[test]
+fn a_guard_knows_its_lock() {
+    let lock = Arc::new(RwLock::new((1, 2)));
+    let (reader, owned) = (lock.read().wait(), lock.read_owned().wait());
+    assert!(std::ptr::eq(*RwLockReadGuard::rwlock(&reader), &*lock));
+    assert!(Arc::ptr_eq(OwnedRwLockReadGuard::rwlock(&owned), &lock));
+    drop((reader, owned));
+    let part = RwLockWriteGuard::map(lock.write().wait(), |pair| &mut pair.0);
+    assert!(RwLockWriteGuard::rwlock(&part).is_locked());
+}

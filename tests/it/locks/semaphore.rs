@@ -12,7 +12,7 @@ static ANALYSES: Semaphore = Semaphore::new(2);
 #[test]
 fn a_semaphore_can_be_a_static() {
     let permits = (ANALYSES.acquire().wait(), ANALYSES.acquire().wait());
-    assert!(ANALYSES.try_acquire(1).is_err());
+    assert!(ANALYSES.try_acquire().is_err());
     drop(permits);
     assert_eq!(ANALYSES.available(), 2);
 }
@@ -23,14 +23,14 @@ fn permits_are_taken_and_given_back() {
     let permits = (
         semaphore.acquire().wait(),
         semaphore.acquire_many(2).wait(),
-        semaphore.try_acquire(3).expect("they are there"),
+        semaphore.try_acquire_many(3).expect("they are there"),
     );
     let owned = (semaphore.acquire_owned().wait(), semaphore.acquire_many_owned(2).wait());
-    let last = semaphore.try_acquire_owned(1).expect("it is there");
+    let last = semaphore.try_acquire_owned().expect("it is there");
     assert_eq!((permits.0.count(), permits.1.count(), permits.2.count()), (1, 2, 3));
     assert_eq!((owned.0.count(), owned.1.count(), last.count()), (1, 2, 1));
     assert_eq!((semaphore.available(), semaphore.total()), (0, 10));
-    let busy = semaphore.try_acquire_owned(1).map(drop).expect_err("all are out");
+    let busy = semaphore.try_acquire_owned().map(drop).expect_err("all are out");
     assert_eq!((busy.waiters, busy.holder), (0, None));
     assert!(
         format!("{:?} {semaphore:?}", permits.1).starts_with("Permits { count: 2 } Semaphore { available: 0")
@@ -97,7 +97,7 @@ fn more_permits_than_a_semaphore_can_have_are_not_added() {
     full.add_permits(7);
     assert_eq!((full.available(), full.total()), (MAX, MAX));
     assert_eq!(full.acquire_many(MAX).wait().count(), MAX);
-    assert!(full.try_acquire(MAX + 1).is_err());
+    assert!(full.try_acquire_many(MAX + 1).is_err());
     assert_eq!(panic_of(|| Semaphore::new(MAX + 1)), "more than MAX_PERMITS permits");
     assert_eq!(panic_of(|| Semaphore::new(usize::MAX)), "more than MAX_PERMITS permits");
 }
@@ -105,9 +105,9 @@ fn more_permits_than_a_semaphore_can_have_are_not_added() {
 #[test]
 fn a_semaphore_without_permits_has_nothing_to_give() {
     let semaphore = Semaphore::new(0);
-    assert!(semaphore.try_acquire(1).is_err());
+    assert!(semaphore.try_acquire().is_err());
     let waiter = Hand::queued(semaphore.acquire());
-    assert_eq!(semaphore.try_acquire(1).map(drop).expect_err("there are none").waiters, 1);
+    assert_eq!(semaphore.try_acquire().map(drop).expect_err("there are none").waiters, 1);
     drop(waiter);
     assert_eq!(semaphore.acquire_many(0).wait().count(), 0);
 }
@@ -120,4 +120,77 @@ fn a_panic_gives_permits_back() {
         panic!("while they are out");
     });
     assert_eq!(semaphore.available(), 2);
+}
+
+#[test]
+fn free_permits_are_forgotten_as_far_as_they_reach() {
+    let semaphore = Semaphore::new(5);
+    let held = semaphore.acquire_many(2).wait();
+    assert_eq!(semaphore.forget_permits(0), 0);
+    assert_eq!(semaphore.forget_permits(1), 1);
+    assert_eq!((semaphore.available(), semaphore.total()), (2, 4));
+    assert_eq!(semaphore.forget_permits(usize::MAX), 2);
+    assert_eq!((semaphore.available(), semaphore.total()), (0, 2));
+    assert_eq!(semaphore.forget_permits(1), 0);
+    drop(held);
+    assert_eq!((semaphore.available(), semaphore.total()), (2, 2));
+}
+
+#[test]
+fn a_waiter_that_was_notified_of_permits_that_are_forgotten_waits_on() {
+    let semaphore = Semaphore::new(1);
+    let held = semaphore.acquire().wait();
+    let mut waiter = Hand::queued(semaphore.acquire());
+    drop(held);
+    assert!(waiter.is_woken());
+    assert_eq!(semaphore.forget_permits(1), 1);
+    assert!(waiter.poll().is_none());
+    semaphore.add_permits(1);
+    assert!(waiter.poll_while_woken().is_some());
+    assert_eq!((semaphore.available(), semaphore.total()), (1, 1));
+}
+
+#[test]
+fn permits_that_are_forgotten_let_others_by_one_that_wants_them() {
+    let semaphore = Semaphore::new(3);
+    let held = semaphore.acquire().wait();
+    let mut all = Hand::queued(semaphore.acquire_many(3));
+    let mut one = Hand::queued(semaphore.acquire());
+    assert_eq!(semaphore.forget_permits(1), 1);
+    // Three are more than there ever will be, so it does not stand in front of the other any more.
+    let one = one.poll_while_woken().expect("it is its turn");
+    drop((one, held));
+    assert!(all.poll().is_none());
+    semaphore.add_permits(1);
+    assert!(all.poll_while_woken().is_some());
+}
+
+#[test]
+fn permits_are_merged_and_go_back_together() {
+    let semaphore = Arc::new(Semaphore::new(4));
+    let mut one = semaphore.acquire_owned().wait();
+    one.merge(semaphore.acquire_many_owned(2).wait());
+    one.merge(semaphore.acquire_many_owned(0).wait());
+    assert_eq!((one.count(), semaphore.available()), (3, 1));
+    assert!(Arc::ptr_eq(one.semaphore(), &semaphore));
+    drop(one.split(2));
+    assert_eq!(semaphore.available(), 3);
+
+    let other = Semaphore::new(1);
+    let mut foreign = other.acquire().wait();
+    let panic = panic_of(|| foreign.merge(semaphore.acquire().wait()));
+    assert_eq!(panic, "permits of different semaphores");
+    assert_eq!((foreign.count(), semaphore.available()), (1, 3), "each goes back to its own");
+    drop(foreign);
+    assert_eq!(other.available(), 1);
+}
+
+#[test]
+fn one_permit_or_many_are_tried_for() {
+    let semaphore = Arc::new(Semaphore::new(4));
+    let one = semaphore.try_acquire().expect("it is there");
+    let two = semaphore.try_acquire_many_owned(2).expect("they are there");
+    assert!(semaphore.try_acquire_many(2).is_err() && semaphore.try_acquire_many_owned(2).is_err());
+    let last = semaphore.try_acquire_owned().expect("it is there");
+    assert_eq!((one.count(), two.count(), last.count(), semaphore.available()), (1, 2, 1, 0));
 }

@@ -267,5 +267,5 @@ fn what_is_set_up_does_nothing_until_it_is_run() {
     assert!(format!("{change:?}").starts_with("RetryOnConflict"));
     // Nor does its future until it is polled.
     drop(change.run());
-    assert!(locks.is_empty() && locks.stats().acquired == 0);
+    assert!(locks.is_empty() && locks.counts().acquired == 0);
 }

@@ -178,7 +178,7 @@ fn those_who_came_in_vain_keep_their_order_however_many_they_are() {
     let held = semaphore.acquire_many(30).wait();
     let mut ones: Vec<_> = (0..30).map(|_| Hand::queued(semaphore.acquire())).collect();
     drop(held);
-    let mut held = semaphore.try_acquire(30).expect("a release hands nothing over");
+    let mut held = semaphore.try_acquire_many(30).expect("a release hands nothing over");
     for at in (0..30).map(|at| at * 7 % 30) {
         assert!(ones[at].poll().is_none());
     }
@@ -245,7 +245,7 @@ fn single_permits_go_past_one_that_wants_more_than_there_are() {
     let mut queued = (Hand::queued(semaphore.acquire()), Hand::queued(keys.acquire(1)));
     drop(held);
     assert!(queued.0.poll_while_woken().is_some() && queued.1.poll_while_woken().is_some());
-    assert!(semaphore.try_acquire(3).is_err_and(|busy| busy.waiters == 1), "it waits all the same");
+    assert!(semaphore.try_acquire_many(3).is_err_and(|busy| busy.waiters == 1), "it waits all the same");
     drop(too_many);
 }
 
@@ -366,7 +366,7 @@ impl Subject for Arc<Semaphore> {
     }
 
     fn attempt(&self, need: usize) -> Option<Held> {
-        self.try_acquire_owned(need).ok().map(|guard| Box::new(guard) as _)
+        self.try_acquire_many_owned(need).ok().map(|guard| Box::new(guard) as _)
     }
 }
 

@@ -190,7 +190,7 @@ fn the_error_says_what_happened_and_can_be_sent() {
     let mutex = Mutex::new(());
     let _guard = mutex.lock().wait();
     let timed_out: TimedOut = mutex.lock().wait_timeout(Duration::ZERO).map(drop).expect_err("it is held");
-    assert_eq!(sendable(timed_out).to_string(), "timed out before it was acquired");
+    assert_eq!(sendable(timed_out).to_string(), "timed out waiting for the lock");
     let busy = mutex.try_lock().map(drop).expect_err("it is held");
     assert_eq!((busy.waiters, busy.holder), (0, None));
     assert_eq!(sendable(busy).to_string(), "busy: held, 0 waiting");

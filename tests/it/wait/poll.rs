@@ -241,7 +241,7 @@ fn zero_permits_are_had_without_waiting() {
     let held = semaphore.acquire().wait();
     let waiter = Hand::queued(semaphore.acquire());
     assert_eq!(Hand::new(semaphore.acquire_many(0)).poll().map(|none| none.count()), Some(0));
-    assert!(semaphore.try_acquire(0).is_ok());
+    assert!(semaphore.try_acquire_many(0).is_ok());
     assert!(!waiter.is_woken(), "giving none back tells nobody");
     drop(held);
     assert!(waiter.is_woken());
@@ -252,7 +252,7 @@ fn more_than_there_will_ever_be_are_waited_for_until_the_caller_gives_up() {
     let semaphore = Semaphore::new(2);
     let too_many = Hand::queued(semaphore.acquire_many(3));
     let far_too_many = Hand::queued(semaphore.acquire_many(usize::MAX));
-    assert!(semaphore.try_acquire(usize::MAX).is_err());
+    assert!(semaphore.try_acquire_many(usize::MAX).is_err());
     drop(far_too_many);
     drop(too_many);
     assert_eq!(Hand::new(semaphore.acquire_many(2)).poll().map(|two| two.count()), Some(2));
@@ -262,12 +262,12 @@ fn more_than_there_will_ever_be_are_waited_for_until_the_caller_gives_up() {
 #[test]
 fn waiters_that_came_in_vain_keep_their_order() {
     let semaphore = Semaphore::new(4);
-    let held = semaphore.try_acquire(4).expect("all are there");
+    let held = semaphore.try_acquire_many(4).expect("all are there");
     let mut one = Hand::queued(semaphore.acquire_many(1));
     let mut three = Hand::queued(semaphore.acquire_many(3));
     drop(held);
     assert!(one.is_woken() && three.is_woken());
-    let mut held = semaphore.try_acquire(4).expect("nothing was handed over");
+    let mut held = semaphore.try_acquire_many(4).expect("nothing was handed over");
     assert!(one.poll().is_none() && three.poll().is_none());
     drop(held.split(1));
     assert!(one.poll_while_woken().is_some(), "it came first, and what it needs is there");
