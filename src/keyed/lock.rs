@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::counters::KeyedCounts;
 use super::drain::{Drain, Drained};
 use super::guard::KeyedHold;
-use super::many::{KeyedManyHold, ManyKeys};
 use super::request::OneKey;
 use super::table::{AsTable, Claim, Table};
 use super::views::{KeyView, debug};
@@ -53,12 +52,6 @@ pub type KeyedGuard<'a, K, S = RandomState> = KeyedHold<&'a KeyedLock<K, S>>;
 /// A [`KeyedGuard`] that keeps its lock alive instead of borrowing it.
 pub type OwnedKeyedGuard<K, S = RandomState> = KeyedHold<Arc<KeyedLock<K, S>>>;
 
-/// Several keys held in a [`KeyedLock`], until dropped.
-pub type KeyedManyGuard<'a, K, S = RandomState> = KeyedManyHold<&'a KeyedLock<K, S>>;
-
-/// A [`KeyedManyGuard`] that keeps its lock alive instead of borrowing it.
-pub type OwnedKeyedManyGuard<K, S = RandomState> = KeyedManyHold<Arc<KeyedLock<K, S>>>;
-
 /// The type that [`KeyedLock::lock`] and [`KeyedLock::lock_shared`] return. `Q` is the type of the key that was passed.
 pub type Lock<'a, K, Q = K, S = RandomState> = Acquire<OneKey<&'a KeyedLock<K, S>, Q>>;
 
@@ -79,12 +72,6 @@ pub type Lock<'a, K, Q = K, S = RandomState> = Acquire<OneKey<&'a KeyedLock<K, S
 /// assert_eq!((guard.key(), job.text), (&7, "hello"));
 /// ```
 pub type LockOwned<K, Q = K, S = RandomState> = Acquire<OneKey<Arc<KeyedLock<K, S>>, Q>>;
-
-/// The type that [`KeyedLock::lock_many`] returns.
-pub type LockMany<'a, K, S = RandomState> = Acquire<ManyKeys<&'a KeyedLock<K, S>>>;
-
-/// The type that [`KeyedLock::lock_many_owned`] returns.
-pub type LockManyOwned<K, S = RandomState> = Acquire<ManyKeys<Arc<KeyedLock<K, S>>>>;
 
 impl<K, S> KeyedLock<K, S> {
     pub(super) fn from_table(table: Table<K, S>) -> Self {
@@ -321,93 +308,6 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     #[must_use]
     pub fn is_locked(&self, key: impl IntoKey<K>) -> bool {
         self.table.available(key) < MAX_PERMITS
-    }
-}
-
-impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
-    /// Acquires several keys for this caller alone: all of them or none. A key that is named twice is
-    /// acquired once. The guards are in the order of the keys.
-    ///
-    /// It holds no key while it waits. If one of the keys is busy, it waits for that key, and keeps a
-    /// place in the queues of those that it could have acquired. As it waits in several queues, there is no
-    /// [`max_waiters`](Acquire::max_waiters) for it.
-    ///
-    /// # Fairness
-    ///
-    /// Each queue is served as [`Acquire`](Acquire#fairness) says. When its turn comes at one key while another is busy, the
-    /// first one is reserved for it: newcomers queue, and `try_` calls are refused. A reservation ends
-    /// after 16 rounds of the [helper](crate::helper), mostly 16 to 80 ms. It keeps its
-    /// place in the queue all the same.
-    ///
-    /// So it is not starved by acquisitions of single keys that hold them for less time than that. If others
-    /// hold its keys for longer and almost without a pause, it may wait as long as they go on. Then
-    /// lock one key that stands for the whole set.
-    ///
-    /// # Cancel safety
-    ///
-    /// As that of [`Acquire`]. One that is kept but never polled again holds no key. Others may
-    /// have to wait until its reservations end.
-    ///
-    /// # Deadlock
-    ///
-    /// With itself, if the caller holds one of the keys already. Two of these calls never wait for each
-    /// other. A caller that holds one of the keys and waits for another waits until the reservation ends.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let accounts = latchwork::KeyedLock::<String>::new();
-    /// let both = accounts.lock_many(["to", "from", "to"]).wait();
-    /// assert_eq!(both.iter().map(|guard| guard.key().as_str()).collect::<Vec<_>>(), ["from", "to"]);
-    /// ```
-    #[track_caller]
-    pub fn lock_many(&self, keys: impl IntoIterator<Item = impl IntoKey<K>>) -> LockMany<'_, K, S> {
-        ManyKeys::new(self, keys, Claim::new(MAX_PERMITS)).acquire()
-    }
-
-    /// Acquires several keys as [`lock_many`](Self::lock_many) does, with a guard that keeps the lock alive.
-    #[track_caller]
-    pub fn lock_many_owned(
-        self: &Arc<Self>,
-        keys: impl IntoIterator<Item = impl IntoKey<K>>,
-    ) -> LockManyOwned<K, S> {
-        ManyKeys::new(self.clone(), keys, Claim::new(MAX_PERMITS)).acquire()
-    }
-
-    /// Acquires several keys if all of them are free, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`Busy`] about the first key that is held. No key is held by this call then.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let accounts = latchwork::KeyedLock::<u32>::new();
-    /// let second = accounts.try_lock(2)?;
-    /// assert!(accounts.try_lock_many([1, 2]).is_err() && !accounts.is_locked(1));
-    /// # drop(second);
-    /// # Ok::<(), latchwork::Busy>(())
-    /// ```
-    #[track_caller]
-    pub fn try_lock_many(
-        &self,
-        keys: impl IntoIterator<Item = impl IntoKey<K>>,
-    ) -> Result<KeyedManyGuard<'_, K, S>, Busy> {
-        ManyKeys::new(self, keys, Claim::new(MAX_PERMITS)).attempt()
-    }
-
-    /// Acquires several keys as [`try_lock_many`](Self::try_lock_many) does, with a guard that keeps the lock alive.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`Busy`] about the first key that is held. No key is held by this call then.
-    #[track_caller]
-    pub fn try_lock_many_owned(
-        self: &Arc<Self>,
-        keys: impl IntoIterator<Item = impl IntoKey<K>>,
-    ) -> Result<OwnedKeyedManyGuard<K, S>, Busy> {
-        ManyKeys::new(self.clone(), keys, Claim::new(MAX_PERMITS)).attempt()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! builder    the settings of a lock or semaphore
-//! lock       the public locks; and semaphore
+//! lock       the public lock; lock_many: of several keys; semaphore: the public semaphore
 //! request    the pending acquisition of one key; many: of several; drain: of an empty table
 //! guard      a held key; events, timing: what is reported about it; gate: how retries use it
 //! provider   the lock as a lock provider
@@ -20,7 +20,7 @@
 //! pins it. All of that is visible in the word and the pins. So a change of them decides under the
 //! same lock whether it was the last, and removes the entry at once. There is no moment in which
 //! an unused entry exists, and none in which an entry is used after its removal. Tables that
-//! keep "the entry exists" and "the key is locked" apart have had both leaks.
+//! keep "the entry exists" and "the key is locked" apart have had one leak or the other.
 //!
 //! # What runs where
 //!
@@ -43,6 +43,7 @@ mod events;
 mod gate;
 mod guard;
 mod lock;
+mod lock_many;
 mod many;
 mod options;
 mod provider;
@@ -57,10 +58,8 @@ pub use self::builder::KeyedBuilder;
 pub use self::counters::{KeyedCounts, Times};
 pub use self::drain::Drained;
 pub use self::guard::KeyedHold;
-pub use self::lock::{
-    KeyedGuard, KeyedLock, KeyedManyGuard, Lock, LockMany, LockManyOwned, LockOwned, OwnedKeyedGuard,
-    OwnedKeyedManyGuard,
-};
+pub use self::lock::{KeyedGuard, KeyedLock, Lock, LockOwned, OwnedKeyedGuard};
+pub use self::lock_many::{KeyedManyGuard, LockMany, LockManyOwned, OwnedKeyedManyGuard};
 pub use self::many::KeyedManyHold;
 pub use self::provider::LocalWait;
 pub use self::semaphore::{
