@@ -113,7 +113,7 @@ fn values_are_those_that_the_core_has_counted() {
 
         let under_way = scene.menus.join("tuesday").wait();
         let shown = scraped(&handle, &scene.publisher);
-        for (name, stats) in [("menus", scene.menus.stats()), ("pages", scene.pages.stats())] {
+        for (name, stats) in [("menus", scene.menus.counts()), ("pages", scene.pages.stats())] {
             let flight =
                 |figure: &str| shown.value(&format!("latchwork_flight_{figure}"), &[("flight", name)]);
             assert!(stats.flights > 0 && stats.joined > 0, "{stats:?}");
@@ -122,7 +122,7 @@ fn values_are_those_that_the_core_has_counted() {
             assert_eq!(flight("aborted_total"), stats.aborted as f64);
             assert_eq!(flight("under_way"), stats.under_way as f64);
         }
-        let menus = scene.menus.stats();
+        let menus = scene.menus.counts();
         assert_eq!((menus.flights, menus.joined, menus.aborted, menus.under_way), (4, 3, 1, 1));
         drop(under_way);
 
