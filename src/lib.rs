@@ -81,7 +81,7 @@
 //!   for retries in tasks.
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
 //! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); of
-//!   retries (debug); and of many tasks that block their workers (warn).
+//!   retries (debug), and of their attempts without a lock (warn); and of many tasks that block their workers (warn).
 //! - `axum`: [a lock in front of handlers](layer::KeyedLockLayer), [preconditions](web::IfMatch), errors as
 //!   [problems](docs::problems); for whatever is built on tower.
 //! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights and layers.

@@ -4,7 +4,7 @@
 //! builder    how a lock or semaphore is made
 //! lock       the public locks; and semaphore
 //! request    the pending acquisition of one key; bounded: if few wait; many: of several; drain: of none at all
-//! guard      a held key; events, timing: what is told of it; gate: how retries use it
+//! guard      a held key; events, timing: what is reported of it; provider: as a lock provider
 //! views      counters as a whole, and the keys in use
 //! table      take, step, leave, release: the moves on an entry
 //! shard      some entries under one small lock
@@ -40,7 +40,6 @@ mod counters;
 mod drain;
 mod entry;
 mod events;
-mod gate;
 mod guard;
 mod lock;
 mod many;
