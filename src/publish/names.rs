@@ -17,6 +17,7 @@ pub(super) const RETRY_FAILED_AFTER_RETRY: &str = "latchwork_retry_failed_after_
 pub(super) const RETRY_ATTEMPTS: &str = "latchwork_retry_attempts_total";
 pub(super) const RETRY_ERRORS: &str = "latchwork_retry_errors_total";
 pub(super) const RETRY_CONFLICTS: &str = "latchwork_retry_conflicts_total";
+pub(super) const RETRY_UNGATED: &str = "latchwork_retry_ungated_total";
 pub(super) const BUDGET_TOKENS: &str = "latchwork_retry_budget_tokens";
 pub(super) const BUDGET_CAPACITY: &str = "latchwork_retry_budget_capacity";
 pub(super) const FLIGHT_FLIGHTS: &str = "latchwork_flight_flights_total";
@@ -30,6 +31,7 @@ pub(super) const LOCK: &str = "lock";
 pub(super) const POLICY: &str = "policy";
 pub(super) const OUTCOME: &str = "outcome";
 pub(super) const KIND: &str = "kind";
+pub(super) const REASON: &str = "reason";
 pub(super) const BUDGET: &str = "budget";
 pub(super) const FLIGHT: &str = "flight";
 #[cfg(feature = "axum")]
@@ -58,6 +60,11 @@ pub(super) fn describe_counts() {
         "Attempts that failed with an error worth a retry, by kind."
     );
     describe_counter!(RETRY_CONFLICTS, Unit::Count, "Attempts that ended in a conflict.");
+    describe_counter!(
+        RETRY_UNGATED,
+        Unit::Count,
+        "Attempts that were made without their lock, by why it was missing."
+    );
     describe_gauge!(BUDGET_TOKENS, Unit::Count, "Tokens left.");
     describe_gauge!(BUDGET_CAPACITY, Unit::Count, "Tokens of a full budget.");
     describe_counter!(FLIGHT_FLIGHTS, Unit::Count, "Flights begun: so often the work was run.");
