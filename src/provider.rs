@@ -21,6 +21,8 @@
 //! # });
 //! ```
 
+mod thread;
+
 use std::error::Error;
 use std::fmt;
 use std::future::{self, Future, IntoFuture};
@@ -182,7 +184,8 @@ impl Ask {
     }
 }
 
-/// The first answer to a request. `.await` turns it into the guard, or into the error.
+/// The first answer to a request. `.await` turns it into the guard or the error; so does [`wait`](Self::wait) on a
+/// thread.
 #[derive(Debug)]
 #[must_use = "a request that is dropped is withdrawn"]
 pub enum Begun<G, W> {
