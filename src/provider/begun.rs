@@ -1,11 +1,72 @@
-//! Waiting for a [`Begun`] request on a thread.
+//! [`Begun`]: the first answer to a request, and waiting for the rest.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::{Begun, LockError};
+use pin_project_lite::pin_project;
+
+use super::error::LockError;
 use crate::error::TimedOut;
 use crate::wait;
+
+/// The first answer to a request. `.await` turns it into the guard or the error; so does [`wait`](Self::wait) on a
+/// thread.
+#[derive(Debug)]
+#[must_use = "a request that is dropped is withdrawn"]
+pub enum Begun<G, W> {
+    /// The key was free.
+    Acquired(G),
+    /// The key is not available.
+    Refused(LockError),
+    /// The key may be available later.
+    Waiting(W),
+}
+
+impl<G, W: Future<Output = Result<G, LockError>>> IntoFuture for Begun<G, W> {
+    type Output = Result<G, LockError>;
+    type IntoFuture = BegunFuture<G, W>;
+
+    fn into_future(self) -> BegunFuture<G, W> {
+        match self {
+            Self::Acquired(guard) => BegunFuture::Answered { answer: Some(Ok(guard)) },
+            Self::Refused(error) => BegunFuture::Answered { answer: Some(Err(error)) },
+            Self::Waiting(wait) => BegunFuture::Waiting { wait },
+        }
+    }
+}
+
+pin_project! {
+    /// The future of a [`Begun`].
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after it was ready.
+    #[derive(Debug)]
+    #[project = BegunFutureProj]
+    pub enum BegunFuture<G, W> {
+        /// It was answered at once.
+        #[doc(hidden)]
+        Answered { answer: Option<Result<G, LockError>> },
+        /// It waits.
+        #[doc(hidden)]
+        Waiting { #[pin] wait: W },
+    }
+}
+
+impl<G, W: Future<Output = Result<G, LockError>>> Future for BegunFuture<G, W> {
+    type Output = Result<G, LockError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            BegunFutureProj::Answered { answer } => {
+                Poll::Ready(answer.take().expect("a future is not polled after it was ready"))
+            }
+            BegunFutureProj::Waiting { wait } => wait.poll(cx),
+        }
+    }
+}
 
 impl<G, W: Future<Output = Result<G, LockError>>> Begun<G, W> {
     /// Blocks this thread until the request is answered.
