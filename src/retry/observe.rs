@@ -53,7 +53,7 @@ pub struct Retrying {
 ///     |(stamp, number)| row.compare_and_set(stamp, number),
 /// );
 /// assert!(change.escalate_after(0, &locks, 7).gate_timeout(Duration::ZERO).run_blocking().is_ok());
-/// assert_eq!(events.recv(), Ok((1, "timed out before it was acquired".to_owned())));
+/// assert_eq!(events.recv(), Ok((1, "timed out waiting for the lock".to_owned())));
 /// # Ok::<(), latchwork::Busy>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
