@@ -32,7 +32,7 @@ use crate::wait::{Acquire, AsCore, Attempt, Core, OnCore};
 /// use std::sync::Arc;
 /// use latchwork::Mutex;
 ///
-/// # tokio::runtime::Builder::new_multi_thread().build()?.block_on(async {
+/// # latchwork::__example!(async {
 /// let seats = Arc::new(Mutex::new(10));
 /// let worker = std::thread::spawn({
 ///     let seats = seats.clone();
@@ -42,7 +42,6 @@ use crate::wait::{Acquire, AsCore, Attempt, Core, OnCore};
 /// worker.join().unwrap();
 /// assert_eq!(*seats.lock().await, 3);
 /// # });
-/// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Mutex<T: ?Sized> {
     core: Core,

@@ -1,5 +1,7 @@
 //! Guides: patterns, adopting, retries, problems, metrics, performance, limitations and internals.
 
+mod example;
+
 #[doc = include_str!("patterns.md")]
 pub mod patterns {}
 

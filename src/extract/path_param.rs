@@ -29,7 +29,7 @@ use crate::web::Problem;
 /// use std::sync::Arc;
 /// use tower::ServiceExt;
 ///
-/// # futures::executor::block_on(async {
+/// # latchwork::__example!(async {
 /// let locks = Arc::new(latchwork::KeyedLock::<String>::new());
 /// let app = Router::new()
 ///     .route("/users/{user}", get(async || "hello"))

@@ -48,7 +48,7 @@ use crate::wait::Acquire;
 /// ```
 /// use latchwork::SingleFlight;
 ///
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # latchwork::__example!(async {
 /// let menus: SingleFlight<String, u32> = SingleFlight::new();
 /// let load = async || { tokio::task::yield_now().await; 42 };
 /// let (one, two) = tokio::join!(menus.run("monday", load), menus.run("monday", load));
@@ -56,7 +56,6 @@ use crate::wait::Acquire;
 /// assert!(one.led && !two.led);
 /// assert!(menus.is_empty());
 /// # });
-/// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct SingleFlight<K, V, S = RandomState> {
     table: Table<K, V>,
@@ -170,12 +169,11 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     /// # Examples
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # latchwork::__example!(async {
     /// let lengths = latchwork::SingleFlight::<String, usize>::new();
     /// let ada = lengths.run("ada", async || "ada".len()).await;
     /// assert_eq!((ada.value, ada.led), (3, true));
     /// # });
-    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub async fn run<Q, F>(&self, key: Q, work: impl FnOnce() -> F) -> Flown<V>
     where
@@ -207,13 +205,11 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     /// # Examples
     ///
     /// ```
-    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # latchwork::__example!(async {
     /// let numbers = latchwork::SingleFlight::<String, u32>::new();
     /// assert!(numbers.try_run("seven", async || "seven".parse()).await.is_err());
     /// assert_eq!(numbers.try_run("7", async || "7".parse()).await?.value, 7);
-    /// # Ok::<(), std::num::ParseIntError>(())
-    /// # }).expect("it is a number");
-    /// # Ok::<(), std::io::Error>(())
+    /// # });
     /// ```
     pub async fn try_run<Q, F, E>(&self, key: Q, work: impl FnOnce() -> F) -> Result<Flown<V>, E>
     where

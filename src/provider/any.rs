@@ -23,13 +23,11 @@ use crate::fence::Fence;
 /// use latchwork::provider::{AnyLocks, Ask, HeldLock, LockProvider};
 ///
 /// let locks: AnyLocks<u32> = AnyLocks::new(Arc::new(KeyedLock::new()));
-/// # futures::executor::block_on(async {
+/// # latchwork::__example!(async {
 /// let held = locks.begin(7, Ask::now()).await?;
 /// assert_eq!((held.key(), held.is_lost()), (&7, false));
 /// assert!(locks.begin(7, Ask::now()).await.is_err());
-/// # Ok::<(), latchwork::provider::LockError>(())
-/// # })?;
-/// # Ok::<(), latchwork::provider::LockError>(())
+/// # });
 /// ```
 pub struct AnyLocks<K>(Arc<dyn Erased<K>>);
 

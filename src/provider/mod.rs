@@ -14,7 +14,7 @@
 //!     Ok(held.fence().get())
 //! }
 //!
-//! # futures::executor::block_on(async {
+//! # latchwork::__example!(async {
 //! let local = Arc::new(KeyedLock::<String>::new());
 //! assert!(rename(&local, "ada").await.is_ok());
 //! assert!(rename(&AnyLocks::new(local), "ada").await.is_ok());

@@ -138,13 +138,12 @@ impl Publisher {
     /// use std::time::Duration;
     /// use latchwork::publish::Publisher;
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// # latchwork::__example!(async {
     /// let publisher = Publisher::new().source(|| metrics::gauge!("cards").set(7.0));
     /// let task = tokio::spawn(async move { publisher.publish_every(Duration::from_secs(10)).await });
     /// task.abort();
     /// assert!(task.await.unwrap_err().is_cancelled());
     /// # });
-    /// # Ok::<(), std::io::Error>(())
     /// ```
     #[cfg(feature = "tokio")]
     pub async fn publish_every(&self, period: Duration) {

@@ -32,7 +32,7 @@ impl<C> RetryPolicy<C> {
     /// use std::sync::Arc;
     /// use latchwork::{KeyedLock, RetryPolicy, Versioned};
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// # latchwork::__example!(async {
     /// let (row, locks) = (Versioned::new(41), Arc::new(KeyedLock::<&str>::new()));
     /// let policy = RetryPolicy::new();
     /// let change = policy.retry_on_conflict(
@@ -42,9 +42,7 @@ impl<C> RetryPolicy<C> {
     /// );
     /// let stored = change.escalate_after(2, &locks, "row").run().await?;
     /// assert_eq!(*stored, 42);
-    /// # Ok::<(), latchwork::retry::RetryError<latchwork::versioned::WriteError<i32>>>(())
-    /// # }).expect("nobody else writes");
-    /// # Ok::<(), std::io::Error>(())
+    /// # });
     /// ```
     pub fn retry_on_conflict<L, A, S, W>(
         &self,
@@ -136,7 +134,7 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// use std::{sync::Arc, time::Duration};
     /// use latchwork::{KeyedLock, RetryPolicy, Versioned, retry::RetryStats};
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// # latchwork::__example!(async {
     /// static STATS: RetryStats = RetryStats::new();
     /// let (stock, locks) = (Versioned::new(3), Arc::new(KeyedLock::<u32>::new()));
     /// let policy = RetryPolicy::new().stats(&STATS);
@@ -150,7 +148,6 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// assert!(sold.is_ok_and(|left| *left == 2)); // Made without the lock, and counted.
     /// assert_eq!(STATS.counts().gate_timed_out, 1);
     /// # });
-    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn escalate_after<Q: LockProvider<J>, J: Clone>(
         self,

@@ -32,7 +32,7 @@ impl<C> RetryPolicy<C> {
     /// ```
     /// use latchwork::{RetryPolicy, verdict::{RetryKind, Verdict}};
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// # latchwork::__example!(async {
     /// async fn save(card: &str, attempt: u32) -> Result<usize, &'static str> {
     ///     if attempt < 3 { Err("the database restarts") } else { Ok(card.len()) }
     /// }
@@ -41,7 +41,6 @@ impl<C> RetryPolicy<C> {
     /// let policy = RetryPolicy::new().classify_with(|_: &&str| Verdict::Retry(RetryKind::Transient));
     /// assert_eq!(policy.run(|attempt| save(&card, attempt.number())).await, Ok(3));
     /// # });
-    /// # Ok::<(), std::io::Error>(())
     /// ```
     pub async fn run<T, E, F, Fut>(&self, mut attempt: F) -> Result<T, RetryError<E>>
     where

@@ -47,10 +47,9 @@ use crate::provider::LockError;
 ///         }
 ///     }
 /// }
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # latchwork::__example!(async {
 /// assert_eq!(save_with_retries(&mut Connection(6)).await, Ok(7));
 /// # });
-/// # Ok::<(), std::io::Error>(())
 /// ```
 #[must_use = "a session that is dropped counts as abandoned"]
 pub struct Session<'p, C> {

@@ -281,15 +281,11 @@ impl<A: Acquisition> Acquire<A> {
     /// ```
     /// use std::time::Duration;
     ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// # latchwork::__example!(async {
     /// let lock = latchwork::Mutex::new(());
     /// let guard = lock.lock().timeout(Duration::from_secs(1)).await?;
     /// assert!(lock.lock().timeout(Duration::from_secs(1)).await.is_err());
-    /// # drop(guard);
-    /// # Ok(())
-    /// # })
-    /// # }
+    /// # });
     /// ```
     #[cfg(all(feature = "tokio", not(latchwork_loom)))]
     pub async fn timeout(self, timeout: Duration) -> A::Timed {

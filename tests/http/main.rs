@@ -1,11 +1,13 @@
-//! What services say over HTTP.
+//! What the crate does in a service: layers, answers, metrics and spans.
 
-#![cfg(all(feature = "axum", not(latchwork_loom)))]
+#![cfg(not(latchwork_loom))]
 
+#[path = "../it/support.rs"]
+#[allow(dead_code, reason = "it serves the other binary, too")]
 mod support;
 
 mod answers;
-mod cards;
-mod etags;
-mod rendered;
-mod tagged;
+mod layer;
+mod metrics;
+mod served;
+mod spans;

@@ -5,7 +5,10 @@
 mod history;
 mod support;
 
+mod allocations;
 mod claims;
+#[cfg(feature = "tracing")]
+mod events;
 mod face;
 mod flight;
 mod keyed;

@@ -111,12 +111,19 @@ const ALONE: &str = "LATCHWORK_TEST_ALONE";
 /// Runs `f`, the body of the test `name`, in a process of its own, where it may play rounds.
 #[track_caller]
 pub(crate) fn alone(name: &str, f: impl FnOnce()) {
+    alone_in(name, &[], f);
+}
+
+/// The same, with these variables in the environment of the process.
+#[track_caller]
+fn alone_in(name: &str, environment: &[(&str, &str)], f: impl FnOnce()) {
     if env::var(ALONE).is_ok_and(|alone| alone == name) {
         return f();
     }
     let child = Command::new(env::current_exe().expect("this program has a path"))
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(ALONE, name)
+        .envs(environment.iter().copied())
         .output()
         .expect("it starts again");
     let said = String::from_utf8_lossy(&child.stdout);
@@ -131,6 +138,16 @@ pub(crate) fn alone(name: &str, f: impl FnOnce()) {
 #[track_caller]
 pub(crate) fn alone_with_helper(name: &str, f: impl FnOnce()) {
     alone(name, || {
+        IS_HELPED.store(true, Ordering::SeqCst);
+        f();
+    });
+}
+
+/// The same, where the helper thread can't be started, nor another thread that does not say how large its stack is.
+#[track_caller]
+pub(crate) fn alone_without_threads(name: &str, f: impl FnOnce()) {
+    // More than a processor can address.
+    alone_in(name, &[("RUST_MIN_STACK", "281474976710656")], || {
         IS_HELPED.store(true, Ordering::SeqCst);
         f();
     });
@@ -198,12 +215,14 @@ pub(crate) fn panic_of<R>(f: impl FnOnce() -> R) -> String {
 #[track_caller]
 pub(crate) fn no_hang<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
     let (send, receive) = channel();
-    let thread = thread::spawn(move || {
+    // It says how large its stack is: see `alone_without_threads`.
+    let thread = thread::Builder::new().stack_size(2 << 20).spawn(move || {
         let out = f();
         // Nobody listens any more if the test has failed already.
         let _ = send.send(());
         out
     });
+    let thread = thread.expect("a thread starts");
     match receive.recv_timeout(Duration::from_secs(60)) {
         Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
         // It has finished, or panicked and dropped its end.

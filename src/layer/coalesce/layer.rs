@@ -66,7 +66,7 @@ use crate::layer::request_key::RequestKey;
 /// use latchwork::layer::{CoalesceLayer, by};
 /// use tower::{Layer, ServiceExt, service_fn};
 ///
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # latchwork::__example!(async {
 /// let slow = service_fn(async |_: Request<Empty<Bytes>>| {
 ///     tokio::task::yield_now().await;
 ///     Ok::<_, std::convert::Infallible>(Response::new(Full::from("the menu")))
@@ -77,9 +77,7 @@ use crate::layer::request_key::RequestKey;
 /// let (one, two) = tokio::join!(ask(), ask());
 /// assert!(one?.status().is_success() && two?.status().is_success());
 /// assert_eq!((layer.counts().flights, layer.counts().joined), (1, 1));
-/// # Ok::<(), std::convert::Infallible>(())
-/// # })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # });
 /// ```
 pub struct CoalesceLayer<K, F> {
     setup: Setup<K, F>,

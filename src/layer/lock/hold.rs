@@ -35,7 +35,7 @@ use crate::provider::HeldLock;
 ///     name
 /// }
 ///
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # latchwork::__example!(async {
 /// let locks = Arc::new(latchwork::KeyedLock::<String>::new());
 /// let layer = KeyedLockLayer::new(locks.clone(), path_param("user")).share_guard(true);
 /// let app = Router::new().route("/jobs/{user}", post(begin)).layer(layer);
@@ -44,7 +44,6 @@ use crate::provider::HeldLock;
 /// assert!(locks.is_locked("ada")); // the task has not run yet
 /// locks.drained().await;
 /// # });
-/// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct HeldKey<K, G = OwnedKeyedGuard<K>> {
     guard: Arc<G>,

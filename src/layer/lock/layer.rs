@@ -76,7 +76,7 @@ use crate::web::Problem;
 /// use std::{sync::Arc, time::Duration};
 /// use tower::ServiceExt;
 ///
-/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+/// # latchwork::__example!(async {
 /// let (users, mode) = (Arc::new(KeyedLock::<String>::new()), ModeSwitch::new(Mode::Enforce));
 /// let lock = KeyedLockLayer::new(users.clone(), path_param("user"))
 ///     .wait(Duration::from_secs(2))
@@ -93,7 +93,6 @@ use crate::web::Problem;
 /// assert_eq!(app.oneshot(click()).await.expect("it can't fail").status(), 200);
 /// assert_eq!([Outcome::TimedOut, Outcome::Acquired].map(|outcome| stats.of(outcome)), [1, 1]);
 /// # });
-/// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct KeyedLockLayer<K, F, L = Arc<KeyedLock<K>>> {
     setup: Setup<K, F, L>,

@@ -47,16 +47,14 @@ use crate::web::problem::Problem;
 ///     let saved = name.compare_and_set(&if_match, new).map_err(|error| if_match.refuse(error))?;
 ///     Ok(Tagged::new(saved.stamp(), ()))
 /// }
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # latchwork::__example!(async {
 /// # use axum::{Router, body::Body, http::Request, routing::put};
 /// # use tower::ServiceExt;
 /// let routes = Router::new().route("/", put(rename)).with_state(Arc::new(Versioned::new("Ada".to_owned())));
 /// # let request = |tag: &str| Request::put("/").header("if-match", tag).body(Body::empty());
 /// assert_eq!(routes.clone().oneshot(request(r#""1""#)?).await?.headers()["etag"], r#""2""#);
 /// assert_eq!(routes.oneshot(request(r#""1""#)?).await?.status(), 412);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # });
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IfMatch(Expect);

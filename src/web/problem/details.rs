@@ -36,16 +36,14 @@ use crate::versioned::Expect;
 ///     (parts.status, parts.headers, format!("Sorry: {}.\n", problem.title())).into_response()
 /// }
 ///
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// # latchwork::__example!(async {
 /// # use axum::{body::{Body, to_bytes}, http::Request};
 /// # use tower::ServiceExt;
 /// let routes = Router::new().route("/", put(async || Problem::lock_lost()));
 /// let answer = routes.layer(map_response(plain)).oneshot(Request::put("/").body(Body::empty())?).await?;
 /// assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (503, &"1".parse()?));
 /// assert_eq!(to_bytes(answer.into_body(), 100).await?, "Sorry: the lock was lost.\n");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # });
 /// ```
 ///
 /// # Examples

@@ -1,4 +1,4 @@
-//! What a call that succeeds at once does not do. What it allocates is in `tests/allocations.rs`.
+//! What a call that succeeds at once does not do. What it allocates is in `tests/it/allocations.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

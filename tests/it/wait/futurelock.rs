@@ -11,7 +11,9 @@ use futures::stream::FuturesUnordered;
 use latchwork::{KeyedLock, Mutex, RwLock, Semaphore, helper};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::{Hand, alone, alone_with_helper, no_hang, rounds_of_patience, until};
+use crate::support::{
+    Hand, alone, alone_with_helper, alone_without_threads, no_hang, rounds_of_patience, until,
+};
 use crate::ways::{Acquiring, Way, every_way, ways};
 
 /// More than newcomers may overtake.
@@ -110,6 +112,26 @@ fn a_thread_parked_behind_many_silent_futures_has_its_turn() {
                 }
             });
             drop(silent);
+        });
+    });
+}
+
+#[test]
+fn a_parked_thread_gets_past_a_silent_future_where_the_helper_thread_cannot_start() {
+    let name =
+        "wait::futurelock::a_parked_thread_gets_past_a_silent_future_where_the_helper_thread_cannot_start";
+    alone_without_threads(name, || {
+        assert!(thread::Builder::new().spawn(|| ()).is_err(), "blind: threads start");
+        every_way(|way| {
+            let mut silent = silent(&way);
+            while way.attempt().is_ok() {}
+            assert_eq!(way.waiters(), 1, "it is reserved for the silent one");
+            no_hang({
+                let way = way.clone();
+                move || drop(way.wait())
+            });
+            assert!(!helper::is_running());
+            assert!(silent.poll().is_some(), "it may come late");
         });
     });
 }

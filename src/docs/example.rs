@@ -1,0 +1,22 @@
+//! The frame of an example that awaits.
+
+/// Runs an example in a task, with tokio's time paused. The example may use `?`.
+///
+/// One hidden line stands before it, `# latchwork::__example!(async {`, and one after it, `# });`. This is a macro because
+/// the runtime is a dependency of the examples, not of this crate.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __example {
+    (async { $($code:tt)* }) => {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime starts")
+            .block_on(async {
+                { $($code)* }
+                Ok::<(), Box<dyn std::error::Error>>(())
+            })
+            .expect("the example succeeds")
+    };
+}

@@ -1,0 +1,318 @@
+//! `If-Match` and `If-None-Match`, in every spelling.
+
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderName, Method, StatusCode};
+use latchwork::web::{IfMatch, IfNoneMatch, Problem, ProblemKind};
+use latchwork::{Stamp, versioned::Expect};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::server::{Answer, extract, extract_optional, stamp};
+
+/// What is read from a header: what is expected, or the kind of the refusal.
+type Read = Result<Expect, ProblemKind>;
+
+fn kind(problem: Problem) -> ProblemKind {
+    let kind = problem.kind().expect("it is one of ours");
+    assert_eq!(Answer::of(problem).problem(), (kind.status().as_u16(), kind.slug().to_owned()));
+    kind
+}
+
+fn if_match(lines: &[&[u8]]) -> Read {
+    extract::<IfMatch>(Method::PUT, IF_MATCH, lines).map(IfMatch::into_expect).map_err(kind)
+}
+
+fn if_none_match(lines: &[&[u8]]) -> Read {
+    extract::<IfNoneMatch>(Method::PUT, IF_NONE_MATCH, lines).map(IfNoneMatch::into_expect).map_err(kind)
+}
+
+fn one_of<const N: usize>(numbers: [u64; N]) -> Read {
+    Ok(Expect::OneOf(numbers.map(stamp).into()))
+}
+
+fn none_of<const N: usize>(numbers: [u64; N]) -> Read {
+    Ok(Expect::NoneOf(numbers.map(stamp).into()))
+}
+
+const BAD: Read = Err(ProblemKind::BadPrecondition);
+
+#[test]
+fn a_missing_header_is_asked_for_unless_it_is_optional() {
+    assert_eq!(if_match(&[]), Err(ProblemKind::PreconditionRequired));
+    assert_eq!(if_none_match(&[]), Err(ProblemKind::PreconditionRequired));
+    assert_eq!(extract_optional::<IfMatch>(IF_MATCH, &[]), Ok(None));
+    assert_eq!(extract_optional::<IfNoneMatch>(IF_NONE_MATCH, &[]), Ok(None));
+}
+
+#[test]
+fn an_optional_header_that_is_there_is_read_all_the_same() {
+    let seven = extract_optional::<IfMatch>(IF_MATCH, &[b"\"7\""]).expect("it is well-formed");
+    assert_eq!(seven.map(IfMatch::into_expect), Some(stamp(7).into()));
+    assert_eq!(
+        extract_optional::<IfMatch>(IF_MATCH, &[b"7"]).map_err(kind),
+        Err(ProblemKind::BadPrecondition)
+    );
+    let seven = extract_optional::<IfNoneMatch>(IF_NONE_MATCH, &[b"7"]).map_err(kind);
+    assert_eq!(seven, Err(ProblemKind::BadPrecondition));
+}
+
+#[test]
+fn well_formed_headers_are_read_as_documented() {
+    let exact = |number| Ok(Expect::Exact(stamp(number)));
+    let table: [(&[&[u8]], Read, Read); 27] = [
+        (&[b"*"], Ok(Expect::Present), Ok(Expect::Absent)),
+        (&[b" \t* "], Ok(Expect::Present), Ok(Expect::Absent)),
+        // One of ours.
+        (&[b"\"7\""], exact(7), none_of([7])),
+        (&[b"\t\"7\"  "], exact(7), none_of([7])),
+        (&[b"\"9223372036854775807\""], exact(u64::MAX >> 1), none_of([u64::MAX >> 1])),
+        // Several.
+        (&[b"\"7\",\"8\""], one_of([7, 8]), none_of([7, 8])),
+        (&[b"\"7\" \t,\t \"8\""], one_of([7, 8]), none_of([7, 8])),
+        (&[b"\"7\", \"7\""], one_of([7, 7]), none_of([7, 7])),
+        (&[b"\"7\"", b"\"8\", \"9\""], one_of([7, 8, 9]), none_of([7, 8, 9])),
+        // Empty elements (RFC 9110, section 5.6.1.2).
+        (&[b"\"7\", , \"8\""], one_of([7, 8]), none_of([7, 8])),
+        (&[b",, \"7\" ,\t,"], exact(7), none_of([7])),
+        (&[b"", b"\"7\"", b" ", b","], exact(7), none_of([7])),
+        // The examples of sections 13.1.1, 13.1.2 and 8.8.3: none of ours.
+        (&[b"\"xyzzy\""], one_of([]), none_of([])),
+        (&[b"\"xyzzy\", \"r2d2xxxx\", \"c3piozzzz\""], one_of([]), none_of([])),
+        (&[b"\"\""], one_of([]), none_of([])),
+        (&[b"W/\"xyzzy\""], BAD, none_of([])),
+        (&[b"W/\"xyzzy\", W/\"r2d2xxxx\", W/\"c3piozzzz\""], BAD, none_of([])),
+        // Others that are none of ours, alone and among ours.
+        (&[b"\"07\""], one_of([]), none_of([])),
+        (&[b"\"0\", \"+7\", \"9223372036854775808\""], one_of([]), none_of([])),
+        (&[b"\"x\", \"7\""], exact(7), none_of([7])),
+        // Commas, stars, and what looks like a tag inside of a tag.
+        (&[b"\"7,8\""], one_of([]), none_of([])),
+        (&[b"\"a,b,*,W/\",\"8\""], exact(8), none_of([8])),
+        (&[b"\"*\""], one_of([]), none_of([])),
+        (&[b"\"caf\xe9 \""], BAD, BAD),
+        (&[b"\"caf\xe9\xff\\\""], one_of([]), none_of([])),
+        // Weak.
+        (&[b"W/\"7\""], BAD, none_of([7])),
+        (&[b"\"7\", W/\"8\""], BAD, none_of([7, 8])),
+    ];
+    for (lines, strong, weak) in table {
+        let shown: Vec<_> = lines.iter().map(|line| line.escape_ascii().to_string()).collect();
+        assert_eq!(if_match(lines), strong, "If-Match: {shown:?}");
+        assert_eq!(if_none_match(lines), weak, "If-None-Match: {shown:?}");
+    }
+}
+
+#[test]
+fn malformed_headers_are_refused_with_400() {
+    let corpus: [&[&[u8]]; 30] = [
+        &[b""],
+        &[b" \t "],
+        &[b", ,"],
+        &[b"", b""],
+        &[b"7"],
+        &[b"xyzzy"],
+        &[b"'7'"],
+        &[b"\"7"],
+        &[b"7\""],
+        &[b"\""],
+        &[b"\"\"\""],
+        &[b"\"7\"\"8\""],
+        &[b"\"7\" \"8\""],
+        &[b"\"7\"; \"8\""],
+        &[b"\"7\"x"],
+        &[b"x\"7\""],
+        &[b"w/\"7\""],
+        &[b"W\"7\""],
+        &[b"W/7"],
+        &[b"W/ \"7\""],
+        &[b"W/*"],
+        &[b"W/W/\"7\""],
+        &[b"\"7 \""],
+        &[b"\"7\t\""],
+        &[b"\"7\", *"],
+        &[b"*, \"7\""],
+        &[b"*,"],
+        &[b"*", b"*"],
+        &[b"*", b"\"7\""],
+        // No tag goes from one line to the next.
+        &[b"\"7", b"8\""],
+    ];
+    for lines in corpus {
+        let shown: Vec<_> = lines.iter().map(|line| line.escape_ascii().to_string()).collect();
+        assert_eq!(if_match(lines), BAD, "If-Match: {shown:?}");
+        assert_eq!(if_none_match(lines), BAD, "If-None-Match: {shown:?}");
+    }
+}
+
+#[test]
+fn huge_headers_are_refused_and_long_ones_are_read() {
+    let tags = |count: usize| vec!["\"7\""; count].join(",").into_bytes();
+    // Four bytes for each, the end of the line included.
+    assert_eq!(if_match(&[&tags(2048)]), Ok(Expect::OneOf([stamp(7); 2048].into())));
+    for lines in
+        [vec![&tags(2049)[..]], vec![&tags(1024), &tags(1025)], vec![b""; 8193], vec![&[b','; 300_000][..]]]
+    {
+        assert_eq!(if_match(&lines), BAD);
+        assert_eq!(if_none_match(&lines), BAD);
+    }
+}
+
+#[test]
+fn a_refusal_does_not_repeat_what_was_sent() {
+    for line in [&b"secret"[..], b"W/\"secret\"", b"\"secret\" secret"] {
+        let problem = extract::<IfMatch>(Method::PUT, IF_MATCH, &[line]).expect_err("it is bad");
+        let answer = Answer::of(problem);
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        assert!(!format!("{answer:?}").contains("secret"), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_read_knows_its_versions_by_weak_comparison() {
+    let known = |lines: &[&[u8]]| {
+        extract::<IfNoneMatch>(Method::GET, IF_NONE_MATCH, lines).map(|known| known.matches(stamp(7)))
+    };
+    assert_eq!(known(&[b"\"7\""]), Ok(true));
+    assert_eq!(known(&[b"W/\"7\""]), Ok(true));
+    assert_eq!(known(&[b"\"6\"", b"W/\"7\", \"x\""]), Ok(true));
+    assert_eq!(known(&[b"*"]), Ok(true));
+    assert_eq!(known(&[b"\"6\", \"07\", \"x\""]), Ok(false));
+}
+
+/// An element of a list, as it may be spelled.
+#[derive(Clone, Debug)]
+enum Element {
+    Empty,
+    Stamp(Stamp),
+    Weak(Stamp),
+    Foreign(Vec<u8>),
+}
+
+impl Element {
+    fn written(&self) -> Vec<u8> {
+        match self {
+            Self::Empty => Vec::new(),
+            Self::Stamp(stamp) => stamp.etag().into_bytes(),
+            Self::Weak(stamp) => format!("W/{}", stamp.etag()).into_bytes(),
+            Self::Foreign(opaque) => [b"\"", &opaque[..], b"\""].concat(),
+        }
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        match self {
+            Self::Stamp(stamp) | Self::Weak(stamp) => Some(*stamp),
+            Self::Empty | Self::Foreign(_) => None,
+        }
+    }
+}
+
+fn any_stamp() -> impl Strategy<Value = Stamp> {
+    prop_oneof![1..20_u64, 1..=Stamp::MAX.get()].prop_map(stamp)
+}
+
+fn element(is_weak: bool) -> impl Strategy<Value = Element> {
+    let opaque = vec(prop_oneof![Just(b','), Just(b'0'), Just(b'7'), 0x21..=0x7e_u8, 0x80..=0xff_u8], 0..6)
+        .prop_map(|opaque| opaque.into_iter().filter(|byte| *byte != b'"').collect::<Vec<_>>())
+        .prop_filter("a stamp", |opaque| {
+            std::str::from_utf8(opaque).ok().and_then(|text| text.parse::<Stamp>().ok()).is_none()
+        });
+    prop_oneof![
+        2 => Just(Element::Empty),
+        5 => any_stamp().prop_map(Element::Stamp),
+        if is_weak { 3 } else { 0 } => any_stamp().prop_map(Element::Weak),
+        2 => opaque.prop_map(Element::Foreign),
+    ]
+}
+
+/// Elements with what is around them, and whether a new line begins after them.
+fn list(is_weak: bool) -> impl Strategy<Value = Vec<(Element, [String; 2], bool)>> {
+    let space = || "[ \t]{0,3}";
+    let written = (element(is_weak), [space(), space()], prop::bool::weighted(0.2));
+    vec(written, 1..12).prop_filter("it names nothing", |list| {
+        list.iter().any(|(element, ..)| !matches!(element, Element::Empty))
+    })
+}
+
+fn spell(list: &[(Element, [String; 2], bool)]) -> Vec<Vec<u8>> {
+    let (mut lines, mut begins) = (Vec::<Vec<u8>>::new(), true);
+    for (element, [before, after], ends) in list {
+        let written = [before.as_bytes(), &element.written(), after.as_bytes()].concat();
+        match lines.last_mut() {
+            Some(line) if !begins => line.extend([b",", &written[..]].concat()),
+            _ => lines.push(written),
+        }
+        begins = *ends;
+    }
+    lines
+}
+
+fn borrowed(lines: &[Vec<u8>]) -> Vec<&[u8]> {
+    lines.iter().map(Vec::as_slice).collect()
+}
+
+/// Reads a header by splitting first and judging afterwards, as the grammar is written.
+fn reference(lines: &[Vec<u8>], name: &HeaderName) -> Read {
+    // Joined as in RFC 9110, section 5.3.
+    let text: Vec<char> = lines.join(&b", "[..]).into_iter().map(char::from).collect();
+    let text: String = text.into_iter().collect();
+    let is_ows = |c: char| c == ' ' || c == '\t';
+    if text.trim_matches(is_ows) == "*" {
+        return Ok(if name == IF_MATCH { Expect::Present } else { Expect::Absent });
+    }
+    let mut is_quoted = false;
+    let elements = text.split(|c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    });
+    let (mut stamps, mut count) = (Vec::new(), 0);
+    for element in elements.map(|element| element.trim_matches(is_ows)).filter(|element| !element.is_empty())
+    {
+        let strong = element.strip_prefix("W/").unwrap_or(element);
+        let opaque: Vec<&str> = strong.split('"').collect();
+        let ["", opaque, ""] = opaque[..] else { return BAD };
+        if opaque.chars().any(|c| c <= ' ' || c == '\u{7f}') || (strong != element && name == IF_MATCH) {
+            return BAD;
+        }
+        count += 1;
+        stamps.extend(opaque.parse::<Stamp>());
+    }
+    match (count, stamps.len()) {
+        (0, _) => BAD,
+        (_, 1) if name == IF_MATCH => Ok(Expect::Exact(stamps[0])),
+        _ if name == IF_MATCH => Ok(Expect::OneOf(stamps.into())),
+        _ => Ok(Expect::NoneOf(stamps.into())),
+    }
+}
+
+/// What HTTP lets through in a header, for the most part what means something in this one.
+fn byte() -> impl Strategy<Value = u8> {
+    let special = prop::sample::select(&b"\"\"\"\",,,  \t*W/0178x"[..]);
+    prop_oneof![8 => special, 1 => 0x20..=0x7e_u8, 1 => 0x80..=0xff_u8]
+}
+
+fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    vec(vec(byte(), 0..16), 1..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn stamps_in_any_legal_spelling_of_if_match_are_the_same_expectation(list in list(false)) {
+        let stamps: Box<[Stamp]> = list.iter().filter_map(|(element, ..)| element.stamp()).collect();
+        let expect = if let [stamp] = *stamps { Expect::Exact(stamp) } else { Expect::OneOf(stamps) };
+        prop_assert_eq!(if_match(&borrowed(&spell(&list))), Ok(expect));
+    }
+
+    #[test]
+    fn stamps_in_any_legal_spelling_of_if_none_match_are_the_same_expectation(list in list(true)) {
+        let stamps = list.iter().filter_map(|(element, ..)| element.stamp()).collect();
+        prop_assert_eq!(if_none_match(&borrowed(&spell(&list))), Ok(Expect::NoneOf(stamps)));
+    }
+
+    #[test]
+    fn arbitrary_lines_are_read_as_the_grammar_says_or_refused(lines in lines()) {
+        prop_assert_eq!(if_match(&borrowed(&lines)), reference(&lines, &IF_MATCH));
+        prop_assert_eq!(if_none_match(&borrowed(&lines)), reference(&lines, &IF_NONE_MATCH));
+    }
+}

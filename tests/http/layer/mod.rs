@@ -1,0 +1,18 @@
+//! What the lock around a service promises, claim by claim, with services that are polled by hand.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod service;
+
+mod body;
+mod coalesce;
+mod detached;
+mod drops;
+mod held;
+mod keys;
+mod modes;
+mod panics;
+mod plain;
+mod ready;
+mod refused;
+mod remote;

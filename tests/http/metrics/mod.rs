@@ -1,0 +1,10 @@
+//! What is published, as Prometheus gets it: real exposition text, held against the documentation, the
+//! core's own counters, and the alert rules of an example.
+
+mod exposition;
+mod promql;
+mod scene;
+mod table;
+
+mod alerts;
+mod figures;

@@ -1,0 +1,18 @@
+//! What the lock around a service promises, over real connections: clients that hang up, crowds, pipelines, streams.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod client;
+mod server;
+
+mod around;
+mod bodies;
+mod crowd;
+mod detached;
+mod hangups;
+mod modes;
+mod pipelined;
+mod plain;
+mod refused;
+mod stacked;
+mod streams;
