@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lock::KeyedLock;
 use super::many::{KeyedManyHold, ManyKeys};
-use super::table::Claim;
+use super::sought::Terms;
 use crate::error::Busy;
 use crate::key::IntoKey;
 use crate::wait::{Acquire, Attempt, MAX_PERMITS};
@@ -60,7 +60,7 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     /// ```
     #[track_caller]
     pub fn lock_many(&self, keys: impl IntoIterator<Item = impl IntoKey<K>>) -> LockMany<'_, K, S> {
-        ManyKeys::new(self, keys, Claim::new(MAX_PERMITS)).acquire()
+        ManyKeys::new(self, keys, Terms::new(MAX_PERMITS)).acquire()
     }
 
     /// Acquires several keys as [`lock_many`](Self::lock_many) does, with a guard that keeps the lock alive.
@@ -69,7 +69,7 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
         self: &Arc<Self>,
         keys: impl IntoIterator<Item = impl IntoKey<K>>,
     ) -> LockManyOwned<K, S> {
-        ManyKeys::new(self.clone(), keys, Claim::new(MAX_PERMITS)).acquire()
+        ManyKeys::new(self.clone(), keys, Terms::new(MAX_PERMITS)).acquire()
     }
 
     /// Acquires several keys if all of them are free, without waiting.
@@ -92,7 +92,7 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
         &self,
         keys: impl IntoIterator<Item = impl IntoKey<K>>,
     ) -> Result<KeyedManyGuard<'_, K, S>, Busy> {
-        ManyKeys::new(self, keys, Claim::new(MAX_PERMITS)).attempt()
+        ManyKeys::new(self, keys, Terms::new(MAX_PERMITS)).attempt()
     }
 
     /// Acquires several keys as [`try_lock_many`](Self::try_lock_many) does, with a guard that keeps the lock alive.
@@ -105,6 +105,6 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
         self: &Arc<Self>,
         keys: impl IntoIterator<Item = impl IntoKey<K>>,
     ) -> Result<OwnedKeyedManyGuard<K, S>, Busy> {
-        ManyKeys::new(self.clone(), keys, Claim::new(MAX_PERMITS)).attempt()
+        ManyKeys::new(self.clone(), keys, Terms::new(MAX_PERMITS)).attempt()
     }
 }
