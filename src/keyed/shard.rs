@@ -234,3 +234,29 @@ fn hash_of<K>(entry: &EntryPtr<K>) -> u64 {
 fn within(hash: u32) -> u64 {
     spread(u64::from(hash))
 }
+
+#[cfg(all(test, not(latchwork_loom)))]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::*;
+
+    #[test]
+    fn keys_of_one_shard_do_not_meet_inside_it() {
+        for bits in [0, 6, 10, 16] {
+            let mut shards = HashMap::<_, Vec<_>>::new();
+            for id in 0..1_u64 << (bits + 8).min(20) {
+                let hash = (spread(id) >> 32) as u32;
+                shards.entry(hash & ((1 << bits) - 1)).or_default().push(within(hash));
+            }
+            let (mut places, mut tags, mut keys) = (0, 0, 0);
+            for shard in shards.values() {
+                keys += shard.len();
+                places += shard.iter().map(|hash| hash & 255).collect::<HashSet<_>>().len();
+                tags += shard.iter().map(|hash| hash >> 57).collect::<HashSet<_>>().len();
+            }
+            assert!(places * 2 >= keys, "{places} places for {keys} keys in 2^{bits} shards");
+            assert!(tags * 4 >= keys, "{tags} tags for {keys} keys in 2^{bits} shards");
+        }
+    }
+}
