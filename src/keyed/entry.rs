@@ -133,6 +133,12 @@ impl<K> Entry<K> {
         self.line.get().map_or(0, |line| line.lock().len())
     }
 
+    /// Returns `true` if at least this number of requests wait. To count them takes the line's lock, which a request
+    /// without a bound is spared.
+    pub(super) fn has_waiters(&self, number: usize) -> bool {
+        number < usize::MAX && self.waiters() >= number
+    }
+
     /// Returns the error of an acquisition that the key's holders or waiters refuse.
     pub(super) fn busy(&self) -> Busy {
         Busy::new(self.waiters(), Fence::new(self.fence.get()))

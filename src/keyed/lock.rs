@@ -138,9 +138,8 @@ impl<K, S> KeyedLock<K, S> {
     }
 
     /// Waits until no key is held or waited for: the last step of a shutdown, after new requests were stopped. While
-    /// requests keep coming it may wait for long.
-    ///
-    /// Even on an empty table it takes one lock per shard, and holds all of them for a moment.
+    /// requests keep coming it may wait for long. Even on an empty table it takes one lock per shard, and holds all of them
+    /// for a moment.
     ///
     /// # Cancel safety
     ///

@@ -26,9 +26,8 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     /// Acquires several keys for this caller alone: all of them or none. A key that is named twice is
     /// acquired once. The guards are in the order of the keys.
     ///
-    /// It holds no key while it waits. If one of the keys is busy, it waits for that key, and keeps a
-    /// place in the queues of those that it could have acquired. As it waits in several queues, there is no
-    /// [`max_waiters`](Acquire::max_waiters) for it.
+    /// It holds no key while it waits. If one of the keys is busy, it waits for that key. In the queues of the keys that were
+    /// free it keeps a place. As it waits in several queues, there is no [`max_waiters`](Acquire::max_waiters) for it.
     ///
     /// # Fairness
     ///
@@ -48,8 +47,8 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// # Deadlock
     ///
-    /// With itself, if the caller holds one of the keys already. Two of these calls never wait for each
-    /// other. A caller that holds one of the keys and waits for another waits until the reservation ends.
+    /// A caller that holds one of the keys already waits for ever. Two of these calls never wait for each other. A caller that
+    /// holds one of the keys and waits for another with [`lock`](Self::lock) waits until the reservation ends.
     ///
     /// # Examples
     ///

@@ -86,13 +86,7 @@ impl<K, S> Table<K, S> {
     /// Gives such a grant back, and keeps a place in the line for its owner. See
     /// [`Line::stand_aside`](crate::wait::Line::stand_aside).
     #[cold]
-    pub(super) fn stand_aside(
-        &self,
-        entry: EntryPtr<K>,
-        node: Pin<&mut Node>,
-        permits: usize,
-        keeps: Keeps,
-    ) {
+    pub(super) fn stand_aside(&self, entry: EntryPtr<K>, node: Pin<&mut Node>, permits: usize, keeps: Keeps) {
         self.change(entry, |state, counters, wakes| {
             counters.put_back += 1;
             counters.waiting += 1;

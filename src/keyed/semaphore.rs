@@ -109,8 +109,8 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
         self.acquire_many(key, 1)
     }
 
-    /// Acquires `count` permits of `key`, all at once. More than a key has are waited for as long as
-    /// the caller waits.
+    /// Acquires `count` permits of `key`, all at once. A request for more permits than a key has waits until its caller
+    /// gives up.
     ///
     /// # Cancel safety
     ///

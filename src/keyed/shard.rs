@@ -97,8 +97,7 @@ impl<K> Locked<'_, K> {
     /// Puts an entry into use for a key that has none.
     #[inline(always)]
     pub(super) fn insert(&mut self, hash: u32, key: K, word: Word) -> EntryPtr<K> {
-        let entry =
-            if self.slot.hash() == 0 { EntryPtr::slot(self.slot) } else { self.insert_boxed(hash) };
+        let entry = if self.slot.hash() == 0 { EntryPtr::slot(self.slot) } else { self.insert_boxed(hash) };
         // SAFETY: the lock is held.
         let free = unsafe { entry.get() };
         // SAFETY: it is the slot, whose hash is zero, or a box that was not in use.

@@ -26,7 +26,7 @@ pub struct Table<K, S> {
     options: Options<K>,
 }
 
-/// Has a [`Table`].
+/// A lock or a semaphore with a [`Table`].
 pub trait AsTable {
     /// The type of the keys.
     type Key;

@@ -22,8 +22,8 @@ pub(super) enum Stepped<K> {
     Full(Busy),
 }
 
-/// The outcome of an attempt that does not enlist. A refusal leaves the shard locked.
-enum Attempt<'a, K> {
+/// The outcome of an attempt that does not enlist. After a refusal the shard is still locked.
+enum Tried<'a, K> {
     Granted(Grant<K>),
     /// The permits are held, or reserved for waiters.
     InUse(Locked<'a, K>, EntryPtr<K>, Refusal),
@@ -36,8 +36,8 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
     #[inline(always)]
     pub(super) fn take<Q: IntoKey<K>>(&self, sought: &mut Sought<K, Q>, terms: &Terms) -> Option<Grant<K>> {
         match self.attempt(sought, terms) {
-            Attempt::Granted(grant) => Some(grant),
-            Attempt::InUse(..) | Attempt::TooFew(_) => None,
+            Tried::Granted(grant) => Some(grant),
+            Tried::InUse(..) | Tried::TooFew(_) => None,
         }
     }
 
@@ -49,38 +49,38 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         terms: &Terms,
     ) -> Result<Grant<K>, Busy> {
         match self.attempt(sought, terms) {
-            Attempt::Granted(grant) => Ok(grant),
-            Attempt::InUse(shard, entry, Refusal::Reserved) => self.take_reserved(shard, entry, terms),
-            Attempt::InUse(mut shard, entry, Refusal::Short) => {
+            Tried::Granted(grant) => Ok(grant),
+            Tried::InUse(shard, entry, Refusal::Reserved) => self.take_reserved(shard, entry, terms),
+            Tried::InUse(mut shard, entry, Refusal::Short) => {
                 let (entry, counters) = shard.open(entry);
                 counters.busy += 1;
                 Err(entry.busy())
             }
-            Attempt::TooFew(mut shard) => {
+            Tried::TooFew(mut shard) => {
                 shard.counters().busy += 1;
                 Err(Busy::new(0, None))
             }
         }
     }
 
-    /// Takes what the word alone allows. (Always inlined, as what it uses: a sixth of the time of a free key goes into
-    /// passing keys and grants through memory otherwise.)
+    /// Takes what the word alone allows. (Always inlined, as what it uses: to pass keys and grants through memory would be
+    /// a good part of the time of a free key.)
     #[inline(always)]
-    fn attempt<Q: IntoKey<K>>(&self, sought: &mut Sought<K, Q>, terms: &Terms) -> Attempt<'_, K> {
+    fn attempt<Q: IntoKey<K>>(&self, sought: &mut Sought<K, Q>, terms: &Terms) -> Tried<'_, K> {
         loop {
             let mut shard = self.lock_for(sought);
             if let Some(entry) = shard.find(sought.hash(), |key| sought.is_key(key)) {
                 let word = &shard.open(entry).0.word;
                 match word.get().take(terms.permits) {
                     Ok(next) => word.set(next),
-                    Err(refusal) => return Attempt::InUse(shard, entry, refusal),
+                    Err(refusal) => return Tried::InUse(shard, entry, refusal),
                 }
-                return Attempt::Granted(self.grant(&mut shard, entry, terms));
+                return Tried::Granted(self.grant(&mut shard, entry, terms));
             }
-            let Ok(word) = self.full().take(terms.permits) else { return Attempt::TooFew(shard) };
+            let Ok(word) = self.full().take(terms.permits) else { return Tried::TooFew(shard) };
             if let Some(key) = sought.take_owned() {
                 let entry = shard.insert(sought.hash(), key, word);
-                return Attempt::Granted(self.grant(&mut shard, entry, terms));
+                return Tried::Granted(self.grant(&mut shard, entry, terms));
             }
             // User code makes the key, outside the lock. Meanwhile another caller may have stored it.
             drop(shard);
@@ -113,8 +113,9 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         wakes: &mut Wakes,
     ) -> Result<Grant<K>, Busy> {
         let (state, counters) = shard.open(entry);
-        let is_taken = state
-            .with_line(self.total(), wakes, |line, permits, wakes| line.try_take(permits, terms.permits, wakes));
+        let is_taken = state.with_line(self.total(), wakes, |line, permits, wakes| {
+            line.try_take(permits, terms.permits, wakes)
+        });
         if is_taken {
             return Ok(self.grant(shard, entry, terms));
         }
@@ -142,14 +143,10 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
         let outcome = loop {
             let (mut shard, entry) = self.entry_for(sought, *place);
             let (state, _) = shard.open(entry);
-            // Under the lock that also enlists, so that there are never more waiters. To count them takes the line's
-            // lock, which a request without a bound spares.
-            let is_full = is_newcomer && max_waiters < usize::MAX && state.waiters() >= max_waiters;
-            let outcome = if is_full {
-                match self.take_in_line(&mut shard, entry, terms, &mut wakes) {
-                    Ok(grant) => Stepped::Granted(grant),
-                    Err(busy) => Stepped::Full(busy),
-                }
+            // Under the lock that also enlists, so that there are never more waiters than that.
+            let outcome = if is_newcomer && state.has_waiters(max_waiters) {
+                self.take_in_line(&mut shard, entry, terms, &mut wakes)
+                    .map_or_else(Stepped::Full, Stepped::Granted)
             } else {
                 let (step, waiters) = state.with_line(self.total(), &mut wakes, |line, permits, wakes| {
                     let step = line.step(permits, node.as_mut(), terms.permits, task, &mut spare, wakes);
@@ -201,7 +198,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
                 let entry = shard.insert(sought.hash(), key, self.full());
                 return (shard, entry);
             }
-            // As in `attempt`.
+            // User code makes the key, as in `attempt`.
             drop(shard);
             sought.make_owned();
         }
