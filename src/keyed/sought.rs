@@ -5,7 +5,6 @@ use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use crate::key::{Form, IntoKey};
-use crate::shards::spread;
 
 /// A key that a request asks for. It becomes an owned key when it must be stored.
 pub(super) struct Sought<K, Q> {
@@ -44,7 +43,7 @@ impl<K: Eq + Hash, Q: IntoKey<K>> Sought<K, Q> {
     #[inline(always)]
     pub(super) fn new(key: Q, hasher: &impl BuildHasher) -> Self {
         let form = Form::new(key);
-        let hash = spread(form.hash(hasher));
+        let hash = form.hash(hasher);
         // An entry with the hash zero is a free one.
         Self { hash: ((hash >> 32) as u32).max(1), form }
     }
