@@ -36,7 +36,7 @@ use crate::shards::spread;
 /// # Ok::<(), latchwork::Busy>(())
 /// ```
 pub trait IntoKey<K>: Sized {
-    /// Feeds `state` exactly as the key's own `Hash` does.
+    /// Feeds `state` exactly as the key's own `Hash` does. Called once, when the request is created.
     fn hash_key<H: Hasher>(&self, state: &mut H);
 
     /// Returns `true` if it means this key. Called under a shard's internal lock: it must not use the table.

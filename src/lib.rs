@@ -1,5 +1,5 @@
-//! Concurrency control for services: a lock for each key, locks that threads and async tasks share, version
-//! stamps against lost updates, retries that do not stampede, and layers that put them around handlers.
+//! Concurrency control for services: locks by key, locks that threads and tasks share, version stamps and retries.
+//! Layers put them around handlers that you already have.
 //!
 //! ```
 //! use latchwork::KeyedLock;
@@ -8,7 +8,7 @@
 //!
 //! let guard = users.try_lock("ada")?;       // the first click
 //! assert!(users.try_lock("ada").is_err());  // the second: Busy, answer 409
-//! assert!(users.try_lock("grace").is_ok()); // others do not notice
+//! assert!(users.try_lock("grace").is_ok()); // other users do not wait
 //! drop(guard);                              // released on return, `?`, panic and cancellation
 //! assert!(users.try_lock("ada").is_ok());
 //! # Ok::<(), latchwork::Busy>(())
@@ -20,21 +20,22 @@
 //! |---|---|
 //! | one request per user (order, file …) at a time | [`KeyedLock`] |
 //! | at most n at a time for each user | [`KeyedSemaphore`] |
-//! | one call for all who ask for the same at the same time | [`SingleFlight`] |
+//! | at most n at a time in all | [`Semaphore`] |
 //! | one value that threads and tasks change | [`Mutex`] |
 //! | one value that is read often and changed rarely | [`RwLock`] |
-//! | at most n at a time of something | [`Semaphore`] |
-//! | to refuse the late write of a paused holder | [`Fence`], [`FenceGate`](fence::FenceGate) |
-//! | an edit from a stale page refused, not lost | [`Versioned`], [`VersionedMap`] |
-//! | to be told when a value changes | [`Versioned::changed`], [`VersionedMap::changed`] |
-//! | a name that nobody else has | [`Claims`] |
-//! | to try again, with growing and spread waits | [`RetryPolicy`] |
+//! | one run of the work for equal requests | [`SingleFlight`] |
+//! | to refuse an edit from a stale page | [`Versioned`], [`VersionedMap`] |
+//! | to wait until a value changes | [`Versioned::changed`], [`VersionedMap::changed`] |
+//! | a unique name | [`Claims`] |
+//! | to try again after growing, spread waits | [`RetryPolicy`] |
 //! | to resolve a conflict by reading again | [`RetryPolicy::retry_on_conflict`] |
 //! | to keep retries from adding to an outage | [`Budget`](retry::Budget) |
-//! | a lock in front of a handler that stays as it is | [`KeyedLockLayer`](layer::KeyedLockLayer) |
+//! | to refuse the late write of a paused holder | [`Fence`], [`FenceGate`](fence::FenceGate) |
+//! | a lock in front of a handler | [`KeyedLockLayer`](layer::KeyedLockLayer) |
 //! | one call of a handler for equal GETs | [`CoalesceLayer`](layer::CoalesceLayer) |
-//! | `If-Match`, `ETag`, and errors as answers | [`IfMatch`](web::IfMatch), [`Tagged`](web::Tagged), [`Problem`](web::Problem) |
-//! | figures for Prometheus and the like | [`Publisher`](publish::Publisher) |
+//! | `If-Match`, `ETag`, and errors as responses | [`IfMatch`](web::IfMatch), [`Tagged`](web::Tagged), [`Problem`](web::Problem) |
+//! | metrics, for Prometheus and others | [`Publisher`](publish::Publisher) |
+//! | code that works with local and remote locks | [`LockProvider`](provider::LockProvider) |
 //!
 //! # One way to wait
 //!
@@ -62,8 +63,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It does nothing until it is polled or waited for, and it can be dropped at any point. Nothing stays
-//! locked, no wake-up is lost, and no entry stays.
+//! It does nothing until it is polled or waited for, and it can be dropped at any point. Nothing stays locked, no wake-up
+//! is lost, and no entry stays.
+//!
+//! # Modules
+//!
+//! The root has the types that most programs name. The others stand in modules:
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`acquire`] | how to wait, and the traits behind it |
+//! | [`mutex`], [`rwlock`], [`semaphore`], [`guard`] | guards and futures of these locks |
+//! | [`keyed`], [`key`] | builder, guards, counters and views of locks by key; what may be passed as a key |
+//! | [`provider`] | one trait for locks by key, local or remote |
+//! | [`stamp`], [`fence`], [`versioned`], [`claim`], [`flight`] | the parts of these |
+//! | [`retry`], [`verdict`] | policies, budgets, statistics; what an error means for a retry |
+//! | [`error`] | the errors of acquisitions |
+//! | [`web`], [`layer`], [`extract`] | problem details and preconditions; tower layers; axum extractors |
+//! | [`publish`] | metrics |
+//! | [`helper`] | the thread that gives up waiters that are never polled again |
 //!
 //! # When not to use it
 //!
@@ -71,7 +89,7 @@
 //! - More than one process: a lock in the database that they share.
 //! - A counter: an atomic. A value that is replaced as a whole: `arc-swap`.
 //!
-//! # Rooms
+//! # Guides
 //!
 //! [patterns](docs::patterns) · [adopting it in an axum service](docs::adopting) · [retries](docs::retries) ·
 //! [problems](docs::problems) · [metrics](docs::metrics) · [performance](docs::performance) ·
@@ -79,15 +97,19 @@
 //!
 //! # Features
 //!
-//! - `tokio` (default): [`Acquire::timeout`], [`Acquire::wait`] that hands its worker over before it parks, and a clock
-//!   for retries in tasks.
+//! - `tokio` (default): [`Acquire::timeout`], an [`Acquire::wait`] that moves its worker's tasks away before it parks, and
+//!   a clock for retries in tasks.
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
-//! - `tracing`: events of keyed locks: acquired and released (debug), rejected and long waits (warn); of
-//!   retries (debug); and of many tasks that block their workers (warn).
+//! - `tracing`: events of keyed locks, of retries, and of many tasks that block their workers; spans of layers.
 //! - `tower`: [a lock in front of a service](layer::KeyedLockLayer), [preconditions](web::IfMatch), errors as
 //!   [problems](docs::problems), for hyper, tonic and everything else that is built on tower.
 //! - `axum`: the same for axum, with extractors and responses.
 //! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights and layers.
+
+/// The programs of the README.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub mod acquire {
     //! A pending acquisition, and the ways to wait for it.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// Why an attempt that failed may succeed if it is made again.
+/// Why a further attempt may succeed.
 ///
 /// # Examples
 ///
@@ -18,15 +18,15 @@ use std::time::Duration;
 pub enum RetryKind {
     /// The value has changed since it was read.
     VersionConflict,
-    /// The name is taken. Retried only if the policy is told so: with the same name it is taken again.
+    /// The name is taken. Retried only if the policy is set to: the same name would be taken again.
     UniqueViolation,
-    /// The database has chosen this transaction as a deadlock's victim.
+    /// The database aborted this transaction to resolve a deadlock.
     Deadlock,
-    /// The database could not put this transaction in an order with others.
+    /// The database could not serialize this transaction with others.
     Serialization,
-    /// A lock was not had in time.
+    /// A lock was not acquired in time.
     LockTimeout,
-    /// The other side asks for less.
+    /// The other side asks for fewer requests.
     Throttled,
     /// Anything else that may pass: a refused connection, a server that is restarting.
     Transient,
@@ -44,16 +44,8 @@ impl RetryKind {
         Self::Transient,
     ];
 
-    /// Whether another writer of the same data was in the way, who has got ahead: a version conflict, a
+    /// Returns `true` if another writer of the same data was in the way, and made progress: a version conflict, a
     /// deadlock or a serialization failure. These are counted as conflicts.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::verdict::RetryKind;
-    ///
-    /// assert!(RetryKind::Serialization.is_conflict() && !RetryKind::UniqueViolation.is_conflict());
-    /// ```
     #[must_use]
     pub const fn is_conflict(self) -> bool {
         matches!(self, Self::VersionConflict | Self::Deadlock | Self::Serialization)
@@ -83,14 +75,14 @@ pub enum Verdict {
     Stop,
     /// Try again after the policy's wait.
     Retry(RetryKind),
-    /// Try again, but not before so much time: what a `Retry-After` asked for, say. The wait is never
-    /// shorter, whatever the policy's longest is; attempts, deadline and budget count all the same.
+    /// Try again, but not before this time, for example that of a `Retry-After`. The wait is never shorter, even if the
+    /// policy's longest wait is. Attempts, deadline and budget apply as always.
     RetryAfter(RetryKind, Duration),
 }
 
-/// An error that knows whether the attempt may be made again.
+/// An error that says whether the attempt may be made again.
 ///
-/// For errors of other crates see [`RetryPolicy::classify_with`](crate::RetryPolicy::classify_with).
+/// For errors of other crates see [`RetryPolicy::classified_by`](crate::RetryPolicy::classified_by).
 ///
 /// # Examples
 ///
@@ -113,7 +105,7 @@ pub enum Verdict {
 /// assert_eq!(error.attempts, 1);
 /// ```
 pub trait Classify {
-    /// What to do about it.
+    /// Returns what to do about this error.
     fn classify(&self) -> Verdict;
 }
 

@@ -113,7 +113,7 @@ fn a_lock_provider_allocates_nothing_for_a_free_key() {
 fn a_success_at_once_allocates_nothing() {
     for policy in policies() {
         let mut session = policy.session();
-        let locks = KeyedLock::<u64>::new();
+        let locks = Arc::new(KeyedLock::<u64>::new());
         let save = || policy.retry_on_conflict(|| ready(Ok(7)), Ok, |value| ready(Ok(value)));
         // The table keeps what the first lock needs.
         drop(locks.lock(7).wait());
@@ -125,8 +125,8 @@ fn a_success_at_once_allocates_nothing() {
                 _ => panic!("it is a success"),
             }),
             allocations(|| at_once(save().run())),
-            allocations(|| at_once(save().escalate_after(2, &locks, 7_u64).run())),
-            allocations(|| at_once(save().escalate_after(0, &locks, 7_u64).run())),
+            allocations(|| at_once(save().escalate_after(2, &locks, 7).run())),
+            allocations(|| at_once(save().escalate_after(0, &locks, 7).run())),
         ] {
             assert_eq!((counted, out), (0, Ok(7)));
         }

@@ -330,6 +330,23 @@ fn each_retry_is_told_before_its_wait_and_the_last_failure_is_not() {
 }
 
 #[test]
+fn an_attempt_without_its_lock_is_a_warning() {
+    let policy = RetryPolicy::new().name("save card").clock(VirtualClock::new());
+    let locks = Arc::new(KeyedLock::<u32>::new());
+    let _in_the_way = locks.try_lock(7).expect("it is free");
+    let change = policy.retry_on_conflict_blocking(|| Ok::<_, latchwork::Busy>(()), Ok, |()| Ok(()));
+    let change = change.escalate_after(0, &locks, 7).gate_timeout(Duration::ZERO);
+    let seen = captured(Level::WARN, || (), || assert!(change.run_blocking().is_ok()));
+    let fields = [("attempt", "1"), ("error", "timed out waiting for the lock"), ("name", "\"save card\"")];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let seen: Vec<_> = seen.into_iter().filter(|event| event.message == "attempt without its lock").collect();
+    assert_eq!(
+        seen.into_iter().map(|event| (event.level, event.fields)).collect::<Vec<_>>(),
+        [(Level::WARN, fields)]
+    );
+}
+
+#[test]
 fn tasks_that_block_their_workers_are_a_warning_when_they_are_many_and_when_they_have_doubled() {
     const TASKS: usize = 130;
     let seen = Arc::<Mutex<Vec<Seen>>>::default();

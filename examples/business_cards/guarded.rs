@@ -98,7 +98,7 @@ pub(crate) async fn count_view(
         |seen| Ok(Views { views: seen.views.saturating_add(1), ..seen }),
         async |next| save_views(&app.store, &next).await,
     );
-    Ok(Json(count.escalate_after(ALONE_AFTER, &*app.locks, id).run().await?))
+    Ok(Json(count.escalate_after(ALONE_AFTER, &app.locks, id).run().await?))
 }
 
 /// Saves them if the version is still the one they were made of.

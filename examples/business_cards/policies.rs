@@ -11,7 +11,7 @@ use latchwork::publish::Publisher;
 use latchwork::web::Problem;
 use latchwork::{
     RetryPolicy,
-    retry::{Budget, RetryCounts, RetryError, RetryStats},
+    retry::{Budget, ByFunction, RetryCounts, RetryError, RetryStats},
     verdict::{RetryKind, Verdict},
 };
 
@@ -52,7 +52,7 @@ fn sqlite_verdict(code: u32) -> Verdict {
     }
 }
 
-type Policy = RetryPolicy<fn(&StoreError) -> Verdict>;
+type Policy = RetryPolicy<ByFunction<StoreError>>;
 
 /// A policy for each way to write, with counters of its own.
 pub(crate) struct Policies {
@@ -76,21 +76,16 @@ impl Policies {
         let ms = Duration::from_millis;
         let mut policy = |name| {
             let own = Arc::new(RetryStats::new());
-            let policy = RetryPolicy::new().name(name).base_delay(ms(5)).max_delay(ms(100));
+            let policy = RetryPolicy::classified_by(verdict).name(name).base_delay(ms(5)).max_delay(ms(100));
             let policy = policy.budget(&FILE).stats(&own);
             stats.push((name, own));
             policy
         };
-        let by_code = verdict as fn(&StoreError) -> Verdict;
         Self {
-            create: policy("create a card")
-                .retry_kind(RetryKind::UniqueViolation, true)
-                .classify_with(by_code),
-            edit: policy("edit a card").retry_kind(RetryKind::VersionConflict, false).classify_with(by_code),
-            count_view: policy("count a view").classify_with(by_code),
-            put_profile: policy("put a profile")
-                .retry_kind(RetryKind::VersionConflict, false)
-                .classify_with(by_code),
+            create: policy("create a card").retry_kind(RetryKind::UniqueViolation, true),
+            edit: policy("edit a card").retry_kind(RetryKind::VersionConflict, false),
+            count_view: policy("count a view"),
+            put_profile: policy("put a profile").retry_kind(RetryKind::VersionConflict, false),
             stats,
             slug_failures: AtomicU64::new(0),
         }

@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::ops::RangeInclusive;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ use futures::future::join_all;
 use hdrhistogram::Histogram;
 use latchwork::{
     KeyedLock, RetryPolicy, Versioned,
-    retry::{Clock, Gate, Jitter, RetryError, RetryStats, Sleep},
+    keyed::OwnedKeyedGuard,
+    provider::{Ask, Begun, LockError, LockProvider},
+    retry::{Clock, Jitter, RetryError, RetryStats, Sleep},
     versioned::{Snapshot, WriteError},
 };
 use serde::Serialize;
@@ -92,33 +95,35 @@ impl Clock for Scaled {
     }
 }
 
-/// The lock that escalated attempts take, with a line in front of it.
+/// The lock of the attempts, with a queue in front of it.
 ///
-/// The lock lets newcomers go first for up to half a ms of real time, whatever tokio's clock says, and next to
-/// none passes here: who goes first would be chance. Attempts that take 10 ms are passed on nearly in
-/// order, and so they are here, exactly.
+/// The lock lets newcomers pass for up to half a millisecond of real time, whatever tokio's clock says. Next to no real
+/// time passes here, so the order would be chance. Attempts that take 10 ms get the lock nearly in
+/// order, and here they do so exactly.
+#[derive(Clone, Default)]
 struct InLine {
-    locks: KeyedLock<&'static str>,
-    line: Mutex<()>,
+    locks: Arc<KeyedLock<&'static str>>,
+    line: Arc<Mutex<()>>,
 }
 
-impl Gate<&'static str> for InLine {
-    fn together(&self, key: &'static str) -> impl Future<Output: Send> + Send {
-        async move {
-            let _turn = self.line.lock().await;
-            self.locks.lock_shared(key).await
-        }
+impl LockProvider<&'static str> for InLine {
+    type Guard = OwnedKeyedGuard<&'static str>;
+    type Wait = Pin<Box<dyn Future<Output = Result<Self::Guard, LockError>> + Send>>;
+
+    fn begin(&self, key: &'static str, ask: Ask) -> Begun<Self::Guard, Self::Wait> {
+        let Self { locks, line } = self.clone();
+        Begun::Waiting(Box::pin(async move {
+            let _turn = line.lock().await;
+            locks.begin(key, ask).await
+        }))
     }
 
-    fn alone(&self, key: &'static str) -> impl Future<Output: Send> + Send {
-        async move {
-            let _turn = self.line.lock().await;
-            self.locks.lock(key).await
-        }
+    fn can_share(&self) -> bool {
+        true
     }
 }
 
-/// Lets so many handlers loose on a row, once for each seed.
+/// Lets a number of handlers loose on a row, once for each seed.
 pub(crate) fn run(strategy: Strategy, handlers: usize, seeds: u64) -> io::Result<Outcome> {
     let stats = Arc::new(RetryStats::new());
     let mut times = Histogram::<u64>::new(3).expect("three digits are few enough");
@@ -133,7 +138,7 @@ pub(crate) fn run(strategy: Strategy, handlers: usize, seeds: u64) -> io::Result
             .clock(Scaled)
             .stats(&stats)
             .seed(seed);
-        let gate = InLine { locks: KeyedLock::new(), line: Mutex::new(()) };
+        let gate = InLine::default();
         let storm = Storm { row: Versioned::new(0), gate, policy, strategy };
         // Each handler's trips are drawn apart from the waits, and are the same for each strategy.
         let mut rng = Rng::with_seed(!seed);

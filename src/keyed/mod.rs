@@ -4,7 +4,7 @@
 //! builder    the settings of a lock or semaphore
 //! lock       the public lock; lock_many: of several keys; semaphore: the public semaphore
 //! request    the pending acquisition of one key; many: of several; drain: of an empty table
-//! guard      a held key; events, timing: what is reported about it; gate: how retries use it
+//! guard      a held key; events, timing: what is reported about it
 //! provider   the lock as a lock provider
 //! views      the sum of the counters, and the keys in use
 //! sought     a key as a request asks for it, and what the request asks
@@ -48,7 +48,6 @@ mod counters;
 mod drain;
 mod entry;
 mod events;
-mod gate;
 mod guard;
 mod lock;
 mod lock_many;

@@ -70,6 +70,15 @@ pub(super) fn retries(name: &'static str, counts: &RetryCounts) {
         counter!(RETRY_ERRORS, POLICY => name, KIND => word(kind)).absolute(counts.errors(kind));
     }
     counter!(RETRY_CONFLICTS, POLICY => name).absolute(counts.conflicts);
+    let reasons = [
+        ("timed_out", counts.gate_timed_out),
+        ("refused", counts.gate_refused),
+        ("lost", counts.gate_lost),
+        ("unavailable", counts.gate_unavailable),
+    ];
+    for (reason, attempts) in reasons {
+        counter!(RETRY_UNGATED, POLICY => name, REASON => reason).absolute(attempts);
+    }
 }
 
 pub(super) fn budget(name: &'static str, budget: &Budget) {

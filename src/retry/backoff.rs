@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-/// How waits are spread, so that those who failed together do not come back together.
+/// How waits are spread, so that calls that failed together do not return together.
 ///
-/// *d* is the delay that the schedule has come to: it grows first, is capped then, and is spread within the
-/// cap last, so that also those who have reached the cap come back at different times. The
-/// names are those of M. Brooker, "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015).
+/// *d* is the delay of the schedule. It grows first, is then capped, and is spread last. So calls that have reached the
+/// cap return at different times, too. The names are those of M. Brooker, "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015).
 ///
 /// # Examples
 ///
@@ -26,19 +25,19 @@ use fastrand::Rng;
 pub enum Jitter {
     /// Exactly *d*.
     None,
-    /// Anything from nothing to *d*: the best spread.
+    /// A random time from 0 to *d*: the best spread.
     #[default]
     Full,
-    /// Anything from *d*/2 to *d*: never at once.
+    /// A random time from *d*/2 to *d*: never at once.
     Equal,
-    /// Anything from the base delay to three times the wait before, within the cap.
+    /// A random time from the base delay to three times the previous wait, within the cap.
     Decorrelated,
 }
 
-/// The waits before one retry after the other: an endless iterator, made by the same words as a policy.
+/// The waits before one retry after the other: an endless iterator, with the same setters as a policy.
 ///
 /// The schedule is `base_delay × multiplier^(n − 1)` for retry *n*, never more than `max_delay`, spread by
-/// the [`Jitter`]. Numbers saturate: there is no retry for which it overflows. By default it starts with
+/// the [`Jitter`]. Numbers saturate, so it never overflows. By default it starts with
 /// 100 ms, doubles, stops growing at 5 s, and is fully spread.
 ///
 /// # Examples
@@ -49,6 +48,11 @@ pub enum Jitter {
 ///
 /// let waits: Vec<_> = Backoff::new().jitter(Jitter::None).map(|wait| wait.as_millis()).take(7).collect();
 /// assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000]);
+///
+/// let ms = Duration::from_millis;
+/// let slow = Backoff::new().base_delay(ms(7)).multiplier(3).max_delay(ms(100)).seed(7);
+/// assert_eq!([1, 2, 3, 4].map(|retry| slow.nominal(retry)), [7, 21, 63, 100].map(ms)); // before the spread
+/// assert_eq!(slow.clone().take(5).collect::<Vec<_>>(), slow.take(5).collect::<Vec<_>>());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Backoff {
@@ -62,13 +66,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The default schedule.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::retry::Backoff::new().nominal(1).as_millis(), 100);
-    /// ```
+    /// Creates the default schedule.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -82,50 +80,26 @@ impl Backoff {
         }
     }
 
-    /// The delay of the first retry, before it is spread. 100 ms by default.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let backoff = latchwork::retry::Backoff::new().base_delay(Duration::from_millis(7));
-    /// assert_eq!(backoff.nominal(2).as_millis(), 14);
-    /// ```
+    /// Sets the delay of the first retry, before it is spread. 100 ms by default.
     #[must_use]
     pub const fn base_delay(mut self, delay: Duration) -> Self {
         self.base = nanos(delay);
         self
     }
 
-    /// The delay beyond which the schedule does not grow. 5 s by default. If it is less than the base delay,
-    /// it is the delay of every retry.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let backoff = latchwork::retry::Backoff::new().max_delay(Duration::from_millis(150));
-    /// assert_eq!(backoff.nominal(u32::MAX).as_millis(), 150);
-    /// ```
+    /// Sets the delay at which the schedule stops growing. 5 s by default. If it is less than the base delay,
+    /// every retry has this delay.
     #[must_use]
     pub const fn max_delay(mut self, delay: Duration) -> Self {
         self.cap = nanos(delay);
         self
     }
 
-    /// How many times the delay before each delay is. 2 by default; with 1 they are all the same.
+    /// Sets the factor by which each delay exceeds the previous one. 2 by default; with 1 all delays are equal.
     ///
     /// # Panics
     ///
-    /// With 0.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::retry::Backoff::new().multiplier(3).nominal(3).as_millis(), 900);
-    /// ```
+    /// Panics with 0.
     #[must_use]
     pub const fn multiplier(mut self, multiplier: u32) -> Self {
         assert!(multiplier > 0, "a backoff's multiplier must be at least 1");
@@ -133,44 +107,21 @@ impl Backoff {
         self
     }
 
-    /// How the delays are spread. [`Jitter::Full`] by default.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::retry::{Backoff, Jitter};
-    ///
-    /// let mut waits = Backoff::new().jitter(Jitter::None);
-    /// assert_eq!(waits.next(), Some(Backoff::new().nominal(1)));
-    /// ```
+    /// Sets how the delays are spread. [`Jitter::Full`] by default.
     #[must_use]
     pub const fn jitter(mut self, jitter: Jitter) -> Self {
         self.jitter = jitter;
         self
     }
 
-    /// Spreads by a generator that starts from `seed`, for waits that can be had again.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let waits = |seed| latchwork::retry::Backoff::new().seed(seed).take(5).collect::<Vec<_>>();
-    /// assert_eq!(waits(7), waits(7));
-    /// assert_ne!(waits(7), waits(8));
-    /// ```
+    /// Sets the seed of the spread: the same seed draws the same waits.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.rng = Some(Rng::with_seed(seed));
         self
     }
 
-    /// The delay of this retry before it is spread; the first retry is 1, and 0 is taken for it.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::retry::Backoff::new().nominal(3).as_millis(), 400);
-    /// ```
+    /// Returns the delay of this retry before it is spread. The first retry is 1; 0 means the same.
     #[must_use]
     pub fn nominal(&self, retry: u32) -> Duration {
         Duration::from_nanos(self.capped(retry))
@@ -201,7 +152,7 @@ impl Default for Backoff {
 impl Iterator for Backoff {
     type Item = Duration;
 
-    /// The wait before the next retry. There is always one.
+    /// Returns the wait before the next retry. There is always one.
     fn next(&mut self) -> Option<Duration> {
         self.retry = self.retry.saturating_add(1);
         let delay = self.capped(self.retry);
@@ -219,7 +170,7 @@ impl Iterator for Backoff {
     }
 }
 
-/// Beyond 584 years nobody waits for the difference.
+/// Saturates at 584 years.
 const fn nanos(duration: Duration) -> u64 {
     let nanos = duration.as_nanos();
     if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }

@@ -1,18 +1,17 @@
 //! [`Budget`]: what keeps retries from adding to an outage.
 //!
-//! Why a budget, if attempts are limited already? Four attempts each are a fourfold load when all
-//! calls fail, and that is when the other side can bear it least. A budget that all callers share lets
-//! single failures be retried, and stops retrying when most calls fail. The rule is that of the retry
-//! quota in the AWS SDKs: a retry is paid for, a retry that succeeds is refunded, and each call that succeeds at
-//! once earns a little.
+//! Why a budget, if attempts are limited already? When all calls fail, four attempts each are a fourfold load, at the
+//! moment when the other side can bear it least. A budget that all callers share allows retries of single failures,
+//! and stops them when most calls fail. The rule is that of the retry quota in the AWS SDKs: a retry has a price, a
+//! retry that succeeds is refunded, and each call that succeeds at once earns a little.
 
 use std::fmt;
 
 use crate::sync::{AtomicUsize, Ordering};
 use crate::verdict::RetryKind;
 
-/// Prices by kind: conflicts show that somebody got ahead, so they cost nothing, and a hot key does not
-/// use up what is kept for outages.
+/// Prices by kind. A conflict shows that another writer made progress, so it costs nothing: a hot key does not use up
+/// the tokens that are kept for outages.
 const PRICES: [u32; RetryKind::ALL.len()] = {
     let mut prices = [0; RetryKind::ALL.len()];
     prices[RetryKind::Deadlock.index()] = 1;
@@ -25,9 +24,9 @@ const PRICES: [u32; RetryKind::ALL.len()] = {
 
 /// A bucket of tokens that retries are paid from, shared by the policies of one dependency.
 ///
-/// Each retry costs its kind's price; without enough tokens it is not made. The price is given back when
-/// the retry succeeds, and when the call is dropped while it waits for the retry to begin. What succeeds at the first
-/// attempt earns [`earnings`](Self::earnings). There are never more tokens than at the start.
+/// Each retry costs the price of its kind; without enough tokens it is not made. The price is given back when
+/// the retry succeeds, and when the call is dropped before the retry begins. A call that succeeds at the first
+/// attempt adds the [`earnings`](Self::earnings). There are never more tokens than at the start.
 ///
 /// | kind | price |
 /// |---|---|
@@ -46,6 +45,9 @@ const PRICES: [u32; RetryKind::ALL.len()] = {
 /// let error = policy.run_blocking(|_| Err::<(), _>(())).unwrap_err();
 /// assert_eq!((error.reason, error.attempts), (StopReason::BudgetExhausted, 3));
 /// assert_eq!(DATABASE.tokens(), 0);
+///
+/// static SLOW: Budget = Budget::new(100).price(RetryKind::Transient, 50).earnings(2);
+/// assert_eq!((SLOW.capacity(), SLOW.price_of(RetryKind::Transient)), (100, 50));
 /// ```
 pub struct Budget {
     tokens: AtomicUsize,
@@ -55,90 +57,54 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A full bucket of so many tokens.
+    /// Creates a full bucket of `capacity` tokens.
     #[cfg(not(latchwork_loom))]
     #[must_use]
     pub const fn new(capacity: u32) -> Self {
         Self { tokens: AtomicUsize::new(capacity as usize), capacity, earnings: 1, prices: PRICES }
     }
 
-    /// A full bucket of so many tokens; in models it can't be made in a `const`.
+    /// Creates a full bucket of `capacity` tokens; in models it can't be made in a `const`.
     #[cfg(latchwork_loom)]
     #[must_use]
     pub fn new(capacity: u32) -> Self {
         Self { tokens: AtomicUsize::new(capacity as usize), capacity, earnings: 1, prices: PRICES }
     }
 
-    /// What a retry of this kind costs, instead of what the table says.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::{retry::Budget, verdict::RetryKind};
-    ///
-    /// static SLOW: Budget = Budget::new(100).price(RetryKind::Transient, 50);
-    /// assert_eq!(SLOW.price_of(RetryKind::Transient), 50);
-    /// ```
+    /// Sets the price of a retry of this kind, in place of the table's.
     #[must_use]
     pub const fn price(mut self, kind: RetryKind, tokens: u32) -> Self {
         self.prices[kind.index()] = tokens;
         self
     }
 
-    /// How many tokens a call earns that succeeds at the first attempt. 1 by default: five such calls pay for
+    /// Sets how many tokens a call adds that succeeds at the first attempt. 1 by default: five such calls pay for
     /// one transient retry that fails.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let strict = latchwork::retry::Budget::new(100).earnings(0);
-    /// assert_eq!(strict.tokens(), 100);
-    /// ```
     #[must_use]
     pub const fn earnings(mut self, tokens: u32) -> Self {
         self.earnings = tokens;
         self
     }
 
-    /// What a retry of this kind costs.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::{retry::Budget, verdict::RetryKind};
-    ///
-    /// assert_eq!(Budget::new(100).price_of(RetryKind::Transient), 5);
-    /// ```
+    /// Returns the price of a retry of this kind.
     #[must_use]
     pub const fn price_of(&self, kind: RetryKind) -> u32 {
         self.prices[kind.index()]
     }
 
-    /// How many tokens are left.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::retry::Budget::new(100).tokens(), 100);
-    /// ```
+    /// Returns how many tokens are left.
     #[must_use]
     pub fn tokens(&self) -> u32 {
         self.tokens.load(Ordering::Relaxed) as u32
     }
 
-    /// How many tokens there can be.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::retry::Budget::new(100).capacity(), 100);
-    /// ```
+    /// Returns how many tokens there can be.
     #[must_use]
     pub const fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// Takes the price of a retry, or says that there is not enough.
+    /// Takes the price of a retry; `None` without enough tokens.
     pub(super) fn pay(&self, kind: RetryKind) -> Option<u32> {
         let price = self.price_of(kind);
         let take = |tokens: usize| tokens.checked_sub(price as usize);

@@ -1,4 +1,4 @@
-//! [`Clock`]: what time it is for a retry, and how it waits; [`VirtualClock`] for tests.
+//! [`Clock`]: how a retry reads the time, and how it waits; [`VirtualClock`] for tests.
 
 use std::fmt;
 use std::future::Future;
@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 
 use crate::wait;
 
-/// A wait in a task, as a [`Clock`] makes it.
+/// The future of a [`Clock`]'s wait in a task.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Tells the time and waits, for a policy that is to do so in another way than tokio and threads do.
+/// Tells the time and waits, for a policy that does so in another way than tokio and threads do.
 ///
 /// # Examples
 ///
@@ -38,16 +38,16 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// # assert_eq!(done.ok(), Some(7));
 /// ```
 pub trait Clock: Send + Sync {
-    /// A wait in a task.
+    /// Returns a future that is ready after `wait`.
     fn sleep(&self, wait: Duration) -> Sleep;
 
-    /// A wait on a thread. By default the thread sleeps; on a worker of tokio's multi-thread runtime
-    /// (feature `tokio`) the other tasks move on.
+    /// Waits on this thread. By default the thread sleeps. On a worker of tokio's multi-thread runtime
+    /// (feature `tokio`) the other tasks move to another thread.
     fn sleep_blocking(&self, wait: Duration) {
         wait::blocking(|| std::thread::sleep(wait));
     }
 
-    /// The time. `std`'s clock by default.
+    /// Returns the time, by default that of `std`'s clock.
     fn now(&self) -> Instant {
         Instant::now()
     }
@@ -67,7 +67,7 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// Tokio's timer, and threads that sleep. With tokio's time paused it is that time.
+/// Tokio's timer, and threads that sleep. If tokio's time is paused, this clock is paused too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SystemClock;
 
@@ -94,7 +94,9 @@ impl Clock for SystemClock {
 impl SystemClock {
     /// Panics: there is no way to wait in a task.
     pub(super) fn report_misuse() {
-        panic!("a policy has to be given a clock to wait in a task without the feature `tokio`");
+        panic!(
+            "without the feature `tokio` a policy needs a clock to wait in a task: see RetryPolicy::clock"
+        );
     }
 }
 
@@ -106,10 +108,10 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests: a wait passes the moment it is waited for, and takes exactly as long as it says.
+/// A clock for tests: each wait passes at once, and advances the clock by exactly its length.
 ///
-/// Clones are the same clock. A wait in a task is pending once, so that it can be dropped; the time
-/// goes on at the second poll. Waits of several tasks add up: for a crowd, pause tokio's time instead.
+/// Clones are the same clock. A wait in a task is pending once, so that a test can drop it. The clock advances at the
+/// second poll. Waits of several tasks add up: for a crowd of tasks, pause tokio's time instead.
 ///
 /// # Examples
 ///
@@ -122,6 +124,8 @@ impl Clock for SystemClock {
 /// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
 /// let waits: Vec<_> = clock.waits().iter().map(|wait| wait.as_millis()).collect();
 /// assert_eq!((waits, clock.elapsed().as_millis()), (vec![100, 200, 400], 700));
+/// clock.advance(std::time::Duration::from_secs(7));
+/// assert_eq!(clock.elapsed().as_millis(), 7700);
 /// ```
 #[derive(Clone)]
 pub struct VirtualClock(Arc<Mutex<State>>);
@@ -133,7 +137,7 @@ struct State {
 }
 
 impl State {
-    /// Beyond the range of `Instant` the time stands still.
+    /// At the end of `Instant`'s range the clock stops.
     fn advance(&mut self, by: Duration) {
         self.now = self.now.checked_add(by).unwrap_or(self.now);
         self.elapsed = self.elapsed.saturating_add(by);
@@ -141,62 +145,25 @@ impl State {
 }
 
 impl VirtualClock {
-    /// A clock that stands still.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let clock = latchwork::retry::VirtualClock::new();
-    /// assert!(clock.elapsed().is_zero() && clock.waits().is_empty());
-    /// ```
+    /// Creates a clock that stands still.
     #[must_use]
     pub fn new() -> Self {
         let state = State { now: Instant::now(), elapsed: Duration::ZERO, waits: Vec::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Lets so much time pass, as an attempt would that takes so long.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let clock = latchwork::retry::VirtualClock::new();
-    /// clock.advance(std::time::Duration::from_secs(7));
-    /// assert_eq!(clock.elapsed().as_secs(), 7);
-    /// ```
+    /// Advances the clock, as an attempt of this length would.
     pub fn advance(&self, by: Duration) {
         self.0.lock().advance(by);
     }
 
-    /// How much time has passed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::retry::{Clock, VirtualClock};
-    /// use std::time::Duration;
-    ///
-    /// let clock = VirtualClock::new();
-    /// clock.sleep_blocking(Duration::from_secs(7));
-    /// assert_eq!(clock.elapsed().as_secs(), 7);
-    /// ```
+    /// Returns how much time has passed.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.lock().elapsed
     }
 
-    /// The waits that have passed, in their order.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::retry::{Clock, VirtualClock};
-    /// use std::time::Duration;
-    ///
-    /// let clock = VirtualClock::new();
-    /// clock.sleep_blocking(Duration::from_secs(7));
-    /// assert_eq!(clock.waits(), [Duration::from_secs(7)]);
-    /// ```
+    /// Returns the waits that have passed, in order.
     #[must_use]
     pub fn waits(&self) -> Vec<Duration> {
         self.0.lock().waits.clone()

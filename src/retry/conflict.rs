@@ -1,34 +1,39 @@
-//! [`RetryOnConflict`]: read, change, store if nobody else did; and again from the start if somebody did.
+//! [`RetryOnConflict`]: load, apply, store if nobody else has; and all of it again after a conflict.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
+use std::ops::ControlFlow::{Break, Continue};
+use std::time::Duration;
 
 use super::classify::Classifier;
 use super::error::RetryError;
-use super::gate::{Entrance, Gate, Gated, Ungated};
+use super::gate::{self, Gate};
 use super::policy::RetryPolicy;
+use super::roles::{Load, Store};
 use super::session::Session;
+use crate::provider::{AnyLocks, LockProvider};
 
 impl<C> RetryPolicy<C> {
-    /// Loads a value, applies a change to it, and stores the result unless the value has changed
-    /// meanwhile; if it has, all of it is made again. What is set up here does nothing until
-    /// [`run`](RetryOnConflict::run).
+    /// Creates a change: it loads a value, applies a change to it, and stores the result unless the value has changed
+    /// meanwhile. After a conflict all three steps run again. Nothing happens until [`run`](RetryOnConflict::run).
     ///
     /// - `load()` reads the value and its version. It runs once for each attempt.
-    /// - `apply(loaded)` makes what is to be stored of it, or refuses. It gets the loaded value itself: none is
-    ///   left over for an attempt to come, so no attempt can store what was made of a stale one.
-    /// - `store(changed)` writes, on condition that the version is still the one that was loaded. Its
-    ///   error classifies as [`VersionConflict`](crate::verdict::RetryKind::VersionConflict) if it is not.
+    /// - `apply(loaded)` makes what will be stored, or refuses. It gets the loaded value itself. No later attempt can
+    ///   use that value again, so no attempt stores what was made of a stale one.
+    /// - `store(changed)` writes, on condition that the version is still the one that was loaded. If it is not, its
+    ///   error classifies as [`VersionConflict`](crate::verdict::RetryKind::VersionConflict).
     ///
-    /// Errors of all three are classified in the same way, and those that pass are retried.
+    /// The errors of all three are classified in the same way. An error that may pass is retried.
     ///
     /// # Examples
     ///
     /// ```
+    /// use std::sync::Arc;
     /// use latchwork::{KeyedLock, RetryPolicy, Versioned};
     ///
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
-    /// let (row, locks) = (Versioned::new(41), KeyedLock::<&str>::new());
+    /// let (row, locks) = (Versioned::new(41), Arc::new(KeyedLock::<&str>::new()));
     /// let policy = RetryPolicy::new();
     /// let change = policy.retry_on_conflict(
     ///     async || Ok(row.snapshot()),
@@ -41,131 +46,234 @@ impl<C> RetryPolicy<C> {
     /// # }).expect("nobody else writes");
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn retry_on_conflict<V, W, T, E, L, LoadFut, A, S, StoreFut>(
+    pub fn retry_on_conflict<L, A, S, W>(
         &self,
         load: L,
         apply: A,
         store: S,
     ) -> RetryOnConflict<'_, C, L, A, S>
     where
-        L: FnMut() -> LoadFut,
-        LoadFut: Future<Output = Result<V, E>>,
-        A: FnMut(V) -> Result<W, E>,
-        S: FnMut(W) -> StoreFut,
-        StoreFut: Future<Output = Result<T, E>>,
-        C: Classifier<E>,
+        L: Load,
+        A: FnMut(L::Value) -> Result<W, L::Error>,
+        S: Store<W, Error = L::Error>,
     {
-        RetryOnConflict { policy: self, load, apply, store, entrance: Ungated }
+        RetryOnConflict { policy: self, load, apply, store, gate: None }
     }
-}
 
-/// A change that is made again when somebody else was faster: see [`RetryPolicy::retry_on_conflict`].
-#[must_use = "nothing is done until it is run"]
-pub struct RetryOnConflict<'p, C, L, A, S, N = Ungated> {
-    policy: &'p RetryPolicy<C>,
-    load: L,
-    apply: A,
-    store: S,
-    entrance: N,
-}
-
-impl<'p, C, L, A, S> RetryOnConflict<'p, C, L, A, S> {
-    /// After so many conflicts makes its attempts alone with `key`.
+    /// Creates a change as [`retry_on_conflict`](Self::retry_on_conflict) does, of functions that block.
     ///
-    /// Each attempt goes through the gate: together with others at first, alone after `conflicts` of its own.
-    /// So an escalated attempt can't lose against any that goes through the same gate with the same key, in
-    /// this process; against a writer that does not it can, and gives up when its attempts are used up. With 0,
-    /// every attempt is made alone. How long it waits for the key is not limited by the policy's deadline.
-    ///
-    /// # Deadlock
-    ///
-    /// The key is held from before `load` until after `store`, and never while it waits for
-    /// the next attempt. Whoever holds it already, or takes it inside `load` or `store`, waits for ever.
+    /// Nothing happens until [`run_blocking`](RetryOnConflict::run_blocking).
     ///
     /// # Examples
     ///
     /// ```
-    /// use latchwork::{KeyedLock, RetryPolicy, Versioned};
+    /// use latchwork::{RetryPolicy, Versioned};
     ///
-    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
-    /// let (stock, locks, policy) = (Versioned::new(3), KeyedLock::<u32>::new(), RetryPolicy::new());
+    /// let (row, policy) = (Versioned::new(41), RetryPolicy::new());
+    /// let change = policy.retry_on_conflict_blocking(
+    ///     || Ok(row.snapshot()),
+    ///     |loaded| Ok((loaded.stamp(), *loaded + 1)),
+    ///     |(stamp, number)| row.compare_and_set(stamp, number),
+    /// );
+    /// assert!(change.run_blocking().is_ok_and(|stored| *stored == 42));
+    /// ```
+    pub fn retry_on_conflict_blocking<V, W, T, E, L, A, S>(
+        &self,
+        load: L,
+        apply: A,
+        store: S,
+    ) -> RetryOnConflict<'_, C, L, A, S>
+    where
+        L: FnMut() -> Result<V, E>,
+        A: FnMut(V) -> Result<W, E>,
+        S: FnMut(W) -> Result<T, E>,
+    {
+        RetryOnConflict { policy: self, load, apply, store, gate: None }
+    }
+}
+
+/// A change that is made again after a conflict: see [`RetryPolicy::retry_on_conflict`].
+///
+/// `L`, `A` and `S` are the functions that load, apply and store. `P` and `K` are the lock provider and the key of an
+/// [escalation](Self::escalate_after). Their defaults stand for a change without one: there is no key.
+#[must_use = "nothing is done until it is run"]
+pub struct RetryOnConflict<'p, C, L, A, S, P = AnyLocks<Infallible>, K = Infallible> {
+    policy: &'p RetryPolicy<C>,
+    load: L,
+    apply: A,
+    store: S,
+    gate: Option<Gate<'p, P, K>>,
+}
+
+impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
+    /// Sets the lock of the attempts, and the number of conflicts after which an attempt holds `key` exclusively.
+    ///
+    /// Attempts before that share the key if the [provider](LockProvider::can_share) can share keys. With one that
+    /// can't, they are made without a lock. With 0, every attempt holds the key exclusively.
+    ///
+    /// An escalated attempt can't lose against an attempt that holds the same key. It can lose against a
+    /// writer that holds no lock, and then retries until its attempts are used up.
+    ///
+    /// By default an attempt waits for its key without a limit: see [`gate_timeout`](Self::gate_timeout). The policy's
+    /// deadline does not limit this wait, but the time counts.
+    ///
+    /// # Attempts without their lock
+    ///
+    /// The condition of the store protects the data; the lock only helps attempts to get through. If the lock can't
+    /// be acquired (the time runs out, the queue is full, the provider is unavailable), the attempt is made without
+    /// it. If the lock is lost during an attempt, the attempt is not interrupted, and the loss is reported after it.
+    /// Each such attempt is counted in [`RetryCounts::ungated`](super::RetryCounts::ungated), and
+    /// [`on_ungated`](RetryPolicy::on_ungated) is called.
+    ///
+    /// # Deadlock
+    ///
+    /// The key is held from before `load` until after `store`, and not while the call waits for the next attempt. A
+    /// `load` or `store` that locks the same key waits for ever, and so does a caller that holds it already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    /// use latchwork::{KeyedLock, RetryPolicy, Versioned, retry::RetryStats};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+    /// static STATS: RetryStats = RetryStats::new();
+    /// let (stock, locks) = (Versioned::new(3), Arc::new(KeyedLock::<u32>::new()));
+    /// let policy = RetryPolicy::new().stats(&STATS);
+    /// let _in_the_way = locks.lock(7).await;
     /// let sell = policy.retry_on_conflict(
     ///     async || Ok(stock.snapshot()),
     ///     |left| Ok((left.stamp(), *left - 1)),
     ///     async |(stamp, left)| stock.compare_and_set(stamp, left),
     /// );
-    /// assert!(sell.escalate_after(0, &locks, 7).run().await.is_ok_and(|left| *left == 2));
+    /// let sold = sell.escalate_after(0, &locks, 7).gate_timeout(Duration::from_secs(1)).run().await;
+    /// assert!(sold.is_ok_and(|left| *left == 2)); // Made without the lock, and counted.
+    /// assert_eq!(STATS.counts().gate_timed_out, 1);
     /// # });
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn escalate_after<G: Gate<Q>, Q: Clone>(
+    pub fn escalate_after<Q: LockProvider<J>, J: Clone>(
         self,
         conflicts: u32,
-        gate: &G,
-        key: Q,
-    ) -> RetryOnConflict<'p, C, L, A, S, Gated<'_, G, Q>> {
-        let Self { policy, load, apply, store, entrance: Ungated } = self;
-        RetryOnConflict { policy, load, apply, store, entrance: Gated { gate, key, after: conflicts } }
+        locks: &'p Q,
+        key: J,
+    ) -> RetryOnConflict<'p, C, L, A, S, Q, J> {
+        let Self { policy, load, apply, store, gate: _ } = self;
+        RetryOnConflict {
+            policy,
+            load,
+            apply,
+            store,
+            gate: Some(Gate { locks, key, after: conflicts, timeout: None }),
+        }
+    }
+
+    /// Sets how long each attempt waits for its lock before it is made without it. A zero limit looks once.
+    ///
+    /// In a task the policy's [`clock`](RetryPolicy::clock) counts, on a thread real time. Without
+    /// [`escalate_after`](Self::escalate_after) there is no lock, and nothing to wait for.
+    pub fn gate_timeout(mut self, timeout: Duration) -> Self {
+        if let Some(gate) = &mut self.gate {
+            gate.timeout = Some(timeout);
+        }
+        self
     }
 }
 
-impl<C, L, A, S, N: Entrance> RetryOnConflict<'_, C, L, A, S, N> {
-    /// Makes attempts until one is stored or the policy gives up. Returns what `store` returned.
+impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P, K> {
+    /// Makes attempts in a task until one is stored or the policy gives up. Returns what `store` returned.
     ///
     /// # Errors
     ///
-    /// [`RetryError`], with the error of `load`, `apply` or `store` and why there was no further attempt.
+    /// Returns a [`RetryError`] with the error of `load`, `apply` or `store`, and why there was no further attempt.
     ///
     /// # Panics
     ///
-    /// As [`RetryPolicy::run`].
+    /// Panics where [`RetryPolicy::run`] does.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any point: no further call is made, no key stays locked, and the tokens of a retry
-    /// that had not begun, at the gate for one, go back to the budget. Whether a `store` under way is done is
-    /// the store's affair.
-    pub async fn run<V, W, T, E, LoadFut, StoreFut>(self) -> Result<T, RetryError<E>>
+    /// It can be dropped at any point: no further call is made and no key stays locked. The tokens of a retry that
+    /// had not begun return to the budget; a retry that waits for its lock has not begun. Whether a `store` under way
+    /// takes effect depends on the store.
+    pub async fn run<V, W, T, E, Loading, Storing>(self) -> Result<T, RetryError<E>>
     where
-        L: FnMut() -> LoadFut,
-        LoadFut: Future<Output = Result<V, E>>,
+        L: FnMut() -> Loading,
+        Loading: Future<Output = Result<V, E>>,
         A: FnMut(V) -> Result<W, E>,
-        S: FnMut(W) -> StoreFut,
-        StoreFut: Future<Output = Result<T, E>>,
+        S: FnMut(W) -> Storing,
+        Storing: Future<Output = Result<T, E>>,
         C: Classifier<E>,
     {
-        let Self { policy, mut load, mut apply, mut store, entrance } = self;
+        let Self { policy, mut load, mut apply, mut store, gate } = self;
         policy.report_misuse();
         let mut session = Session::new(policy);
         loop {
-            let inside = entrance.enter(session.attempt().conflicts()).await;
-            session.begin();
+            let held = match gate.as_ref().map_or(Break(None), |gate| gate.enter(&session)) {
+                Break(held) => held,
+                Continue(wait) => gate::answered(wait.await, &session),
+            };
+            session.start();
             let attempt = async {
                 let loaded = load().await?;
                 let changed = apply(loaded)?;
                 store(changed).await
             };
-            match attempt.await {
+            let result = attempt.await;
+            // Nothing is held while it waits.
+            gate::leave(held, &session);
+            // As in `RetryPolicy::run`.
+            match result {
                 Ok(stored) => {
                     session.succeed();
                     return Ok(stored);
                 }
                 Err(error) => {
-                    // Nothing is held while it waits.
-                    drop(inside);
                     let wait = session.fail(error)?;
                     session.wait(wait).await;
                 }
             }
         }
     }
+
+    /// Makes attempts on this thread until one is stored or the policy gives up. Returns what `store` returned.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`RetryError`] with the error of `load`, `apply` or `store`, and why there was no further attempt.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it has to wait inside a task of a current-thread runtime or a `LocalSet`. With a lock, debug builds
+    /// panic there even if the key is free.
+    pub fn run_blocking<V, W, T, E>(self) -> Result<T, RetryError<E>>
+    where
+        L: FnMut() -> Result<V, E>,
+        A: FnMut(V) -> Result<W, E>,
+        S: FnMut(W) -> Result<T, E>,
+        C: Classifier<E>,
+    {
+        let Self { policy, mut load, mut apply, mut store, gate } = self;
+        let mut session = Session::new(policy);
+        loop {
+            let held = gate.as_ref().and_then(|gate| gate.enter_blocking(&session));
+            session.start();
+            let result = load().and_then(&mut apply).and_then(&mut store);
+            // Nothing is held while it waits.
+            gate::leave(held, &session);
+            match session.judge(result) {
+                Break(out) => return out,
+                Continue(wait) => session.wait_blocking(wait),
+            }
+        }
+    }
 }
 
-impl<C, L, A, S, N: fmt::Debug> fmt::Debug for RetryOnConflict<'_, C, L, A, S, N> {
+impl<C, L, A, S, P, K> fmt::Debug for RetryOnConflict<'_, C, L, A, S, P, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryOnConflict")
             .field("policy", self.policy)
-            .field("entrance", &self.entrance)
+            .field("gate", &self.gate)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,9 @@
-//! [`RetryError`]: the last error, and what was done about it.
+//! [`RetryError`]: the last error, and why there was no further attempt.
 
 use std::fmt;
 use std::time::Duration;
+
+use crate::verdict::{Classify, Verdict};
 
 /// Why no further attempt was made.
 ///
@@ -13,18 +15,18 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// The error is not one that passes, or of a kind that this policy does not retry.
+    /// Another attempt would fail as well, or the policy does not retry this kind of error.
     NotRetryable,
     /// It was the last attempt allowed.
     AttemptsExhausted,
-    /// The next wait would have ended after the deadline, and so was not begun.
+    /// The next wait would end after the deadline, so it does not begin.
     DeadlineExceeded {
-        /// How long it would have been.
+        /// The length of that wait.
         wait: Duration,
-        /// How much of the time was left.
+        /// The time left before the deadline.
         left: Duration,
     },
-    /// The shared budget had no tokens left for it.
+    /// The shared budget has not enough tokens for another attempt.
     BudgetExhausted,
 }
 
@@ -54,7 +56,7 @@ impl fmt::Display for StopReason {
     }
 }
 
-/// All attempts failed; [`error`](Self::error) is the last attempt's.
+/// The error of a call that gave up; [`error`](Self::error) is the last attempt's.
 ///
 /// # Examples
 ///
@@ -66,6 +68,7 @@ impl fmt::Display for StopReason {
 /// let error = policy.run_blocking(|_| Err::<(), _>("disk full")).unwrap_err();
 /// assert_eq!((error.error, error.reason, error.attempts), ("disk full", StopReason::AttemptsExhausted, 1));
 /// assert_eq!(error.to_string(), "save card: gave up at attempt 1: attempts exhausted");
+/// assert_eq!(error.into_inner(), "disk full");
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{name}: gave up at attempt {attempts}: {reason}")]
@@ -74,31 +77,29 @@ pub struct RetryError<E> {
     /// The error of the last attempt.
     #[source]
     pub error: E,
-    /// Why there was no further one.
+    /// Why there was no further attempt.
     pub reason: StopReason,
-    /// How many attempts were made, with the first call.
+    /// How many attempts were made, the first call included.
     pub attempts: u32,
     /// How many of them ended in a [conflict](crate::verdict::RetryKind::is_conflict).
     pub conflicts: u32,
-    /// How long it waited between them, in all.
+    /// How long the call waited between attempts, in total.
     pub slept: Duration,
     /// The policy's name.
     pub name: &'static str,
 }
 
 impl<E> RetryError<E> {
-    /// The error of the last attempt.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::{RetryPolicy, verdict::Verdict};
-    ///
-    /// let policy = RetryPolicy::new().classify_with(|_: &u8| Verdict::Stop);
-    /// assert_eq!(policy.run_blocking(|_| Err::<(), u8>(7)).map_err(|error| error.into_inner()), Err(7));
-    /// ```
+    /// Returns the error of the last attempt.
     #[must_use]
     pub fn into_inner(self) -> E {
         self.error
+    }
+}
+
+/// A policy has given up already: an outer policy does not begin again.
+impl<E> Classify for RetryError<E> {
+    fn classify(&self) -> Verdict {
+        Verdict::Stop
     }
 }

@@ -1,96 +1,114 @@
-//! [`Gate`]: what escalated attempts exclude each other with. Retry itself knows no lock.
+//! [`Gate`]: the lock around the attempts of a change.
+//!
+//! The condition of the store keeps the data right, with or without the lock: the lock only helps attempts to get
+//! through. So a lock that can't be acquired, or is lost, does not fail the call. But it is never taken for open
+//! silently: the session reports each attempt that was made without it.
 
-use std::future::Future;
-use std::sync::Arc;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
 
-/// A lock by key, as an escalation needs it: see
-/// [`RetryOnConflict::escalate_after`](crate::retry::RetryOnConflict::escalate_after).
-///
-/// [`KeyedLock`](crate::KeyedLock) is one; a lock in the database can be made one. What each method
-/// returns keeps the caller inside until it is dropped.
-///
-/// # Examples
-///
-/// ```
-/// use latchwork::{KeyedLock, retry::Gate};
-/// use std::{future::Future, sync::Arc};
-///
-/// /// All rows of one tenant are one gate.
-/// struct Tenants(Arc<KeyedLock<u32>>);
-///
-/// impl Gate<(u32, u64)> for Tenants {
-///     fn together(&self, (tenant, _): (u32, u64)) -> impl Future<Output: Send> + Send {
-///         self.0.lock_shared_owned(tenant)
-///     }
-///     fn alone(&self, (tenant, _): (u32, u64)) -> impl Future<Output: Send> + Send {
-///         self.0.lock_owned(tenant)
-///     }
-/// }
-/// # futures::executor::block_on(async {
-/// let tenants = Tenants(Arc::default());
-/// let inside = tenants.alone((7, 1)).await;
-/// assert!(tenants.0.is_locked(7));
-/// # drop(inside);
-/// # });
-/// ```
-pub trait Gate<Q> {
-    /// Goes in beside others, once nobody is in alone.
-    fn together(&self, key: Q) -> impl Future<Output: Send> + Send;
+use super::clock::Clock;
+use super::session::Session;
+use crate::error::TimedOut;
+use crate::provider::{Ask, Begun, HeldLock, LockError, LockProvider};
 
-    /// Goes in alone, once nobody else is in.
-    fn alone(&self, key: Q) -> impl Future<Output: Send> + Send;
-}
-
-impl<G: Gate<Q>, Q> Gate<Q> for Arc<G> {
-    fn together(&self, key: Q) -> impl Future<Output: Send> + Send {
-        (**self).together(key)
-    }
-
-    fn alone(&self, key: Q) -> impl Future<Output: Send> + Send {
-        (**self).alone(key)
-    }
-}
-
-/// How an attempt goes in: private to the crate, named by the type of a call that was set up.
-pub trait Entrance {
-    /// Goes in as the conflicts so far demand, and stays in until what it returns is dropped.
-    #[doc(hidden)]
-    fn enter(&self, conflicts: u32) -> impl Future<Output: Send> + Send;
-}
-
-/// No gate: attempts rely on the stamp alone.
-#[derive(Clone, Copy, Debug)]
-pub struct Ungated;
-
-/// A gate that is gone through together at first, and alone after so many conflicts.
-#[derive(Clone, Copy, Debug)]
-pub struct Gated<'g, G, Q> {
-    pub(super) gate: &'g G,
-    pub(super) key: Q,
+/// Which lock the attempts of a change take, and how.
+#[derive(Clone)]
+pub(super) struct Gate<'l, P, K> {
+    pub(super) locks: &'l P,
+    pub(super) key: K,
+    /// The number of conflicts after which an attempt takes the key alone.
     pub(super) after: u32,
+    pub(super) timeout: Option<Duration>,
 }
 
-/// Keeps the caller inside, one way or the other.
-enum Pass<T, A> {
-    Together { _pass: T },
-    Alone { _pass: A },
-}
+impl<P: LockProvider<K>, K: Clone> Gate<'_, P, K> {
+    /// Asks for the lock of the next attempt. Breaks if there is nothing to wait for; `None` if the attempt goes on
+    /// without the lock.
+    pub(super) fn enter<'p, C>(
+        &self,
+        session: &Session<'p, C>,
+    ) -> ControlFlow<Option<P::Guard>, Entering<'p, P::Guard>> {
+        match self.begin(session) {
+            None => Break(None),
+            Some(Begun::Acquired(guard)) => Break(Some(guard)),
+            Some(Begun::Refused(error)) => Break(answered(Err(error), session)),
+            Some(Begun::Waiting(wait)) => Continue(match self.timeout {
+                Some(limit) => Box::pin(within(wait, limit, session.clock())),
+                None => Box::pin(wait),
+            }),
+        }
+    }
 
-impl Entrance for Ungated {
-    fn enter(&self, _: u32) -> impl Future<Output: Send> + Send {
-        std::future::ready(())
+    /// Waits on this thread for the lock of the next attempt. Returns `None` if the attempt goes on without it.
+    pub(super) fn enter_blocking<C>(&self, session: &Session<'_, C>) -> Option<P::Guard> {
+        let begun = self.begin(session)?;
+        let answer = match self.timeout {
+            Some(limit) => begun.wait_timeout(limit),
+            None => begun.wait(),
+        };
+        answered(answer, session)
+    }
+
+    fn begin<C>(&self, session: &Session<'_, C>) -> Option<Begun<P::Guard, P::Wait>> {
+        let ask = if session.attempt().conflicts() >= self.after {
+            Ask::wait()
+        } else if self.locks.can_share() {
+            Ask::wait().shared()
+        } else {
+            // One after the other from the start would be an escalation.
+            return None;
+        };
+        Some(self.locks.begin(self.key.clone(), ask))
     }
 }
 
-impl<G: Gate<Q> + Sync, Q: Clone + Send + Sync> Entrance for Gated<'_, G, Q> {
-    fn enter(&self, conflicts: u32) -> impl Future<Output: Send> + Send {
-        async move {
-            let key = self.key.clone();
-            if conflicts < self.after {
-                Pass::Together { _pass: self.gate.together(key).await }
-            } else {
-                Pass::Alone { _pass: self.gate.alone(key).await }
-            }
+/// The wait of a task for a lock. It is boxed, so that a call that does not wait stays small.
+pub(super) type Entering<'p, G> = Pin<Box<dyn Future<Output = Result<G, LockError>> + Send + 'p>>;
+
+/// Turns the answer to a request into the lock, or reports the attempt that goes on without it.
+pub(super) fn answered<G, C>(answer: Result<G, LockError>, session: &Session<'_, C>) -> Option<G> {
+    answer.map_err(|error| session.report_ungated(&error)).ok()
+}
+
+/// Ends the hold of an attempt that is over, and reports it if the lock was lost meanwhile.
+pub(super) fn leave<C>(held: Option<impl HeldLock>, session: &Session<'_, C>) {
+    if let Some(held) = held {
+        let is_lost = held.is_lost();
+        // Before the observer runs, which may take its time.
+        drop(held);
+        if is_lost {
+            session.report_ungated(&LockError::Lost);
         }
+    }
+}
+
+/// Waits for a lock, for `limit` at most by the policy's clock. A zero limit looks once.
+async fn within<G>(
+    wait: impl Future<Output = Result<G, LockError>>,
+    limit: Duration,
+    clock: &dyn Clock,
+) -> Result<G, LockError> {
+    let mut wait = pin!(wait);
+    let mut timer = (!limit.is_zero()).then(|| clock.sleep(limit));
+    poll_fn(|cx| match wait.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(answer),
+        Poll::Pending => {
+            let is_up = timer.as_mut().is_none_or(|timer| timer.as_mut().poll(cx).is_ready());
+            if is_up { Poll::Ready(Err(TimedOut::NEW.into())) } else { Poll::Pending }
+        }
+    })
+    .await
+}
+
+impl<P, K> fmt::Debug for Gate<'_, P, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the key: it may not be shown in logs.
+        let mut shown = f.debug_struct("Gate");
+        shown.field("after", &self.after).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }

@@ -1,15 +1,16 @@
-//! Retry: attempts that are made again, each after a longer and well spread wait, until it makes no
-//! sense any more.
+//! Retry: attempts that are made again, each after a longer and well spread wait, until a further attempt makes no
+//! sense.
 //!
 //! ```text
-//! conflict   read, change, store if unchanged; again from the start
+//! conflict   load, apply, store if unchanged; again from the start. roles: names for its closures
 //! run        calls in a task, on a thread, or attempt by attempt
-//! session    one call: the only place that decides
-//! policy     what a user sets up
-//! error      what a call that failed comes to
-//! observe    what is told of a retry before it is waited for
-//! gate       what escalated attempts exclude each other with
-//! stats, budget, clock, backoff, classify, sqlstate, shared: as they say
+//! session    one call, without waiting; decide: the rules by which it goes on or ends
+//! gate       the lock around the attempts of a change
+//! policy     what a user sets up; setters: how
+//! error      what a call that gave up returns
+//! observe    what a policy reports
+//! stats      live counters; counts: their values at some moment
+//! attempt, budget, clock, backoff, classify, sqlstate, shared: as they say
 //! ```
 //!
 //! # One call
@@ -27,41 +28,49 @@
 //!     ⋮  dropped in an attempt ─────────────────▶ abandoned    budget: the price is spent
 //! ```
 //!
-//! With a gate the attempt begins behind it: who is dropped in front of it is still waiting.
+//! With a gate, the attempt starts once the gate is passed; a call dropped before that still counts as waiting, so its
+//! tokens are returned. An attempt also passes a gate that failed: it is made without the lock, and reported.
 //!
-//! Tokens are conserved: whatever is paid is either spent by a retry that began and did not succeed, or
-//! put back. A call ends exactly once, in `Session::succeed`, `give_up` or `abandon`, so
-//! the counters add up: calls = first-try ok + retried ok + failed + abandoned.
+//! Tokens are conserved: each price is either spent by a retry that began and did not succeed, or put back. A call ends
+//! exactly once, in `Session::succeed`, `give_up` or `abandon`. So the counters add up: calls = first-try ok + retried
+//! ok + failed + abandoned.
 //!
 //! # The order of refusals
 //!
-//! What the error is comes first, then attempts, then time, and the budget last: nothing is paid for a retry
-//! that is refused for another reason. The observer is told when all have agreed.
+//! The verdict of the error comes first, then attempts, then time, and the budget last: nothing is paid for a retry
+//! that is refused for another reason. The observer is called when all have agreed.
 
+mod attempt;
 mod backoff;
 mod budget;
 mod classify;
 mod clock;
 mod conflict;
+mod counts;
+mod decide;
 mod error;
 mod gate;
 mod observe;
 mod policy;
+mod roles;
 mod run;
 mod session;
+mod setters;
 mod shared;
 pub mod sqlstate;
 mod stats;
 
+pub use self::attempt::Attempt;
 pub use self::backoff::{Backoff, Jitter};
 pub use self::budget::Budget;
-pub use self::classify::{ByTrait, Classifier};
+pub use self::classify::{ByFunction, ByTrait, Classifier};
 pub use self::clock::{Clock, Sleep, VirtualClock};
 pub use self::conflict::RetryOnConflict;
+pub use self::counts::RetryCounts;
 pub use self::error::{RetryError, StopReason};
-pub use self::gate::{Entrance, Gate, Gated, Ungated};
-pub use self::observe::Retrying;
+pub use self::observe::{Retrying, Ungated};
 pub use self::policy::RetryPolicy;
-pub use self::session::{Attempt, Session};
+pub use self::roles::{Load, Store};
+pub use self::session::Session;
 pub use self::shared::Shared;
-pub use self::stats::{RetryCounts, RetryStats};
+pub use self::stats::RetryStats;

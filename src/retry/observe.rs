@@ -1,10 +1,11 @@
-//! What is told of a retry before it is waited for.
+//! What a policy reports of its attempts: [`Retrying`], [`Ungated`].
 
 use std::time::Duration;
 
+use crate::provider::LockError;
 use crate::verdict::RetryKind;
 
-/// An attempt has failed, and another one will be made after a wait.
+/// An attempt has failed, and another one follows after a wait. See [`on_retry`](crate::RetryPolicy::on_retry).
 ///
 /// # Examples
 ///
@@ -30,12 +31,47 @@ pub struct Retrying {
     pub attempt: u32,
     /// Why another one may succeed.
     pub kind: RetryKind,
-    /// How long it waits before it.
+    /// How long the call waits before it.
     pub wait: Duration,
+}
+
+/// An attempt was made without its lock. See [`on_ungated`](crate::RetryPolicy::on_ungated).
+///
+/// # Examples
+///
+/// ```
+/// use std::{sync::{Arc, mpsc::channel}, time::Duration};
+/// use latchwork::{KeyedLock, RetryPolicy, Versioned};
+///
+/// let (send, events) = channel();
+/// let policy = RetryPolicy::new().on_ungated(move |it| drop(send.send((it.attempt, it.error.to_string()))));
+/// let (row, locks) = (Versioned::new(41), Arc::new(KeyedLock::<u32>::new()));
+/// let _in_the_way = locks.try_lock(7)?;
+/// let change = policy.retry_on_conflict_blocking(
+///     || Ok(row.snapshot()),
+///     |loaded| Ok((loaded.stamp(), *loaded + 1)),
+///     |(stamp, number)| row.compare_and_set(stamp, number),
+/// );
+/// assert!(change.escalate_after(0, &locks, 7).gate_timeout(Duration::ZERO).run_blocking().is_ok());
+/// assert_eq!(events.recv(), Ok((1, "timed out waiting for the lock".to_owned())));
+/// # Ok::<(), latchwork::Busy>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Ungated<'e> {
+    /// The policy's name.
+    pub name: &'static str,
+    /// The attempt that has no lock; the first call is 1.
+    pub attempt: u32,
+    /// Why the lock could not be acquired. [`LockError::Lost`] also stands for a lock that was lost during the attempt.
+    pub error: &'e LockError,
 }
 
 /// What a policy calls before each wait.
 pub(super) type Observer = dyn Fn(&Retrying) + Send + Sync;
+
+/// What a policy calls for each attempt without its lock.
+pub(super) type UngatedObserver = dyn Fn(&Ungated<'_>) + Send + Sync;
 
 pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
     #[cfg(feature = "tracing")]
@@ -48,5 +84,18 @@ pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
     );
     if let Some(observer) = observer {
         observer(retrying);
+    }
+}
+
+pub(super) fn report_ungated(observer: Option<&UngatedObserver>, ungated: &Ungated<'_>) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(
+        name = ungated.name,
+        attempt = ungated.attempt,
+        error = %ungated.error,
+        "attempt without its lock"
+    );
+    if let Some(observer) = observer {
+        observer(ungated);
     }
 }

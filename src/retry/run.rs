@@ -2,29 +2,30 @@
 
 use std::future::Future;
 
+use super::attempt::Attempt;
 use super::classify::Classifier;
 use super::error::RetryError;
 use super::policy::RetryPolicy;
-use super::session::{Attempt, Session};
+use super::session::Session;
 
 impl<C> RetryPolicy<C> {
-    /// Calls `attempt` in a task until it succeeds or the policy gives up. The closure makes a new future for
-    /// each attempt, and is told which one it is.
+    /// Calls `attempt` in a task until it succeeds or the policy gives up. The closure gets the number of the attempt,
+    /// and makes a new future for each.
     ///
     /// # Errors
     ///
-    /// [`RetryError`], with the last attempt's error and why there was no further one.
+    /// Returns a [`RetryError`] with the last attempt's error, and why there was no further attempt.
     ///
     /// # Panics
     ///
-    /// When it has to wait and can't: without a [`clock`](Self::clock), outside a tokio runtime with its time
-    /// driver enabled. Debug builds panic there even if nothing is to be waited for, and so do all without the
+    /// Panics if it has to wait and can't: without a [`clock`](Self::clock), outside a tokio runtime with its time
+    /// driver enabled. Debug builds panic there even if no wait is needed, and so do all builds without the
     /// feature `tokio`.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any point: no further call is made, and the tokens of a retry that had not begun
-    /// go back to the budget. What the attempt under way has done is the attempt's affair.
+    /// It can be dropped at any point: no further call is made, and the tokens of a retry that had not begun
+    /// return to the budget. What the attempt under way has done depends on the attempt.
     ///
     /// # Examples
     ///
@@ -51,7 +52,7 @@ impl<C> RetryPolicy<C> {
         self.report_misuse();
         let mut session = self.session();
         loop {
-            // A success goes straight to the caller: by way of `settle` it would be copied three times.
+            // A success goes straight to the caller: on its way through `judge` it would be copied.
             match attempt(session.attempt()).await {
                 Ok(value) => {
                     session.succeed();
@@ -60,22 +61,22 @@ impl<C> RetryPolicy<C> {
                 Err(error) => {
                     let wait = session.fail(error)?;
                     session.wait(wait).await;
-                    session.begin();
+                    session.start();
                 }
             }
         }
     }
 
     /// Calls `attempt` on this thread until it succeeds or the policy gives up. On a worker of tokio's
-    /// multi-thread runtime the other tasks move on while it waits.
+    /// multi-thread runtime the other tasks move to another thread while it waits.
     ///
     /// # Errors
     ///
-    /// [`RetryError`], with the last attempt's error and why there was no further one.
+    /// Returns a [`RetryError`] with the last attempt's error, and why there was no further attempt.
     ///
     /// # Panics
     ///
-    /// When it has to wait inside a task of a current-thread runtime or a `LocalSet`.
+    /// Panics if it has to wait inside a task of a current-thread runtime or a `LocalSet`.
     ///
     /// # Examples
     ///
@@ -101,23 +102,17 @@ impl<C> RetryPolicy<C> {
                 Err(error) => {
                     let wait = session.fail(error)?;
                     session.wait_blocking(wait);
-                    session.begin();
+                    session.start();
                 }
             }
         }
     }
 
     /// Begins a call whose attempts the caller makes: see [`Session`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::RetryPolicy::new().session().attempt().number(), 1);
-    /// ```
     #[inline]
     pub fn session(&self) -> Session<'_, C> {
         let mut session = Session::new(self);
-        session.begin();
+        session.start();
         session
     }
 }

@@ -1,95 +1,34 @@
-//! [`Session`]: one call and its attempts. This is the one place that decides; `run` and the others
-//! only make the attempts and wait.
+//! [`Session`]: one call and its attempts. It decides by the rules in [`decide`](super::decide), without waiting. `run` and
+//! the other ways to call make the attempts and wait.
 
 use std::fmt;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::{Duration, Instant};
 
+use super::attempt::Attempt;
 use super::backoff::Backoff;
 use super::classify::Classifier;
-use super::error::{RetryError, StopReason};
-use super::observe::{Retrying, report};
+use super::clock::Clock;
+use super::error::RetryError;
+use super::observe::{Ungated, report_ungated};
 use super::policy::RetryPolicy;
-use crate::verdict::Verdict;
+use crate::provider::LockError;
 
-/// Which attempt it is.
+/// One call whose attempts the caller makes, in its own loop: for state that is borrowed mutably, or code that
+/// does not fit into a closure.
 ///
-/// # Examples
-///
-/// ```
-/// let policy = latchwork::RetryPolicy::new().max_attempts(1);
-/// let attempt = policy.session().attempt();
-/// assert_eq!((attempt.number(), attempt.is_first(), attempt.is_last()), (1, true, true));
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Attempt {
-    number: u32,
-    conflicts: u32,
-    is_last: bool,
-}
-
-impl Attempt {
-    /// Its number; the first call is 1.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::RetryPolicy::new().session().attempt().number(), 1);
-    /// ```
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        self.number
-    }
-
-    /// Whether it is the first call.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert!(latchwork::RetryPolicy::new().session().attempt().is_first());
-    /// ```
-    #[must_use]
-    pub const fn is_first(self) -> bool {
-        self.number == 1
-    }
-
-    /// Whether no further one is allowed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert!(!latchwork::RetryPolicy::new().session().attempt().is_last());
-    /// ```
-    #[must_use]
-    pub const fn is_last(self) -> bool {
-        self.is_last
-    }
-
-    /// How many attempts before it ended in a [conflict](crate::verdict::RetryKind::is_conflict).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(latchwork::RetryPolicy::new().session().attempt().conflicts(), 0);
-    /// ```
-    #[must_use]
-    pub const fn conflicts(self) -> u32 {
-        self.conflicts
-    }
-}
-
-/// One call whose attempts the caller makes, in a loop of its own: for a state that is borrowed
-/// mutably, or code that no closure can hold.
+/// [`settle`](Self::settle) decides and waits in a task, [`settle_blocking`](Self::settle_blocking) on a thread.
+/// [`judge`](Self::judge) only decides: the caller waits in its own way.
 ///
 /// # Cancel safety
 ///
-/// It may be dropped at any point, also in the middle of [`settle`](Self::settle): it counts as
-/// abandoned, and the tokens of a retry that had not begun go back to the budget.
+/// It can be dropped at any point, also in the middle of [`settle`](Self::settle). The call counts as
+/// abandoned, and the tokens of a retry that had not begun return to the budget.
 ///
 /// # Examples
 ///
 /// ```
-/// use std::ops::ControlFlow::Break;
+/// use std::ops::ControlFlow::{Break, Continue};
 /// use latchwork::{Busy, RetryPolicy, retry::RetryError};
 ///
 /// # struct Connection(u32);
@@ -115,29 +54,29 @@ impl Attempt {
 /// ```
 #[must_use = "a session that is dropped counts as abandoned"]
 pub struct Session<'p, C> {
-    policy: &'p RetryPolicy<C>,
-    /// The attempt under way, or the one that is waited for.
-    attempt: u32,
-    conflicts: u32,
-    phase: Phase,
-    /// What the budget was paid for the attempt.
-    paid: u32,
-    slept: Duration,
-    /// When the call began, if there is a deadline.
-    started: Option<Instant>,
-    /// Made for the first retry.
-    waits: Option<Backoff>,
+    pub(super) policy: &'p RetryPolicy<C>,
+    /// The attempt under way, or the next one during a wait.
+    pub(super) attempt: u32,
+    pub(super) conflicts: u32,
+    pub(super) phase: Phase,
+    /// The price that the budget was paid for the attempt.
+    pub(super) paid: u32,
+    pub(super) slept: Duration,
+    /// The time at which the call began, if there is a deadline.
+    pub(super) started: Option<Instant>,
+    /// Created for the first retry.
+    pub(super) waits: Option<Backoff>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
+pub(super) enum Phase {
     Attempting,
     Waiting,
     Settled,
 }
 
 impl<'p, C> Session<'p, C> {
-    /// A call whose first attempt has not begun.
+    /// Creates a call whose first attempt has not begun.
     #[inline]
     pub(super) fn new(policy: &'p RetryPolicy<C>) -> Self {
         Self {
@@ -152,13 +91,7 @@ impl<'p, C> Session<'p, C> {
         }
     }
 
-    /// The attempt to be made now.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert!(latchwork::RetryPolicy::new().session().attempt().is_first());
-    /// ```
+    /// Returns the attempt under way, or the next one during a wait.
     #[must_use]
     #[inline]
     pub fn attempt(&self) -> Attempt {
@@ -166,22 +99,34 @@ impl<'p, C> Session<'p, C> {
         Attempt { number: self.attempt, conflicts: self.conflicts, is_last }
     }
 
-    /// Takes the attempt's result: breaks with what the call comes to, or waits, and continues when the
-    /// next attempt is to be made.
+    /// Judges the attempt's result, without waiting.
+    ///
+    /// Breaks with the result of the call, or continues with the time to wait. After that time call
+    /// [`begin`](Self::begin), and make the next attempt.
     ///
     /// # Errors
     ///
-    /// Breaks with a [`RetryError`] when the policy gives up.
+    /// Breaks with a [`RetryError`] if the policy gives up.
     ///
     /// # Panics
     ///
-    /// When the call is over already; and when it can't wait, as [`RetryPolicy::run`] says.
+    /// Panics if the call is over already.
     ///
-    /// # Cancel safety
+    /// # Examples
     ///
-    /// It may be dropped while it waits; drop the session then, too.
+    /// ```
+    /// use std::{ops::ControlFlow::{Break, Continue}, time::Duration};
+    /// use latchwork::{RetryPolicy, retry::Jitter, verdict::{RetryKind, Verdict}};
+    ///
+    /// let policy = RetryPolicy::new().jitter(Jitter::None);
+    /// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
+    /// let mut session = policy.session();
+    /// assert_eq!(session.judge(Err::<u8, _>(())), Continue(Duration::from_millis(100)));
+    /// session.begin(); // After a wait by an event loop of your own.
+    /// assert_eq!(session.judge(Ok(7)), Break(Ok(7)));
+    /// ```
     #[inline]
-    pub async fn settle<T, E>(&mut self, result: Result<T, E>) -> ControlFlow<Result<T, RetryError<E>>>
+    pub fn judge<T, E>(&mut self, result: Result<T, E>) -> ControlFlow<Result<T, RetryError<E>>, Duration>
     where
         C: Classifier<E>,
     {
@@ -192,181 +137,113 @@ impl<'p, C> Session<'p, C> {
                 Break(Ok(value))
             }
             Err(error) => match self.fail(error) {
-                Ok(wait) => {
-                    self.wait(wait).await;
-                    self.begin();
-                    Continue(())
-                }
+                Ok(wait) => Continue(wait),
                 Err(error) => Break(Err(error)),
             },
         }
     }
 
-    /// As [`settle`](Self::settle), waiting on this thread.
+    /// Begins the next attempt, after the wait that [`judge`](Self::judge) asked for.
+    ///
+    /// From here on the price of the retry is spent, unless the attempt succeeds. A session that is dropped before
+    /// gives it back. Has no effect during an attempt.
+    #[inline]
+    pub fn begin(&mut self) {
+        if self.phase == Phase::Waiting {
+            self.start();
+        }
+    }
+
+    /// Judges the attempt's result, and waits in a task for the next attempt. Breaks with the result of the call, or
+    /// continues when it is time to make the next attempt.
     ///
     /// # Errors
     ///
-    /// Breaks with a [`RetryError`] when the policy gives up.
+    /// Breaks with a [`RetryError`] if the policy gives up.
     ///
     /// # Panics
     ///
-    /// When the call is over already; and when it can't wait, as [`RetryPolicy::run_blocking`] says.
+    /// Panics if the call is over already, and if it can't wait: see [`RetryPolicy::run`].
     ///
-    /// # Examples
+    /// # Cancel safety
     ///
-    /// ```
-    /// use std::ops::ControlFlow::{Break, Continue};
-    /// use latchwork::{Busy, RetryPolicy};
+    /// It can be dropped while it waits. Drop the session too in that case.
+    #[inline]
+    pub async fn settle<T, E>(&mut self, result: Result<T, E>) -> ControlFlow<Result<T, RetryError<E>>>
+    where
+        C: Classifier<E>,
+    {
+        match self.judge(result) {
+            Break(out) => Break(out),
+            Continue(wait) => {
+                self.wait(wait).await;
+                self.start();
+                Continue(())
+            }
+        }
+    }
+
+    /// Judges the attempt's result, and waits on this thread for the next attempt: see [`settle`](Self::settle).
     ///
-    /// let policy = RetryPolicy::new();
-    /// assert_eq!(policy.session().settle_blocking(Ok::<_, Busy>(7)), Break(Ok(7)));
-    /// ```
+    /// # Errors
+    ///
+    /// Breaks with a [`RetryError`] if the policy gives up.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the call is over already, and if it can't wait: see [`RetryPolicy::run_blocking`].
     #[inline]
     pub fn settle_blocking<T, E>(&mut self, result: Result<T, E>) -> ControlFlow<Result<T, RetryError<E>>>
     where
         C: Classifier<E>,
     {
-        self.report_misuse();
-        match result {
-            Ok(value) => {
-                self.succeed();
-                Break(Ok(value))
+        match self.judge(result) {
+            Break(out) => Break(out),
+            Continue(wait) => {
+                self.wait_blocking(wait);
+                self.start();
+                Continue(())
             }
-            Err(error) => match self.fail(error) {
-                Ok(wait) => {
-                    self.wait_blocking(wait);
-                    self.begin();
-                    Continue(())
-                }
-                Err(error) => Break(Err(error)),
-            },
         }
+    }
+
+    /// Begins the attempt of a call that goes on.
+    #[inline]
+    pub(super) fn start(&mut self) {
+        self.phase = Phase::Attempting;
     }
 
     fn report_misuse(&self) {
         assert!(self.phase != Phase::Settled, "this call is over: begin another session");
     }
 
-    /// The attempt succeeded: the call is over.
-    #[inline]
-    pub(super) fn succeed(&mut self) {
-        self.phase = Phase::Settled;
-        if let Some(budget) = &self.policy.budget {
-            if self.attempt == 1 {
-                budget.earn();
-            } else {
-                budget.put(self.paid);
-            }
-        }
-        if let Some(stats) = &self.policy.stats {
-            stats.ok(self.attempt, self.conflicts);
-        }
-    }
-
-    /// The attempt failed: says how long to wait for the next one, or that there is none.
-    #[cold]
-    pub(super) fn fail<E>(&mut self, error: E) -> Result<Duration, RetryError<E>>
-    where
-        C: Classifier<E>,
-    {
-        match self.decide(&error) {
-            Ok(wait) => Ok(wait),
-            Err(reason) => Err(self.give_up(error, reason)),
-        }
-    }
-
-    /// Waits in a task for the time of the next attempt.
+    /// Waits in a task.
     pub(super) async fn wait(&self, wait: Duration) {
         if !wait.is_zero() {
-            self.policy.clock_in_use().sleep(wait).await;
+            self.clock().sleep(wait).await;
         }
     }
 
-    /// Waits on this thread for the time of the next attempt.
+    /// Waits on this thread.
     pub(super) fn wait_blocking(&self, wait: Duration) {
         if !wait.is_zero() {
-            self.policy.clock_in_use().sleep_blocking(wait);
+            self.clock().sleep_blocking(wait);
         }
     }
 
-    /// The attempt begins: what was paid for it is spent, unless it succeeds.
-    #[inline]
-    pub(super) fn begin(&mut self) {
-        self.phase = Phase::Attempting;
+    pub(super) fn clock(&self) -> &'p dyn Clock {
+        self.policy.clock_in_use()
     }
 
-    fn decide<E>(&mut self, error: &E) -> Result<Duration, StopReason>
-    where
-        C: Classifier<E>,
-    {
-        let policy = self.policy;
-        // User code, here and in the observer: it may panic, and the session is as good as dropped then.
-        let (kind, least) = match policy.classifier.verdict(error) {
-            Verdict::Stop => return Err(StopReason::NotRetryable),
-            Verdict::Retry(kind) => (kind, Duration::ZERO),
-            Verdict::RetryAfter(kind, least) => (kind, least),
-        };
-        if let Some(stats) = &policy.stats {
-            stats.error(kind);
-        }
-        if kind.is_conflict() {
-            self.conflicts = self.conflicts.saturating_add(1);
-        }
-        if !policy.retries(kind) {
-            return Err(StopReason::NotRetryable);
-        }
-        if self.attempt >= policy.max_attempts {
-            return Err(StopReason::AttemptsExhausted);
-        }
-        let waits = self.waits.get_or_insert_with(|| policy.waits());
-        let wait = waits.next().unwrap_or_default().max(least);
-        if let (Some(deadline), Some(started)) = (policy.deadline, self.started) {
-            // The waits count even if they were made by another clock, as on threads while tokio's is paused.
-            let elapsed = policy.clock_in_use().now().saturating_duration_since(started).max(self.slept);
-            let left = deadline.saturating_sub(elapsed);
-            if elapsed > deadline || wait > left {
-                return Err(StopReason::DeadlineExceeded { wait, left });
-            }
-        }
-        self.paid = match &policy.budget {
-            None => 0,
-            Some(budget) => budget.pay(kind).ok_or(StopReason::BudgetExhausted)?,
-        };
-        self.phase = Phase::Waiting;
-        let failed = self.attempt;
-        self.attempt += 1;
-        self.slept = self.slept.saturating_add(wait);
-        report(policy.observer(), &Retrying { name: policy.name, attempt: failed, kind, wait });
-        Ok(wait)
-    }
-
-    fn give_up<E>(&mut self, error: E, reason: StopReason) -> RetryError<E> {
-        self.phase = Phase::Settled;
-        if let Some(stats) = &self.policy.stats {
-            stats.failed(self.attempt, self.conflicts, reason);
-        }
-        RetryError {
-            error,
-            reason,
-            attempts: self.attempt,
-            conflicts: self.conflicts,
-            slept: self.slept,
-            name: self.policy.name,
-        }
-    }
-
+    /// Reports that an attempt is, or was, made without its lock.
     #[cold]
-    fn abandon(&mut self) {
-        let mut attempts = self.attempt;
-        if self.phase == Phase::Waiting {
-            attempts -= 1;
-            if let Some(budget) = &self.policy.budget {
-                budget.put(self.paid);
-            }
+    pub(super) fn report_ungated(&self, error: &LockError) {
+        let policy = self.policy;
+        if let Some(stats) = &policy.stats {
+            stats.ungated(error);
         }
-        if let Some(stats) = &self.policy.stats {
-            stats.abandoned(attempts, self.conflicts);
-        }
+        let (name, attempt) = (policy.name, self.attempt);
+        report_ungated(policy.ungated_observer(), &Ungated { name, attempt, error });
     }
 }
 

@@ -1,10 +1,10 @@
-//! [`Shared`]: something that many policies use.
+//! [`Shared`]: a value that several policies use.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A reference to what policies share, in a `static` or counted: made of `&'static T` or `Arc<T>`.
+/// A reference to a value that policies share, in a `static` or counted: created from `&'static T` or `Arc<T>`.
 ///
 /// # Examples
 ///
@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub enum Shared<T: 'static> {
     /// It lives as long as the program.
     Static(&'static T),
-    /// It lives as long as somebody uses it.
+    /// It lives as long as it is used.
     Counted(Arc<T>),
 }
 

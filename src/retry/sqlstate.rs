@@ -1,12 +1,11 @@
-//! What the five characters of an SQLSTATE mean for a retry, for any driver that hands them out.
+//! What the five characters of an SQLSTATE mean for a retry, with any database driver.
 //!
 //! The codes are those of the SQL standard and of
 //! [PostgreSQL](https://www.postgresql.org/docs/current/errcodes-appendix.html).
 
 use crate::verdict::{RetryKind, Verdict};
 
-/// What to do about an error with this SQLSTATE. A text that is none, and every code that is not listed,
-/// means [`Verdict::Stop`].
+/// Returns what to do about an error with this SQLSTATE. Every other code or text means [`Verdict::Stop`].
 ///
 /// | code | verdict |
 /// |---|---|
@@ -16,10 +15,9 @@ use crate::verdict::{RetryKind, Verdict};
 /// | `23505` unique violation | [`UniqueViolation`](RetryKind::UniqueViolation), which policies retry only if asked to |
 /// | `53300` too many connections | [`Throttled`](RetryKind::Throttled) |
 /// | `08001`, `08004` no connection was made, `57P03` cannot connect now | [`Transient`](RetryKind::Transient) |
-/// | `08007`, `40003` outcome of the commit or statement unknown, `08003`, `08006` connection lost | stop: it may have been done |
+/// | `08007`, `40003` outcome of the commit or statement unknown, `08003`, `08006` connection lost | stop: the change may have been made |
 ///
-/// A transaction is retried as a whole, with everything that was read in it: the statement that failed
-/// is not enough.
+/// Retry a transaction as a whole, with all its reads; the statement that failed is not enough.
 ///
 /// # Examples
 ///

@@ -69,5 +69,6 @@ pub use self::cell::Versioned;
 pub use self::conflict::{Conflict, WriteError};
 pub use self::expect::Expect;
 pub use self::map::{Upserted, VersionedMap};
+pub use self::news::{Changed, ChangedKey};
 pub use self::snapshot::Snapshot;
 pub use self::views::Changes;

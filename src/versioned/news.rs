@@ -7,12 +7,14 @@ use std::sync::Arc;
 use super::cell::Versioned;
 use super::map::VersionedMap;
 use super::snapshot::Snapshot;
-use crate::error::TimedOut;
 use crate::stamp::Stamp;
-use crate::wait::{Acquire, Acquisition, Look, Wakes, Watch, Watched, Watching};
+use crate::wait::{Acquire, Look, Wakes, Watch, Watched, Watching};
 
-/// The value that a waiter finds.
-type Found<V> = Option<Snapshot<V>>;
+/// A wait for another version of a [`Versioned`]: [`changed`](Versioned::changed) returns it.
+pub type Changed<'a, T> = Acquire<Watching<CellVersion<'a, T>>>;
+
+/// A wait for another version of one key: [`VersionedMap::changed`] returns it. `Q` is the borrowed form of the key.
+pub type ChangedKey<'a, K, V, S, Q> = Acquire<Watching<KeyVersion<'a, K, V, S, Q>>>;
 
 /// Ends the version of what was replaced or removed, and drops it. Called outside the lock: wakers, and the drop of
 /// values and keys, are user code.
@@ -49,10 +51,7 @@ impl<T> Versioned<T> {
     ///     assert_eq!(*news.join().expect("it does not panic"), 11);
     /// });
     /// ```
-    pub fn changed(
-        &self,
-        stamp: Stamp,
-    ) -> Acquire<impl Acquisition<Guard = Snapshot<T>, Timed = Result<Snapshot<T>, TimedOut>>> {
+    pub fn changed(&self, stamp: Stamp) -> Changed<'_, T> {
         Watching::acquire(CellVersion { cell: self, stamp })
     }
 }
@@ -81,11 +80,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// })?;
     /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
-    pub fn changed<'a, Q>(
-        &'a self,
-        key: &'a Q,
-        stamp: Stamp,
-    ) -> Acquire<impl Acquisition<Guard = Found<V>, Timed = Result<Found<V>, TimedOut>>>
+    pub fn changed<'a, Q>(&'a self, key: &'a Q, stamp: Stamp) -> ChangedKey<'a, K, V, S, Q>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -95,7 +90,8 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
 }
 
 /// One version of a cell.
-struct CellVersion<'a, T> {
+#[derive(Debug)]
+pub struct CellVersion<'a, T> {
     cell: &'a Versioned<T>,
     stamp: Stamp,
 }
@@ -139,7 +135,8 @@ impl<T> Watched for CellVersion<'_, T> {
 }
 
 /// One version of one key.
-struct KeyVersion<'a, K, V, S, Q: ?Sized> {
+#[derive(Debug)]
+pub struct KeyVersion<'a, K, V, S, Q: ?Sized> {
     map: &'a VersionedMap<K, V, S>,
     hash: u64,
     key: &'a Q,

@@ -170,9 +170,9 @@ impl<A: Acquisition> Acquire<A> {
     ///
     /// # Panics
     ///
-    /// Inside a task of a current-thread runtime or a `LocalSet` it panics if it would have to
-    /// park, since no other thread could run the tasks. Debug builds panic there even if the lock is free. Inside
-    /// [`Handle::enter`] the runtime that was entered is the one that counts.
+    /// Inside a task of a current-thread runtime or a `LocalSet` it panics if it would have to park: no other thread could
+    /// run the tasks. Debug builds panic there even if the lock is free. Inside [`Handle::enter`] the runtime that was
+    /// entered is the one that counts.
     ///
     /// In a `LocalSet` on a multi-thread runtime the panic hook runs twice: tokio panics first, and
     /// nothing else shows that the task is a local one.

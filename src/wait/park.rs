@@ -1,9 +1,11 @@
 //! Blocking a thread: its waker, and the check that keeps the workers of a runtime from stalling.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Wake, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use super::helper;
 #[cfg(all(feature = "tokio", not(latchwork_loom)))]
@@ -96,6 +98,29 @@ pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
 #[cfg(not(all(feature = "tokio", not(latchwork_loom))))]
 pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
     f()
+}
+
+/// Polls `future` on this thread until it is ready, or until `deadline`: `None` then. The thread parks between polls.
+#[track_caller]
+pub(crate) fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
+    let mut future = pin!(future);
+    // An alarm of its own: what the future calls may wait by the thread's alarm, and would take its ring.
+    let alarm = Alarm::new();
+    let mut cx = Context::from_waker(alarm.waker());
+    blocking(|| {
+        loop {
+            if let Poll::Ready(out) = future.as_mut().poll(&mut cx) {
+                return Some(out);
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return None;
+            }
+            if !alarm.has_rung() {
+                alarm.sleep(left);
+            }
+        }
+    })
 }
 
 /// Reports a `wait()` that could stall an event loop, in debug builds, even if the lock is free

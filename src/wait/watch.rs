@@ -1,5 +1,6 @@
 //! Waiting for something to be over: a broadcast that happens once.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
@@ -12,7 +13,7 @@ use crate::error::TimedOut;
 use crate::sync::Mutex;
 
 /// The waiters for the end of one thing, such as one version of a value.
-pub(crate) struct Watch {
+pub struct Watch {
     inside: Mutex<Inside>,
 }
 
@@ -20,6 +21,12 @@ struct Inside {
     /// No waiter enlists any more.
     is_over: bool,
     waiters: List,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
 }
 
 impl Watch {
@@ -73,7 +80,8 @@ impl Watch {
 }
 
 /// What a waiter finds at the thing that it waits for.
-pub(crate) enum Look<N> {
+#[derive(Debug)]
+pub enum Look<N> {
     /// The result: there is nothing to wait for any more.
     Over(N),
     /// It is not over, and this is its watch.
@@ -83,7 +91,7 @@ pub(crate) enum Look<N> {
 }
 
 /// Something that ends, to be waited for.
-pub(crate) trait Watched {
+pub trait Watched {
     /// What replaces it at the end.
     type Next;
 
@@ -109,7 +117,8 @@ pub(crate) trait Watched {
 }
 
 /// A request for what comes after the end of something.
-pub(crate) struct Watching<W: Watched> {
+#[derive(Debug)]
+pub struct Watching<W: Watched> {
     /// Gone when it was answered.
     watched: Option<W>,
     /// With which it is enlisted.

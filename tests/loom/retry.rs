@@ -171,7 +171,7 @@ fn increment<'a>(
         |loaded| Ok((loaded, loaded + 1)),
         |(loaded, changed)| ready(row.store(loaded, changed)),
     );
-    change.escalate_after(escalation, &**locks, 7_u8).run()
+    change.escalate_after(escalation, locks, 7).run()
 }
 
 fn at_once(attempts: u32) -> RetryPolicy {
@@ -242,7 +242,7 @@ fn attempts_that_are_made_alone_exclude_each_other() {
                     ready(Ok(()))
                 },
             );
-            noted.task(change.escalate_after(0, &**locks, 7_u8).run()).unwrap();
+            noted.task(change.escalate_after(0, locks, 7).run()).unwrap();
         };
         let other = {
             let (locks, value, noted) = (locks.clone(), value.clone(), noted.clone());
@@ -302,7 +302,7 @@ fn a_key_is_free_for_others_while_a_retry_waits() {
         let policy = RetryPolicy::new().max_attempts(2).jitter(latchwork::retry::Jitter::None);
         let policy = policy.clock(UntilFree(locks.clone()));
         let change = policy.retry_on_conflict(|| ready(Ok(())), Ok, |()| ready(Err::<(), _>(Fault::Stale)));
-        let out = noted.task(change.escalate_after(1, &*locks, 7_u8).run());
+        let out = noted.task(change.escalate_after(1, &locks, 7).run());
         assert!(out.is_err_and(|error| error.attempts == 2));
         other.join().unwrap();
         assert!(locks.is_empty());
@@ -333,7 +333,7 @@ fn a_dropped_escalated_call_leaves_no_key_locked() {
             |()| ready(Ok(())),
         );
         {
-            let mut dropped = pin!(change.escalate_after(0, &*locks, 7_u8).run());
+            let mut dropped = pin!(change.escalate_after(0, &locks, 7).run());
             for _ in 0..2 {
                 assert!(poll_once(dropped.as_mut()).is_pending());
             }
@@ -344,4 +344,32 @@ fn a_dropped_escalated_call_leaves_no_key_locked() {
         assert!(locks.is_empty());
     });
     seen.both();
+}
+
+/// Each thread parks until the other has released the key, or finds it free.
+#[test]
+fn threads_that_wait_for_their_gate_get_it() {
+    check(None, 13, || {
+        let (locks, value) = (locks(), Arc::new(Watched::default()));
+        let add = |locks: &Locks, value: &Watched| {
+            let policy = at_once(1);
+            let change = policy.retry_on_conflict_blocking(
+                || Ok::<_, Fault>(value.get()),
+                Ok,
+                |_| {
+                    value.add(1);
+                    Ok(())
+                },
+            );
+            change.escalate_after(0, locks, 7).run_blocking().unwrap();
+        };
+        let other = {
+            let (locks, value) = (locks.clone(), value.clone());
+            thread::spawn(move || add(&locks, &value))
+        };
+        add(&locks, &value);
+        other.join().unwrap();
+        assert_eq!(value.get(), 2);
+        assert!(locks.is_empty());
+    });
 }

@@ -155,7 +155,16 @@ fn values_are_those_that_the_core_has_counted() {
                 assert_eq!(retry("errors", Some(("kind", word))), counts.errors(kind) as f64);
             }
         }
+        let saves = |reason| {
+            let labels = [("policy", "save card"), ("reason", reason)];
+            shown.value("latchwork_retry_ungated_total", &labels)
+        };
         let counts = scene.saves.counts();
+        assert_eq!(saves("timed_out"), counts.gate_timed_out as f64);
+        assert_eq!(saves("refused"), counts.gate_refused as f64);
+        assert_eq!(saves("lost"), counts.gate_lost as f64);
+        assert_eq!(saves("unavailable"), counts.gate_unavailable as f64);
+        assert_eq!(counts.gate_timed_out, 2, "a call went on without its lock");
         let ends = [
             counts.first_try_ok,
             counts.retried_ok,
@@ -165,7 +174,7 @@ fn values_are_those_that_the_core_has_counted() {
             counts.budget_exhausted,
             counts.abandoned,
         ];
-        assert_eq!(ends, [1, 6, 2, 1, 1, 1, 1], "calls ended in every way");
+        assert_eq!(ends, [2, 6, 3, 1, 1, 1, 1], "calls ended in every way");
 
         let budget = [("budget", "database")];
         assert_eq!(shown.value("latchwork_retry_budget_tokens", &budget), 0.0);

@@ -192,5 +192,12 @@ impl Scene {
         assert!(hasty.run_blocking(|_| Err::<(), _>(Some(RetryKind::Transient))).is_err());
         let poor = policy().max_attempts(20).budget(&self.budget).classify_with(by_kind);
         assert!(poor.run_blocking(|_| Err::<(), _>(Some(RetryKind::Transient))).is_err());
+        let _in_the_way = self.users.lock("grace").wait();
+        for stored in [Ok(()), Err(None)] {
+            let change = plain.retry_on_conflict_blocking(|| Ok(()), Ok, |()| stored);
+            let change =
+                change.escalate_after(1, &self.users, "grace".to_owned()).gate_timeout(Duration::ZERO);
+            assert_eq!(change.run_blocking().is_ok(), stored.is_ok());
+        }
     }
 }

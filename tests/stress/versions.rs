@@ -27,7 +27,7 @@ pub(crate) struct Desk {
     added: [AtomicU64; KEYS as usize],
     removed: [AtomicU64; KEYS as usize],
     row: Versioned<u64>,
-    gate: KeyedLock<u8>,
+    gate: Arc<KeyedLock<u8>>,
     stored: AtomicU64,
     names: Claims<u8>,
     is_named: [AtomicBool; KEYS as usize],

@@ -240,6 +240,12 @@ is_not! {
     KeyedLock<String, Sent>: RefUnwindSafe;
 }
 
+/// A struct can hold a wait for a change.
+struct _Feed<'a> {
+    price: latchwork::versioned::Changed<'a, u32>,
+    menu: latchwork::versioned::ChangedKey<'a, String, u32, std::hash::RandomState, str>,
+}
+
 /// A reader of a part is as covariant as a reference to it. (The lock itself is not: see `lock_is_invariant`.)
 fn _shorten<'a>(part: RwLockReadGuard<'a, u32, &'static str>) -> RwLockReadGuard<'a, u32, &'a str> {
     part

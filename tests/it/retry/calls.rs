@@ -44,10 +44,17 @@ pub(crate) enum Entry {
     Settle,
     SettleBlocking,
     OnConflict,
+    OnConflictBlocking,
 }
 
-pub(crate) const ENTRIES: [Entry; 5] =
-    [Entry::Run, Entry::RunBlocking, Entry::Settle, Entry::SettleBlocking, Entry::OnConflict];
+pub(crate) const ENTRIES: [Entry; 6] = [
+    Entry::Run,
+    Entry::RunBlocking,
+    Entry::Settle,
+    Entry::SettleBlocking,
+    Entry::OnConflict,
+    Entry::OnConflictBlocking,
+];
 
 impl Entry {
     /// Makes a call on this thread. The policy has to have a clock that needs no runtime. What `attempt` is
@@ -90,6 +97,9 @@ impl Entry {
             Entry::OnConflict => {
                 let call = policy.retry_on_conflict(async || Ok(()), Ok, |()| std::future::ready(attempt()));
                 block_on(call.run())
+            }
+            Entry::OnConflictBlocking => {
+                policy.retry_on_conflict_blocking(|| Ok(()), Ok, |()| attempt()).run_blocking()
             }
         }
     }

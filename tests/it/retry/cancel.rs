@@ -6,16 +6,16 @@ use std::ops::ControlFlow::Break;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use latchwork::{
     KeyedLock, RetryPolicy,
-    retry::{Budget, Gate, RetryError, RetryStats, VirtualClock},
+    retry::{Budget, RetryError, RetryStats, VirtualClock},
     verdict::RetryKind,
 };
 use tokio::task::yield_now;
 
 use crate::retry::calls::{CONFLICT, Fault, TRANSIENT};
+use crate::retry::remote::{Answer, Remote};
 use crate::support::Hand;
 
 const CAPACITY: u32 = 100;
@@ -39,8 +39,8 @@ struct Scene {
     policy: RetryPolicy,
     budget: Arc<Budget>,
     stats: Arc<RetryStats>,
-    locks: KeyedLock<u32>,
-    turnstile: Turnstile,
+    locks: Arc<KeyedLock<u32>>,
+    turnstile: Remote,
     log: RefCell<Log>,
     script: Script,
 }
@@ -53,7 +53,7 @@ impl Scene {
         let stats = Arc::new(RetryStats::new());
         let policy = RetryPolicy::new().clock(VirtualClock::new()).seed(7).budget(&budget).stats(&stats);
         let policy = policy.jitter(latchwork::retry::Jitter::Equal);
-        let (locks, turnstile) = (KeyedLock::new(), Turnstile::default());
+        let (locks, turnstile) = (Arc::new(KeyedLock::new()), Remote::new(|_| Answer::GrantsLate));
         Self { policy, budget, stats, locks, turnstile, log: RefCell::default(), script }
     }
 
@@ -99,40 +99,12 @@ impl Scene {
 
     fn is_left(&self) {
         assert!(self.locks.is_empty(), "a key stays locked");
-        assert_eq!(self.turnstile.inside.load(Ordering::SeqCst), 0, "somebody stays inside");
+        assert_eq!(self.turnstile.held(), 0, "somebody stays inside");
     }
 }
 
 type Calling<'a> = Pin<Box<dyn Future<Output = Result<u32, RetryError<Fault>>> + 'a>>;
 type Way = fn(&Scene) -> Calling<'_>;
-
-/// A gate that takes its time to let anybody in, and knows how many are.
-#[derive(Default)]
-struct Turnstile {
-    inside: Arc<AtomicUsize>,
-}
-
-struct Inside(Arc<AtomicUsize>);
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Gate<u32> for Turnstile {
-    fn together(&self, _: u32) -> impl Future<Output: Send> + Send {
-        async {
-            yield_now().await;
-            self.inside.fetch_add(1, Ordering::SeqCst);
-            Inside(self.inside.clone())
-        }
-    }
-
-    fn alone(&self, key: u32) -> impl Future<Output: Send> + Send {
-        self.together(key)
-    }
-}
 
 macro_rules! on_conflict {
     ($scene:ident) => {
@@ -161,13 +133,9 @@ const FREE: [(&str, Way); 6] = [
         })
     }),
     ("retry_on_conflict", |scene| Box::pin(on_conflict!(scene).run())),
-    ("gate, never alone", |scene| Box::pin(on_conflict!(scene).escalate_after(9, &scene.locks, 7_u32).run())),
-    ("gate, alone at last", |scene| {
-        Box::pin(on_conflict!(scene).escalate_after(1, &scene.locks, 7_u32).run())
-    }),
-    ("gate, always alone", |scene| {
-        Box::pin(on_conflict!(scene).escalate_after(0, &scene.locks, 7_u32).run())
-    }),
+    ("gate, never alone", |scene| Box::pin(on_conflict!(scene).escalate_after(9, &scene.locks, 7).run())),
+    ("gate, alone at last", |scene| Box::pin(on_conflict!(scene).escalate_after(1, &scene.locks, 7).run())),
+    ("gate, always alone", |scene| Box::pin(on_conflict!(scene).escalate_after(0, &scene.locks, 7).run())),
 ];
 
 /// Drops a call after each number of polls, until it comes to its end; `check` looks at it after each poll
@@ -226,7 +194,7 @@ fn a_call_dropped_at_any_point_leaves_the_gate() {
     let (name, way) = TURNSTILE;
     for script in SCRIPTS {
         let awaits = drop_at_every_await(name, way, script, |scene, running| {
-            let inside = scene.turnstile.inside.load(Ordering::SeqCst);
+            let inside = scene.turnstile.held();
             assert_eq!(inside, usize::from(running && scene.is_in_an_attempt()));
             assert_eq!(scene.stats.counts().abandoned, u64::from(!running));
         });
@@ -265,7 +233,7 @@ fn a_call_dropped_in_the_line_for_its_key_leaves_the_line() {
     for escalation in [0, 9] {
         let scene = Scene::new(&[]);
         let held = scene.locks.try_lock(7).expect("it is free");
-        let call = Hand::queued(on_conflict!(scene).escalate_after(escalation, &scene.locks, 7_u32).run());
+        let call = Hand::queued(on_conflict!(scene).escalate_after(escalation, &scene.locks, 7).run());
         assert_eq!((scene.locks.snapshot()[0].waiters(), scene.log.borrow().begun), (1, 0));
         drop(call);
         assert_eq!(scene.locks.snapshot()[0].waiters(), 0);

@@ -11,8 +11,8 @@ use std::sync::{Arc, LazyLock};
 use latchwork::{
     KeyedLock, RetryPolicy,
     retry::{
-        Attempt, Backoff, Budget, ByTrait, Clock, Gated, Jitter, RetryCounts, RetryError, RetryOnConflict,
-        RetryStats, Retrying, Session, Shared, StopReason, Ungated, VirtualClock,
+        Attempt, Backoff, Budget, ByFunction, ByTrait, Clock, Jitter, RetryCounts, RetryError,
+        RetryOnConflict, RetryStats, Retrying, Session, Shared, StopReason, Ungated, VirtualClock,
     },
     verdict::{RetryKind, Verdict},
 };
@@ -32,12 +32,12 @@ macro_rules! is {
 
 is! {
     RetryPolicy: Send, Sync, Unpin, Clone, Default, std::fmt::Debug;
-    RetryPolicy<fn(&io::Error) -> Verdict>: Send, Sync, Clone;
+    RetryPolicy<ByFunction<io::Error>>: Send, Sync, Clone;
     Session<'static, ByTrait>: Send, Sync, Unpin, std::fmt::Debug;
     Session<'static, fn(&Rc<u8>) -> Verdict>: Send, Sync;
     RetryOnConflict<'static, ByTrait, fn(), fn(), fn()>: Send, Sync;
-    RetryOnConflict<'static, ByTrait, fn(), fn(), fn(), Gated<'static, KeyedLock<String>, String>>: Send, Sync;
-    Ungated: Send, Sync, Copy;
+    RetryOnConflict<'static, ByTrait, fn(), fn(), fn(), Arc<KeyedLock<String>>, String>: Send, Sync;
+    Ungated<'static>: Send, Sync, Copy;
     Backoff: Send, Sync, Clone, Iterator<Item = std::time::Duration>;
     Budget: Send, Sync, std::fmt::Debug;
     RetryStats: Send, Sync, Default;
@@ -227,24 +227,24 @@ macro_rules! saved_by_key {
                 |version| Ok((version, name.as_str())),
                 |(version, name)| row.store(version, name),
             );
-            let locks = $locks;
-            change.escalate_after(1, &*locks, $key).run().await
+            let locks = &$locks;
+            change.escalate_after(1, locks, $key).run().await
         })
     };
 }
 
-static BY_NAME: LazyLock<KeyedLock<String>> = LazyLock::new(KeyedLock::new);
+static BY_NAME: LazyLock<Arc<KeyedLock<String>>> = LazyLock::new(Arc::default);
 
 #[test]
 fn changes_go_through_gates_of_every_key_under_spawn() {
     let saved: [Saved; 7] = [
         saved_by_key!(Arc::new(KeyedLock::<String>::new()), String::from("row")),
-        saved_by_key!(Arc::new(KeyedLock::<String>::new()), "row"),
+        saved_by_key!(Arc::new(KeyedLock::<String>::new()), "row".to_owned()),
         saved_by_key!(Arc::new(KeyedLock::<u64>::new()), 7_u64),
         saved_by_key!(Arc::new(KeyedLock::<(u64, u64)>::new()), (7, 7)),
         saved_by_key!(Arc::new(KeyedLock::<Arc<str>>::new()), Arc::<str>::from("row")),
-        saved_by_key!(LazyLock::force(&BY_NAME), "row"),
-        saved_by_key!(LazyLock::force(&BY_NAME), String::from("row")),
+        saved_by_key!(BY_NAME.clone(), "row".to_owned()),
+        saved_by_key!(*LazyLock::force(&BY_NAME), String::from("row")),
     ];
     assert_eq!(saved, [const { Ok(3) }; 7]);
     assert!(BY_NAME.is_empty());
@@ -269,15 +269,15 @@ fn changes_can_be_written_as_async_closures_under_spawn() {
 fn changes_can_be_made_with_what_an_application_shares() {
     struct App {
         policy: RetryPolicy,
-        locks: KeyedLock<String>,
+        locks: Arc<KeyedLock<String>>,
         row: Row,
     }
     async fn rename(app: Arc<App>, id: String, name: String) -> Saved {
         let (row, name) = (&app.row, name.as_str());
         let change = app.policy.retry_on_conflict(|| row.load(), Ok, |version| row.store(version, name));
-        change.escalate_after(2, &app.locks, id.as_str()).run().await
+        change.escalate_after(2, &app.locks, id).run().await
     }
-    let app = App { policy: virtual_policy().0, locks: KeyedLock::new(), row: Row::default() };
+    let app = App { policy: virtual_policy().0, locks: Arc::default(), row: Row::default() };
     assert_eq!(spawned(rename(Arc::new(app), "7".into(), "ada".into())), Ok(3));
 }
 
@@ -310,8 +310,8 @@ fn what_cannot_be_sent_can_be_used_on_a_local_set() {
                     }
                 },
             );
-            let locks = KeyedLock::<u32>::new();
-            let stored = change.escalate_after(1, &locks, 7_u32).run().await.expect("the second succeeds");
+            let locks = Arc::new(KeyedLock::<u32>::new());
+            let stored = change.escalate_after(1, &locks, 7).run().await.expect("the second succeeds");
             (ran, *stored)
         })
         .await
@@ -333,9 +333,40 @@ fn errors_that_cannot_be_sent_can_be_retried_on_their_thread() {
 fn policies_budgets_and_counters_can_be_statics() {
     static BUDGET: Budget = Budget::new(10).price(RetryKind::Deadlock, 3).earnings(2);
     static STATS: RetryStats = RetryStats::new();
-    static POLICY: RetryPolicy = RetryPolicy::new().max_attempts(2).name("static");
-    let policy = POLICY.clone().budget(&BUDGET).stats(&STATS).clock(VirtualClock::new());
+    static POLICY: RetryPolicy =
+        RetryPolicy::new().max_attempts(2).name("static").static_budget(&BUDGET).static_stats(&STATS);
+    let policy = POLICY.clone().clock(VirtualClock::new());
     let out = spawned(async move { policy.run(async |_| Err::<(), _>(TRANSIENT)).await });
     assert!(out.is_err_and(|error| error.name == "static" && error.attempts == 2));
     assert_eq!((BUDGET.tokens(), STATS.counts().failed()), (5, 1));
+}
+
+/// One whose errors a function classifies, under a name that fits into a structure.
+#[test]
+fn a_policy_with_a_function_can_be_a_static_and_a_field() {
+    fn verdict(error: &io::Error) -> Verdict {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Verdict::Retry(RetryKind::Transient),
+            _ => Verdict::Stop,
+        }
+    }
+    struct App {
+        save: &'static RetryPolicy<ByFunction<io::Error>>,
+    }
+    static SAVE: RetryPolicy<ByFunction<io::Error>> =
+        RetryPolicy::classified_by(verdict).base_delay(std::time::Duration::ZERO).max_attempts(5);
+    let app = App { save: &SAVE };
+    let attempts =
+        |kind| app.save.run_blocking(|_| Err::<(), _>(io::Error::from(kind))).map_err(|error| error.attempts);
+    assert_eq!(attempts(io::ErrorKind::ConnectionRefused), Err(5));
+    assert_eq!(attempts(io::ErrorKind::NotFound), Err(1));
+}
+
+#[test]
+fn a_static_budget_is_not_set_twice_by_mistake() {
+    static BUDGET: Budget = Budget::new(10);
+    let policy = RetryPolicy::new().budget(Arc::new(Budget::new(1)));
+    assert!(
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| policy.static_budget(&BUDGET))).is_err()
+    );
 }

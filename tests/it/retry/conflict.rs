@@ -1,18 +1,19 @@
 //! Read, change, store if unchanged: what an attempt works on, and what it holds meanwhile.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, ready};
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use latchwork::{
     KeyedLock, RetryPolicy,
-    retry::{Clock, Gate, Sleep, StopReason, VirtualClock},
+    retry::{Clock, Sleep, StopReason, VirtualClock},
     verdict::{RetryKind, Verdict},
 };
 
 use crate::retry::calls::{CONFLICT, Fault, HOPELESS, TRANSIENT, virtual_policy};
+use crate::retry::remote::{Answer, Remote};
 
 /// What was loaded: it can neither be copied nor cloned.
 #[derive(PartialEq, Debug)]
@@ -78,33 +79,15 @@ fn whichever_part_fails_is_classified_and_those_after_it_do_not_run() {
     }
 }
 
-/// A gate that notes how it was gone through.
-#[derive(Default)]
-struct Noted(std::sync::Mutex<Vec<&'static str>>);
-
-impl Gate<&'static str> for Noted {
-    fn together(&self, key: &'static str) -> impl Future<Output: Send> + Send {
-        assert_eq!(key, "row");
-        self.0.lock().expect("no panic").push("together");
-        ready(())
-    }
-
-    fn alone(&self, key: &'static str) -> impl Future<Output: Send> + Send {
-        assert_eq!(key, "row");
-        self.0.lock().expect("no panic").push("alone");
-        ready(())
-    }
-}
-
 #[test]
 fn attempts_are_made_alone_after_so_many_conflicts_of_their_own() {
     let ways = |conflicts, faults: [Fault; 3]| {
-        let (gate, mut faults) = (Noted::default(), faults.into_iter());
+        let (gate, mut faults) = (Remote::new(|_| Answer::Grants), faults.into_iter());
         let (policy, _) = virtual_policy();
         let change =
             policy.retry_on_conflict(async || Ok(()), Ok, |()| ready(faults.next().map_or(Ok(()), Err)));
         assert!(block_on(change.escalate_after(conflicts, &gate, "row").run()).is_ok());
-        gate.0.into_inner().expect("no panic")
+        gate.ways()
     };
     let (together, alone) = ("together", "alone");
     assert_eq!(ways(0, [CONFLICT; 3]), [alone; 4]);
@@ -119,7 +102,7 @@ fn attempts_are_made_alone_after_so_many_conflicts_of_their_own() {
 #[test]
 fn a_keyed_lock_lets_those_in_together_who_did_not_escalate() {
     for (escalation, is_shared) in [(0, false), (1, true)] {
-        let (policy, locks) = (virtual_policy().0, KeyedLock::<String>::new());
+        let (policy, locks) = (virtual_policy().0, Arc::new(KeyedLock::<&str>::new()));
         let change = policy.retry_on_conflict(
             async || {
                 assert_eq!(locks.snapshot()[0].is_shared(), is_shared);
@@ -166,23 +149,9 @@ fn nothing_is_held_while_it_waits() {
         let policy = policy.clock(Watching { clock: clock.clone(), locks: locks.clone() });
         let change = policy.retry_on_conflict(async || Ok(()), Ok, |()| ready(Err::<(), _>(CONFLICT)));
         let error =
-            block_on(change.escalate_after(escalation, &*locks, 7_u32).run()).expect_err("it never succeeds");
+            block_on(change.escalate_after(escalation, &locks, 7).run()).expect_err("it never succeeds");
         assert_eq!((error.attempts, error.conflicts, clock.waits().len()), (4, 4, 3));
         assert!(locks.is_empty());
-    }
-}
-
-/// A gate before which time passes, as it does in a long line.
-struct Slow(VirtualClock);
-
-impl Gate<u32> for Slow {
-    fn together(&self, _: u32) -> impl Future<Output: Send> + Send {
-        self.0.advance(Duration::from_secs(1));
-        ready(())
-    }
-
-    fn alone(&self, key: u32) -> impl Future<Output: Send> + Send {
-        self.together(key)
     }
 }
 
@@ -202,7 +171,10 @@ fn an_attempt_whose_key_comes_late_is_made_and_the_last_one_if_it_fails() {
                 ready(if made.get() > conflicts { Ok(()) } else { Err(CONFLICT) })
             },
         );
-        let out = block_on(change.escalate_after(0, &Slow(clock.clone()), 7).run());
+        let passing = clock.clone();
+        // Time passes before each grant, as it does in a long queue.
+        let slow = Remote::with_hook(|_| Answer::Grants, move |_| passing.advance(Duration::from_secs(1)));
+        let out = block_on(change.escalate_after(0, &slow, 7).run());
         assert_eq!(made.get(), attempts);
         match out {
             Ok(()) => assert!(conflicts < 2),
@@ -217,7 +189,7 @@ fn an_attempt_whose_key_comes_late_is_made_and_the_last_one_if_it_fails() {
 /// It writes between the load and the store of each attempt, and takes no key.
 #[test]
 fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_gate() {
-    let (policy, locks) = (virtual_policy().0, KeyedLock::<u32>::new());
+    let (policy, locks) = (virtual_policy().0, Arc::new(KeyedLock::<u32>::new()));
     let row = Cell::new((1, 0));
     let foreign = |row: &Cell<(u32, u32)>| row.set((row.get().0 + 1, row.get().1 + 100));
     for stubborn in [2, 3, 4] {
@@ -240,7 +212,7 @@ fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_gate() {
                 Ok(value)
             },
         );
-        let out = block_on(change.escalate_after(0, &locks, 7_u32).run());
+        let out = block_on(change.escalate_after(0, &locks, 7).run());
         if stubborn < 4 {
             assert_eq!(out, Ok(100 * stubborn + 1));
         } else {
@@ -257,13 +229,13 @@ fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_gate() {
 
 #[test]
 fn what_is_set_up_does_nothing_until_it_is_run() {
-    let (policy, locks) = (virtual_policy().0, KeyedLock::<u32>::new());
+    let (policy, locks) = (virtual_policy().0, Arc::new(KeyedLock::<u32>::new()));
     let change = policy.retry_on_conflict(
         || -> std::future::Ready<Result<(), Fault>> { panic!("it must not be called") },
         Ok,
         |()| ready(Ok(())),
     );
-    let change = change.escalate_after(0, &locks, 7_u32);
+    let change = change.escalate_after(0, &locks, 7);
     assert!(format!("{change:?}").starts_with("RetryOnConflict"));
     // Nor does its future until it is polled.
     drop(change.run());

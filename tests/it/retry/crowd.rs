@@ -57,7 +57,7 @@ impl Clock for Timer {
 struct Crowd {
     policy: RetryPolicy,
     stats: Arc<RetryStats>,
-    locks: KeyedLock<String>,
+    locks: Arc<KeyedLock<String>>,
     row: Row,
 }
 
@@ -65,7 +65,7 @@ impl Crowd {
     fn new(base_delay: Duration) -> Arc<Self> {
         let stats = Arc::new(RetryStats::new());
         let policy = RetryPolicy::new().base_delay(base_delay).seed(7).clock(Timer).stats(&stats);
-        Arc::new(Self { policy, stats, locks: KeyedLock::new(), row: Row::default() })
+        Arc::new(Self { policy, stats, locks: Arc::new(KeyedLock::new()), row: Row::default() })
     }
 
     async fn increment(&self, escalation: u32) -> Result<u64, RetryError<Fault>> {
@@ -81,7 +81,7 @@ impl Crowd {
                 self.row.store(version, value)
             },
         );
-        change.escalate_after(escalation, &self.locks, "row").run().await
+        change.escalate_after(escalation, &self.locks, "row".to_owned()).run().await
     }
 
     /// Each task increments the row once. Returns how many did.

@@ -2,7 +2,7 @@
 //! abandoned, once, and whatever a retry had paid that did not begin goes back.
 
 use std::cell::Cell;
-use std::future::{Future, ready};
+use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +16,7 @@ use latchwork::{
 };
 
 use crate::retry::calls::{CONFLICT, Entry, Fault, Left, TRANSIENT, every_entry, leave};
+use crate::retry::remote::{Answer, Remote};
 
 const CAPACITY: u32 = 100;
 const PRICE: u32 = 7;
@@ -203,7 +204,7 @@ fn a_change_that_panics_anywhere_ends_the_call_and_lets_its_key_go() {
     for place in PLACES {
         for (at, escalation) in (1..=4).flat_map(|at| [0, 2, 9].map(|escalation| (at, escalation))) {
             let (scene, fuse, loads) = (Scene::new(Brittle::default()), Fuse::lit(at), Cell::new(0));
-            let locks = KeyedLock::<u32>::new();
+            let locks = Arc::new(KeyedLock::<u32>::new());
             let pass = |here| {
                 assert!(locks.is_locked(7));
                 if here == place {
@@ -232,7 +233,7 @@ fn a_change_that_panics_anywhere_ends_the_call_and_lets_its_key_go() {
                     }
                 },
             );
-            blows(|| block_on(change.escalate_after(escalation, &locks, 7_u32).run()));
+            blows(|| block_on(change.escalate_after(escalation, &locks, 7).run()));
             assert_eq!(loads.get(), at, "{place}");
             assert!(locks.is_empty(), "{place}");
             scene.is_abandoned_after(at);
@@ -240,23 +241,7 @@ fn a_change_that_panics_anywhere_ends_the_call_and_lets_its_key_go() {
     }
 }
 
-/// A gate that panics on the way in; the key does when it is cloned for it.
-struct Trap(Fuse);
-
-impl latchwork::retry::Gate<Key> for Trap {
-    fn together(&self, _: Key) -> impl Future<Output: Send> + Send {
-        self.0.pass();
-        ready(())
-    }
-
-    fn alone(&self, key: Key) -> impl Future<Output: Send> + Send {
-        async move {
-            self.0.pass();
-            drop(key);
-        }
-    }
-}
-
+/// A key that panics when it is cloned for the gate.
 struct Key(Fuse);
 
 impl Clone for Key {
@@ -279,7 +264,8 @@ fn a_gate_that_panics_ends_the_call() {
                     ready(Err::<(), _>(CONFLICT))
                 },
             );
-            let gate = Trap(gate);
+            // It panics on the way in.
+            let gate = Remote::with_hook(|_| Answer::Grants, move |_| gate.pass());
             blows(|| block_on(change.escalate_after(2, &gate, Key(key)).run()));
             assert_eq!(stores.get(), at - 1);
             let counts = scene.stats.counts();

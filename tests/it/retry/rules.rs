@@ -1,6 +1,7 @@
 //! What a policy promises, rule by rule, by every entry point.
 
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -438,4 +439,43 @@ fn counts_added_up_are_those_of_one_set_of_statistics_for_all() {
     assert!(
         all.first_try_ok > 0 && all.retried_ok > 0 && all.not_retryable > 0 && all.attempts_exhausted > 0
     );
+}
+
+/// The caller waits in its own way, or not at all.
+#[test]
+fn a_session_decides_without_waiting() {
+    let (policy, clock) = virtual_policy();
+    let policy = policy.jitter(Jitter::None).max_attempts(3);
+    let mut session = policy.session();
+    assert_eq!(session.judge(Err::<(), _>(TRANSIENT)), ControlFlow::Continue(ms(100)));
+    session.begin();
+    assert_eq!(session.judge(Err::<(), _>(TRANSIENT)), ControlFlow::Continue(ms(200)));
+    session.begin();
+    let ControlFlow::Break(Err(error)) = session.judge(Err::<(), _>(TRANSIENT)) else {
+        panic!("it was the last attempt")
+    };
+    assert_eq!((error.attempts, error.slept, clock.elapsed()), (3, ms(300), Duration::ZERO));
+}
+
+#[test]
+fn the_price_of_a_judged_retry_is_spent_from_its_begin_on() {
+    for begins in [false, true] {
+        let budget = Arc::new(Budget::new(10).price(RetryKind::Transient, 3));
+        let policy = virtual_policy().0.budget(&budget);
+        let mut session = policy.session();
+        assert!(session.judge(Err::<(), _>(TRANSIENT)).is_continue());
+        assert_eq!(budget.tokens(), 7);
+        if begins {
+            session.begin();
+        }
+        drop(session);
+        assert_eq!(budget.tokens(), if begins { 7 } else { 10 });
+    }
+}
+
+#[test]
+fn a_policy_that_gave_up_is_not_tried_again_by_an_outer_one() {
+    let (inner, outer) = (virtual_policy().0, virtual_policy().0);
+    let error = outer.run_blocking(|_| inner.run_blocking(|_| Err::<(), _>(TRANSIENT)));
+    assert!(error.is_err_and(|error| (error.attempts, error.error.attempts) == (1, 4)));
 }

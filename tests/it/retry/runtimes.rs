@@ -271,4 +271,26 @@ mod by_tokio {
             assert!(runtime.block_on(call).expect("no panic").is_ok());
         });
     }
+
+    /// The only worker's other tasks release the key.
+    #[test]
+    fn other_tasks_run_while_a_thread_waits_for_its_gate() {
+        no_hang(|| {
+            let runtime = one_worker();
+            let locks = Arc::new(latchwork::KeyedLock::<u32>::new());
+            let held = locks.clone().try_lock_owned(7).expect("it is free");
+            let call = runtime.spawn({
+                let locks = locks.clone();
+                async move {
+                    let policy = RetryPolicy::new();
+                    let change = policy.retry_on_conflict_blocking(|| Ok::<_, Fault>(()), Ok, |()| Ok(7));
+                    change.escalate_after(0, &locks, 7).run_blocking()
+                }
+            });
+            until(|| locks.snapshot().iter().any(|key| key.waiters() == 1));
+            runtime.spawn(async move { drop(held) });
+            assert_eq!(runtime.block_on(call).expect("no panic"), Ok(7));
+            assert!(locks.is_empty());
+        });
+    }
 }

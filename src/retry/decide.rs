@@ -1,0 +1,113 @@
+//! How a [`Session`] decides: the rules, in their order, and the three ends of a call.
+
+use std::time::Duration;
+
+use super::classify::Classifier;
+use super::error::{RetryError, StopReason};
+use super::observe::{Retrying, report};
+use super::session::{Phase, Session};
+use crate::verdict::Verdict;
+
+impl<C> Session<'_, C> {
+    /// Ends the call after an attempt that succeeded.
+    #[inline]
+    pub(super) fn succeed(&mut self) {
+        self.phase = Phase::Settled;
+        if let Some(budget) = &self.policy.budget {
+            if self.attempt == 1 {
+                budget.earn();
+            } else {
+                budget.put(self.paid);
+            }
+        }
+        if let Some(stats) = &self.policy.stats {
+            stats.ok(self.attempt, self.conflicts);
+        }
+    }
+
+    /// Returns how long to wait after an attempt that failed, or the error of a call that is over.
+    #[cold]
+    pub(super) fn fail<E>(&mut self, error: E) -> Result<Duration, RetryError<E>>
+    where
+        C: Classifier<E>,
+    {
+        match self.decide(&error) {
+            Ok(wait) => Ok(wait),
+            Err(reason) => Err(self.give_up(error, reason)),
+        }
+    }
+
+    fn decide<E>(&mut self, error: &E) -> Result<Duration, StopReason>
+    where
+        C: Classifier<E>,
+    {
+        let policy = self.policy;
+        // User code runs here and in the observer. If it panics, the session is dropped as abandoned.
+        let (kind, least) = match policy.classifier.verdict(error) {
+            Verdict::Stop => return Err(StopReason::NotRetryable),
+            Verdict::Retry(kind) => (kind, Duration::ZERO),
+            Verdict::RetryAfter(kind, least) => (kind, least),
+        };
+        if let Some(stats) = &policy.stats {
+            stats.error(kind);
+        }
+        if kind.is_conflict() {
+            self.conflicts = self.conflicts.saturating_add(1);
+        }
+        if !policy.retries(kind) {
+            return Err(StopReason::NotRetryable);
+        }
+        if self.attempt >= policy.max_attempts {
+            return Err(StopReason::AttemptsExhausted);
+        }
+        let waits = self.waits.get_or_insert_with(|| policy.waits());
+        let wait = waits.next().unwrap_or_default().max(least);
+        if let (Some(deadline), Some(started)) = (policy.deadline, self.started) {
+            // The waits count even if another clock made them, as on threads while tokio's time is paused.
+            let elapsed = policy.clock_in_use().now().saturating_duration_since(started).max(self.slept);
+            let left = deadline.saturating_sub(elapsed);
+            if elapsed > deadline || wait > left {
+                return Err(StopReason::DeadlineExceeded { wait, left });
+            }
+        }
+        self.paid = match &policy.budget {
+            None => 0,
+            Some(budget) => budget.pay(kind).ok_or(StopReason::BudgetExhausted)?,
+        };
+        self.phase = Phase::Waiting;
+        let failed = self.attempt;
+        self.attempt += 1;
+        self.slept = self.slept.saturating_add(wait);
+        report(policy.observer(), &Retrying { name: policy.name, attempt: failed, kind, wait });
+        Ok(wait)
+    }
+
+    fn give_up<E>(&mut self, error: E, reason: StopReason) -> RetryError<E> {
+        self.phase = Phase::Settled;
+        if let Some(stats) = &self.policy.stats {
+            stats.failed(self.attempt, self.conflicts, reason);
+        }
+        RetryError {
+            error,
+            reason,
+            attempts: self.attempt,
+            conflicts: self.conflicts,
+            slept: self.slept,
+            name: self.policy.name,
+        }
+    }
+
+    #[cold]
+    pub(super) fn abandon(&mut self) {
+        let mut attempts = self.attempt;
+        if self.phase == Phase::Waiting {
+            attempts -= 1;
+            if let Some(budget) = &self.policy.budget {
+                budget.put(self.paid);
+            }
+        }
+        if let Some(stats) = &self.policy.stats {
+            stats.abandoned(attempts, self.conflicts);
+        }
+    }
+}
