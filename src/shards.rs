@@ -2,7 +2,7 @@
 //!
 //! A hash is made once, outside the locks, with [`hash_of`]. [`Shards::of`] chooses the shard, and [`Entries`] finds
 //! the entry there. The lock stands between the two, so each user has the lock that suits it, and what it counts
-//! beside the entries.
+//! beside the entries. Locks by key find entries that know their own hash, so they use the shards and [`shrink`] alone.
 
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;

@@ -48,8 +48,10 @@ impl<K, S> Table<K, S> {
             drop(shard);
             drop(key);
         } else if word.must_look() {
+            // A waiter is queued. It has a pin, so the entry is not idle.
             self.released(shard, entry);
         } else if is_idle {
+            // A request waits for an empty table, and this may have been the last key.
             let mut wakes = Wakes::default();
             self.finish(shard, entry, &mut wakes);
             wakes.finish();
