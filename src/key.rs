@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use crate::shards::spread;
+
 /// A value that can be looked up as a key `K`, and turned into one if it must be stored.
 ///
 /// It is implemented for every key itself, for references to keys that are `Clone`, and for the borrowed forms of the
@@ -34,7 +36,7 @@ use std::sync::Arc;
 /// # Ok::<(), latchwork::Busy>(())
 /// ```
 pub trait IntoKey<K>: Sized {
-    /// Feeds `state` exactly as the key's own `Hash` does.
+    /// Feeds `state` exactly as the key's own `Hash` does. Called once, when the request is created.
     fn hash_key<H: Hasher>(&self, state: &mut H);
 
     /// Returns `true` if it means this key. Called under a shard's internal lock: it must not use the table.
@@ -138,6 +140,7 @@ impl<K, Q: IntoKey<K>> Form<K, Q> {
 }
 
 impl<K: Eq + Hash, Q: IntoKey<K>> Form<K, Q> {
+    /// Returns the hash by which the key is found, as [`hash_of`](crate::shards::hash_of) does for an owned one.
     #[inline(always)]
     pub(crate) fn hash(&self, hasher: &impl BuildHasher) -> u64 {
         let mut state = hasher.build_hasher();
@@ -146,7 +149,7 @@ impl<K: Eq + Hash, Q: IntoKey<K>> Form<K, Q> {
             Self::Owned(key) => key.hash(&mut state),
             Self::Stored => {}
         }
-        state.finish()
+        spread(state.finish())
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 //!
 //! A hash is made once, outside the locks, with [`hash_of`]. [`Shards::of`] chooses the shard, and [`Entries`] finds
 //! the entry there. The lock stands between the two, so each user has the lock that suits it, and what it counts
-//! beside the entries.
+//! beside the entries. Locks by key find entries that know their own hash, so they use the shards and [`shrink`] alone.
 
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
@@ -39,6 +39,11 @@ impl<T> Shards<T> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|shard| &shard.0)
+    }
+
+    /// Returns the shard with this number, counted from zero.
+    pub(crate) fn get(&self, at: usize) -> Option<&T> {
+        self.0.get(at).map(|shard| &shard.0)
     }
 }
 
@@ -139,7 +144,7 @@ impl<'a, E> Found<'a, E> {
     #[inline]
     pub(crate) fn remove(self) -> E {
         let (Hashed { entry, .. }, place) = self.0.remove();
-        shrink(place.into_table());
+        shrink(place.into_table(), |other| other.hash);
         entry
     }
 }
@@ -156,10 +161,11 @@ fn same<E>(hash: u64, is_it: impl Fn(&E) -> bool) -> impl Fn(&Hashed<E>) -> bool
     move |other| other.hash == hash && is_it(&other.entry)
 }
 
+/// Gives memory back after a burst, when an entry was removed.
 #[inline]
-fn shrink<E>(table: &mut HashTable<Hashed<E>>) {
+pub(crate) fn shrink<E>(table: &mut HashTable<E>, hash_of: impl Fn(&E) -> u64) {
     if table.capacity() > SMALL && table.len() < table.capacity() / 8 {
-        table.shrink_to(SMALL.max(table.len() * 2), |other| other.hash);
+        table.shrink_to(SMALL.max(table.len() * 2), hash_of);
     }
 }
 

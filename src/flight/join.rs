@@ -12,7 +12,6 @@ use super::state::{Flight, Found};
 use super::table::{Boarded, Table};
 use crate::error::TimedOut;
 use crate::key::{Form, IntoKey};
-use crate::shards::spread;
 use crate::wait::{Acquire, Acquisition, End, Node};
 
 /// A pending call for a key, with a `Q` for the key: [`SingleFlight::join`](super::SingleFlight::join) returns it in an
@@ -30,7 +29,7 @@ impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Join<K, V, Q> {
     #[inline]
     pub(super) fn acquire(table: Table<K, V>, hasher: &impl BuildHasher, key: Q) -> Acquire<Self> {
         let wanted = Form::new(key);
-        let hash = spread(wanted.hash(hasher));
+        let hash = wanted.hash(hasher);
         Acquire::new(Self { table: Some(table), hash, wanted, flight: None })
     }
 

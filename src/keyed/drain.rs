@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::task::Waker;
 
+use super::shard::Shard;
 use super::table::{AsTable, Table};
 use crate::error::TimedOut;
 use crate::wait::{Acquire, Acquisition, End, List, Node, Place, Stand, Wakes};
@@ -17,7 +18,7 @@ pub type Drained<'a, L> = Acquire<Drain<'a, L>>;
 pub struct Drain<'a, T> {
     owner: &'a T,
     /// The shard at which it waits, or the one that was in use when it looked last.
-    at: u32,
+    at: usize,
     is_over: bool,
 }
 
@@ -26,12 +27,12 @@ impl<'a, T: AsTable> Drain<'a, T> {
         Acquire::new(Self { owner, at: 0, is_over: false })
     }
 
-    /// Waits at shard `self.at`, unless it is empty.
-    fn wait_here(&self, mut node: Pin<&mut Node>, task: &Waker) -> Option<()> {
+    /// Waits at a shard, unless it is empty.
+    fn wait_at(shard: &Shard<T::Key>, mut node: Pin<&mut Node>, task: &Waker) -> Option<()> {
         let mut wakes = Wakes::default();
         // Cloned, woken and dropped outside the lock: wakers are user code.
         let waker = task.clone();
-        let mut shard = self.owner.table().shard(self.at);
+        let mut shard = shard.lock();
         leave(shard.drains(), node.as_mut(), &mut wakes);
         let outcome = if shard.is_empty() {
             Some(())
@@ -61,11 +62,11 @@ impl<T: AsTable> Acquisition for Drain<'_, T> {
         assert!(!self.is_over, "an Acquire is not polled again after it was ready");
         let table = self.owner.table();
         // Most likely it still is in use. Then one lock is taken, instead of that of every shard before it.
-        if !table.shard(self.at).is_empty() {
+        if table.shards().get(self.at).is_some_and(|shard| !shard.lock().is_empty()) {
             return None;
         }
         match table.first_in_use() {
-            Some(at) => self.at = at as u32,
+            Some(at) => self.at = at,
             None => self.is_over = true,
         }
         self.is_over.then_some(())
@@ -73,8 +74,8 @@ impl<T: AsTable> Acquisition for Drain<'_, T> {
 
     fn step(&mut self, mut node: Pin<&mut Node>, task: &Waker) -> Option<()> {
         loop {
-            while (self.at as usize) < self.owner.table().shards().len() {
-                self.wait_here(node.as_mut(), task)?;
+            while let Some(shard) = self.owner.table().shards().get(self.at) {
+                Self::wait_at(shard, node.as_mut(), task)?;
                 self.at += 1;
             }
             self.at = 0;
@@ -92,8 +93,9 @@ impl<T: AsTable> Acquisition for Drain<'_, T> {
     }
 
     fn leave(&mut self, node: Pin<&mut Node>, _: End) {
+        let Some(shard) = self.owner.table().shards().get(self.at) else { return };
         let mut wakes = Wakes::default();
-        let mut shard = self.owner.table().shard(self.at);
+        let mut shard = shard.lock();
         leave(shard.drains(), node, &mut wakes);
         drop(shard);
         wakes.wake();
@@ -105,7 +107,7 @@ impl<K, S> Table<K, S> {
     /// Returns the first shard that is in use, or `None` if at one moment no key is: every shard's lock is held then. They
     /// are taken in their order.
     fn first_in_use(&self) -> Option<usize> {
-        let mut locked = Vec::with_capacity(self.shards().len());
+        let mut locked = Vec::new();
         self.shards().iter().position(|shard| {
             let shard = shard.lock();
             let in_use = !shard.is_empty();

@@ -1,14 +1,15 @@
 //! The entry of one key, and the pointer by which guards, waiters and views find it again.
 //!
-//! An entry has a fixed address while it is in use, and two parts: `key` is written before the entry
-//! is published and read by anybody who keeps it in use; `state` is opened by who holds the shard's
-//! lock. It is in use while permits are held, waiters are enlisted or views pin it; the last of
-//! them to go takes it out under that lock. So a pointer kept by a guard, an enlisted waiter or a view
-//! is always good.
+//! An entry has a fixed address while it is in use, and two kinds of fields. `hash` and `key` are written before the
+//! entry is published. Whatever keeps it in use may read them, without a lock. All others are read and written
+//! under the shard's lock only, so plain cells are enough.
+//!
+//! An entry is in use while permits are held, waiters are enlisted or views pin it. The last of them takes it out of
+//! use, under the shard's lock. So the pointer of a guard, an enlisted waiter or a view is always valid.
 
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, OnceCell, UnsafeCell};
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::panic::{Location, RefUnwindSafe};
@@ -16,33 +17,89 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::error::Busy;
+use crate::fence::Fence;
 use crate::sync::Mutex;
 use crate::wait::{Line, Pool, Wakes, Word};
 
-/// What the shard's lock guards of an entry.
-pub(super) struct State {
+/// One key in use, or a place that is free for the shard's next key.
+pub(super) struct Entry<K> {
     pub(super) word: Cell<Word>,
     /// The fence of the latest grant.
-    pub(super) fence: u64,
-    /// The part of the hash by which the shard finds the entry; zero in an empty slot.
-    pub(super) hash: u32,
-    /// Waiters, views, grants of no permits and unfinished wake-ups: each keeps the entry although nobody holds it.
-    pub(super) pins: u32,
-    /// Made when somebody has to wait for the first time, and kept for the next key that has this entry. The helper
-    /// may look at it when nobody waits any more.
-    pub(super) line: Option<Arc<Mutex<Line>>>,
-    pub(super) holder: Option<Box<Holder>>,
+    pub(super) fence: Cell<u64>,
+    /// The [kept](super::sought::Sought::hash) part of the key's hash; zero while the entry is free.
+    hash: Cell<u32>,
+    /// Waiters, views, grants of no permits and unfinished wake-ups. Each keeps an entry that no guard holds.
+    pins: Cell<u32>,
+    /// Created when a caller waits for the first time, and kept for the next key of this entry. The helper may look at
+    /// it when no waiter is left.
+    line: OnceCell<Arc<Mutex<Line>>>,
+    holder: Cell<Option<Box<Holder>>>,
+    key: UnsafeCell<MaybeUninit<K>>,
 }
 
-impl State {
+// SAFETY: the cells are used under the shard's lock, on any thread. `hash` and `key` do not change while the entry is
+// in use. The last user drops the key, on any thread.
+unsafe impl<K: Send + Sync> Sync for Entry<K> {}
+
+// Like the table that it is a part of.
+impl<K: RefUnwindSafe> RefUnwindSafe for Entry<K> {}
+
+impl<K> Entry<K> {
+    pub(super) const fn empty() -> Self {
+        Self {
+            word: Cell::new(Word::free(0)),
+            fence: Cell::new(0),
+            hash: Cell::new(0),
+            pins: Cell::new(0),
+            line: OnceCell::new(),
+            holder: Cell::new(None),
+            key: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    /// Returns the kept part of the key's hash, or zero if the entry is free.
+    #[inline(always)]
+    pub(super) fn hash(&self) -> u32 {
+        self.hash.get()
+    }
+
+    /// Puts a free entry into use.
+    ///
+    /// # Safety
+    ///
+    /// The entry is free. The caller holds the shard's lock.
+    #[inline(always)]
+    pub(super) unsafe fn occupy(&self, hash: u32, key: K, word: Word) {
+        self.hash.set(hash);
+        self.fence.set(0);
+        self.word.set(word);
+        // SAFETY: nothing reads the key of a free entry.
+        unsafe { &mut *self.key.get() }.write(key);
+    }
+
+    /// Takes the entry out of use, and returns its key.
+    ///
+    /// # Safety
+    ///
+    /// The entry is in use, but no permits are held and no pins are left. The caller holds the shard's lock.
+    #[inline(always)]
+    pub(super) unsafe fn vacate(&self) -> K {
+        self.hash.set(0);
+        // SAFETY: nothing reads the key any more.
+        let key = unsafe { &*self.key.get() };
+        // SAFETY: an entry in use has its key, and from now on it is not in use.
+        unsafe { key.assume_init_read() }
+    }
+
     /// Does something with the line. Everything in `wakes` is for after the shard's lock.
     pub(super) fn with_line<R>(
-        &mut self,
+        &self,
         total: usize,
         wakes: &mut Wakes,
         act: impl FnOnce(&mut Line, &Permits<'_>, &mut Wakes) -> R,
     ) -> R {
-        let shared = self.line.get_or_insert_with(|| Arc::new(Mutex::new(Line::new())));
+        let shared = self.line.get_or_init(|| Arc::new(Mutex::new(Line::new())));
         let mut line = shared.lock();
         let outcome = act(&mut line, &Permits { word: &self.word, total }, wakes);
         if line.begin_watch() {
@@ -51,19 +108,60 @@ impl State {
         outcome
     }
 
-    /// Keeps the entry in use. A forgotten guard keeps it for ever, so safe code can count to the largest number. To
-    /// wrap there would free the entry under the others.
+    /// Keeps the entry in use. A forgotten guard keeps it for ever, so safe code can count to the largest number. A
+    /// count that wraps would free an entry that others still use.
     #[inline]
-    pub(super) fn pin(&mut self) {
-        match self.pins.checked_add(1) {
-            Some(pins) => self.pins = pins,
+    pub(super) fn pin(&self) {
+        match self.pins.get().checked_add(1) {
+            Some(pins) => self.pins.set(pins),
             None => std::process::abort(),
         }
     }
 
-    /// How many wait.
+    #[inline]
+    pub(super) fn unpin(&self) {
+        self.pins.set(self.pins.get() - 1);
+    }
+
+    #[inline]
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pins.get() != 0
+    }
+
+    /// Returns the number of waiters.
     pub(super) fn waiters(&self) -> usize {
-        self.line.as_ref().map_or(0, |line| line.lock().len())
+        self.line.get().map_or(0, |line| line.lock().len())
+    }
+
+    /// Returns `true` if at least this number of requests wait. To count them takes the line's lock, which a request
+    /// without a bound is spared.
+    pub(super) fn has_waiters(&self, number: usize) -> bool {
+        number < usize::MAX && self.waiters() >= number
+    }
+
+    /// Returns the error of an acquisition that the key's holders or waiters refuse.
+    pub(super) fn busy(&self) -> Busy {
+        Busy::new(self.waiters(), Fence::new(self.fence.get()))
+    }
+
+    /// Notes the latest grant. The box is made once, and kept for the next ones.
+    pub(super) fn set_holder(&self, holder: Holder) {
+        let noted = match self.holder.take() {
+            Some(mut noted) => {
+                *noted = holder;
+                noted
+            }
+            None => Box::new(holder),
+        };
+        self.holder.set(Some(noted));
+    }
+
+    /// Returns what is known of the latest grant.
+    pub(super) fn holder(&self) -> Option<Holder> {
+        let noted = self.holder.take();
+        let holder = noted.as_deref().copied();
+        self.holder.set(noted);
+        holder
     }
 }
 
@@ -88,39 +186,11 @@ impl Pool for Permits<'_> {
     }
 }
 
-/// Of the latest grant, where the table tracks it.
+/// What a table that tracks times or callers knows of the latest grant.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Holder {
     pub(super) since: Option<Instant>,
     pub(super) caller: Option<&'static Location<'static>>,
-}
-
-pub(super) struct Entry<K> {
-    state: UnsafeCell<State>,
-    key: UnsafeCell<MaybeUninit<K>>,
-}
-
-// SAFETY: `state` is opened under the shard's lock, on any thread; `key` is shared by all that keep
-// the entry, and dropped by the last of them, on any thread.
-unsafe impl<K: Send + Sync> Sync for Entry<K> {}
-
-// Like the table that it is a part of.
-impl<K: RefUnwindSafe> RefUnwindSafe for Entry<K> {}
-
-impl<K> Entry<K> {
-    pub(super) const fn empty() -> Self {
-        Self {
-            state: UnsafeCell::new(State {
-                word: Cell::new(Word::free(0)),
-                fence: 0,
-                hash: 0,
-                pins: 0,
-                line: None,
-                holder: None,
-            }),
-            key: UnsafeCell::new(MaybeUninit::uninit()),
-        }
-    }
 }
 
 /// The address of an entry.
@@ -152,83 +222,53 @@ impl<K> fmt::Debug for EntryPtr<K> {
 }
 
 impl<K> EntryPtr<K> {
-    /// The slot beside a shard's lock.
+    /// Returns the address of the slot beside a shard's lock.
     pub(super) fn slot(entry: &Entry<K>) -> Self {
         Self(NonNull::from(entry))
     }
 
-    /// An entry of its own.
+    /// Creates a free entry in a box of its own.
     pub(super) fn boxed() -> Self {
         Self(NonNull::from(Box::leak(Box::new(Entry::empty()))))
     }
 
-    /// Frees an entry that [`boxed`](Self::boxed) made.
+    /// Frees an entry that [`boxed`](Self::boxed) created.
     ///
     /// # Safety
     ///
-    /// It is out of use, its key was taken, and no copy of the pointer is used again.
+    /// The entry is not in use, its key was taken, and no copy of the pointer is used again.
     pub(super) unsafe fn free(self) {
         // SAFETY: made by `Box`, and freed once, as the caller promises.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 
-    /// The state.
+    /// Returns the entry.
     ///
     /// # Safety
     ///
-    /// The caller holds the lock of the entry's shard for `'a` and opens no entry twice at a time;
-    /// the entry is in use, or free for the shard to use.
-    #[inline]
-    pub(super) unsafe fn state<'a>(self) -> &'a mut State
-    where
-        K: 'a,
-    {
-        // SAFETY: entries live as long as their table, or until `free`.
-        let entry: &'a Entry<K> = unsafe { self.0.as_ref() };
-        // SAFETY: exclusive by the shard's lock.
-        unsafe { &mut *entry.state.get() }
+    /// The caller holds the lock of the entry's shard for `'a`. Or it keeps the entry in use for `'a`, and reads its hash
+    /// alone.
+    #[inline(always)]
+    pub(super) unsafe fn get<'a>(self) -> &'a Entry<K> {
+        // SAFETY: an entry lives as long as its table, or until `free`.
+        unsafe { self.0.as_ref() }
     }
 
-    /// The key.
+    /// Returns the key.
     ///
     /// # Safety
     ///
     /// The entry is in use for `'a`.
     #[inline]
-    pub(super) unsafe fn key<'a>(self) -> &'a K {
-        // SAFETY: as above.
-        let entry: &'a Entry<K> = unsafe { self.0.as_ref() };
-        // SAFETY: nobody writes the key while the entry is in use.
+    pub(super) unsafe fn key<'a>(self) -> &'a K
+    where
+        K: 'a,
+    {
+        // SAFETY: only the key is read.
+        let entry: &'a Entry<K> = unsafe { self.get() };
+        // SAFETY: nothing writes the key while the entry is in use.
         let key = unsafe { &*entry.key.get() };
         // SAFETY: an entry in use has its key.
         unsafe { key.assume_init_ref() }
-    }
-
-    /// Puts the key in.
-    ///
-    /// # Safety
-    ///
-    /// The caller holds the shard's lock, and the entry is not in use.
-    #[inline]
-    pub(super) unsafe fn put_key(self, key: K) {
-        // SAFETY: as above.
-        let entry = unsafe { self.0.as_ref() };
-        // SAFETY: nobody reads the key of an entry that is not in use.
-        unsafe { &mut *entry.key.get() }.write(key);
-    }
-
-    /// Takes the key out.
-    ///
-    /// # Safety
-    ///
-    /// The caller holds the shard's lock, and the entry has just gone out of use with its key inside.
-    #[inline]
-    pub(super) unsafe fn take_key(self) -> K {
-        // SAFETY: as above.
-        let entry = unsafe { self.0.as_ref() };
-        // SAFETY: nobody reads the key of an entry that is not in use.
-        let key = unsafe { &*entry.key.get() };
-        // SAFETY: it is inside, and is taken once.
-        unsafe { key.assume_init_read() }
     }
 }

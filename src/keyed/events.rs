@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::options::Options;
-use super::table::Wanted;
+use super::sought::Sought;
 use crate::error::Busy;
 use crate::fence::Fence;
 use crate::key::IntoKey;
@@ -49,10 +49,10 @@ pub(super) fn released<K>(options: &Options<K>, key: &K, fence: Fence, since: Op
 }
 
 #[inline]
-pub(super) fn rejected<K: Eq, Q: IntoKey<K>>(options: &Options<K>, wanted: Wanted<K, Q>, busy: Busy) {
+pub(super) fn rejected<K: Eq, Q: IntoKey<K>>(options: &Options<K>, sought: &mut Sought<K, Q>, busy: Busy) {
     #[cfg(feature = "tracing")]
     if tracing::enabled!(tracing::Level::WARN) {
-        let key = options.show_key.and_then(|_| wanted.into_key());
+        let key = options.show_key.and_then(|_| sought.take_key());
         tracing::warn!(
             key = key.as_ref().and_then(|key| shown(options, key)),
             holder = busy.holder.map(Fence::get),
@@ -61,5 +61,5 @@ pub(super) fn rejected<K: Eq, Q: IntoKey<K>>(options: &Options<K>, wanted: Wante
         );
     }
     #[cfg(not(feature = "tracing"))]
-    let _ = (options, wanted, busy);
+    let _ = (options, sought, busy);
 }

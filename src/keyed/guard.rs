@@ -5,7 +5,8 @@ use std::ops::Deref;
 use std::time::Instant;
 
 use super::events;
-use super::table::{AsTable, Claim, Grant};
+use super::sought::Terms;
+use super::table::{AsTable, Grant};
 use super::timing::Timing;
 use crate::fence::Fence;
 
@@ -18,24 +19,17 @@ use crate::fence::Fence;
 pub struct KeyedHold<H: Deref<Target: AsTable>> {
     handle: H,
     grant: Grant<<H::Target as AsTable>::Key>,
-    /// The shard of the key.
-    index: u32,
     permits: usize,
     since: Option<Instant>,
 }
 
 impl<H: Deref<Target: AsTable>> KeyedHold<H> {
     #[inline]
-    pub(super) fn new(
-        handle: H,
-        index: u32,
-        grant: Grant<<H::Target as AsTable>::Key>,
-        claim: &Claim,
-    ) -> Self {
-        let hold = Self { handle, grant, index, permits: claim.permits, since: claim.now };
+    pub(super) fn new(handle: H, grant: Grant<<H::Target as AsTable>::Key>, terms: &Terms) -> Self {
+        let hold = Self { handle, grant, permits: terms.permits, since: terms.now };
         let options = hold.handle.table().options();
-        events::acquired(options, hold.key(), hold.fence(), claim.waited());
-        if let Some(waited) = claim.waited() {
+        events::acquired(options, hold.key(), hold.fence(), terms.waited());
+        if let Some(waited) = terms.waited() {
             options.observe(Timing::Waited(waited));
         }
         hold
@@ -97,8 +91,8 @@ struct Release<'a, H: Deref<Target: AsTable>>(&'a KeyedHold<H>);
 impl<H: Deref<Target: AsTable>> Drop for Release<'_, H> {
     #[inline]
     fn drop(&mut self) {
-        let KeyedHold { handle, grant, index, permits, since } = self.0;
-        handle.table().release(*index, grant.entry, *permits, *since);
+        let KeyedHold { handle, grant, permits, since } = self.0;
+        handle.table().release(grant.entry, *permits, *since);
     }
 }
 

@@ -9,7 +9,8 @@ use super::counters::KeyedCounts;
 use super::drain::{Drain, Drained};
 use super::guard::KeyedHold;
 use super::request::OneKey;
-use super::table::{AsTable, Claim, Table};
+use super::sought::Terms;
+use super::table::{AsTable, Table};
 use super::views::{KeyView, debug};
 use crate::error::Busy;
 use crate::key::IntoKey;
@@ -137,7 +138,8 @@ impl<K, S> KeyedLock<K, S> {
     }
 
     /// Waits until no key is held or waited for: the last step of a shutdown, after new requests were stopped. While
-    /// requests keep coming it may wait for long.
+    /// requests keep coming it may wait for long. Even on an empty table it takes one lock per shard, and holds all of them
+    /// for a moment.
     ///
     /// # Cancel safety
     ///
@@ -176,7 +178,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     #[inline]
     #[track_caller]
     pub fn lock<Q: IntoKey<K>>(&self, key: Q) -> Lock<'_, K, Q, S> {
-        OneKey::new(self, key, Claim::new(MAX_PERMITS)).acquire()
+        OneKey::new(self, key, Terms::new(MAX_PERMITS)).acquire()
     }
 
     /// Acquires `key` together with other callers that share it.
@@ -201,7 +203,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     #[inline]
     #[track_caller]
     pub fn lock_shared<Q: IntoKey<K>>(&self, key: Q) -> Lock<'_, K, Q, S> {
-        OneKey::new(self, key, Claim::new(1)).acquire()
+        OneKey::new(self, key, Terms::new(1)).acquire()
     }
 
     /// Acquires `key` as [`lock`](Self::lock) does, with a guard that keeps the lock alive.
@@ -219,14 +221,14 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     #[inline]
     #[track_caller]
     pub fn lock_owned<Q: IntoKey<K>>(self: &Arc<Self>, key: Q) -> LockOwned<K, Q, S> {
-        OneKey::new(self.clone(), key, Claim::new(MAX_PERMITS)).acquire()
+        OneKey::new(self.clone(), key, Terms::new(MAX_PERMITS)).acquire()
     }
 
     /// Acquires `key` as [`lock_shared`](Self::lock_shared) does, with a guard that keeps the lock alive.
     #[inline]
     #[track_caller]
     pub fn lock_shared_owned<Q: IntoKey<K>>(self: &Arc<Self>, key: Q) -> LockOwned<K, Q, S> {
-        OneKey::new(self.clone(), key, Claim::new(1)).acquire()
+        OneKey::new(self.clone(), key, Terms::new(1)).acquire()
     }
 
     /// Acquires `key` if it is free, without waiting. The call counts as a
@@ -247,7 +249,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     #[inline]
     #[track_caller]
     pub fn try_lock(&self, key: impl IntoKey<K>) -> Result<KeyedGuard<'_, K, S>, Busy> {
-        OneKey::new(self, key, Claim::new(MAX_PERMITS)).attempt()
+        OneKey::new(self, key, Terms::new(MAX_PERMITS)).attempt()
     }
 
     /// Acquires `key` together with other callers that share it, without waiting.
@@ -268,7 +270,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     #[inline]
     #[track_caller]
     pub fn try_lock_shared(&self, key: impl IntoKey<K>) -> Result<KeyedGuard<'_, K, S>, Busy> {
-        OneKey::new(self, key, Claim::new(1)).attempt()
+        OneKey::new(self, key, Terms::new(1)).attempt()
     }
 
     /// Acquires `key` as [`try_lock`](Self::try_lock) does, with a guard that keeps the lock alive.
@@ -279,7 +281,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     #[inline]
     #[track_caller]
     pub fn try_lock_owned(self: &Arc<Self>, key: impl IntoKey<K>) -> Result<OwnedKeyedGuard<K, S>, Busy> {
-        OneKey::new(self.clone(), key, Claim::new(MAX_PERMITS)).attempt()
+        OneKey::new(self.clone(), key, Terms::new(MAX_PERMITS)).attempt()
     }
 
     /// Acquires `key` as [`try_lock_shared`](Self::try_lock_shared) does, with a guard that keeps the lock alive.
@@ -293,7 +295,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
         self: &Arc<Self>,
         key: impl IntoKey<K>,
     ) -> Result<OwnedKeyedGuard<K, S>, Busy> {
-        OneKey::new(self.clone(), key, Claim::new(1)).attempt()
+        OneKey::new(self.clone(), key, Terms::new(1)).attempt()
     }
 
     /// Returns `true` if `key` is held now. It may be released before this returns.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lock::KeyedLock;
 use super::many::{KeyedManyHold, ManyKeys};
-use super::table::Claim;
+use super::sought::Terms;
 use crate::error::Busy;
 use crate::key::IntoKey;
 use crate::wait::{Acquire, Attempt, MAX_PERMITS};
@@ -26,9 +26,8 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     /// Acquires several keys for this caller alone: all of them or none. A key that is named twice is
     /// acquired once. The guards are in the order of the keys.
     ///
-    /// It holds no key while it waits. If one of the keys is busy, it waits for that key, and keeps a
-    /// place in the queues of those that it could have acquired. As it waits in several queues, there is no
-    /// [`max_waiters`](Acquire::max_waiters) for it.
+    /// It holds no key while it waits. If one of the keys is busy, it waits for that key. In the queues of the keys that were
+    /// free it keeps a place. As it waits in several queues, there is no [`max_waiters`](Acquire::max_waiters) for it.
     ///
     /// # Fairness
     ///
@@ -48,8 +47,8 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// # Deadlock
     ///
-    /// With itself, if the caller holds one of the keys already. Two of these calls never wait for each
-    /// other. A caller that holds one of the keys and waits for another waits until the reservation ends.
+    /// A caller that holds one of the keys already waits for ever. Two of these calls never wait for each other. A caller that
+    /// holds one of the keys and waits for another with [`lock`](Self::lock) waits until the reservation ends.
     ///
     /// # Examples
     ///
@@ -60,7 +59,7 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     /// ```
     #[track_caller]
     pub fn lock_many(&self, keys: impl IntoIterator<Item = impl IntoKey<K>>) -> LockMany<'_, K, S> {
-        ManyKeys::new(self, keys, Claim::new(MAX_PERMITS)).acquire()
+        ManyKeys::new(self, keys, Terms::new(MAX_PERMITS)).acquire()
     }
 
     /// Acquires several keys as [`lock_many`](Self::lock_many) does, with a guard that keeps the lock alive.
@@ -69,7 +68,7 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
         self: &Arc<Self>,
         keys: impl IntoIterator<Item = impl IntoKey<K>>,
     ) -> LockManyOwned<K, S> {
-        ManyKeys::new(self.clone(), keys, Claim::new(MAX_PERMITS)).acquire()
+        ManyKeys::new(self.clone(), keys, Terms::new(MAX_PERMITS)).acquire()
     }
 
     /// Acquires several keys if all of them are free, without waiting.
@@ -92,7 +91,7 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
         &self,
         keys: impl IntoIterator<Item = impl IntoKey<K>>,
     ) -> Result<KeyedManyGuard<'_, K, S>, Busy> {
-        ManyKeys::new(self, keys, Claim::new(MAX_PERMITS)).attempt()
+        ManyKeys::new(self, keys, Terms::new(MAX_PERMITS)).attempt()
     }
 
     /// Acquires several keys as [`try_lock_many`](Self::try_lock_many) does, with a guard that keeps the lock alive.
@@ -105,6 +104,6 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
         self: &Arc<Self>,
         keys: impl IntoIterator<Item = impl IntoKey<K>>,
     ) -> Result<OwnedKeyedManyGuard<K, S>, Busy> {
-        ManyKeys::new(self.clone(), keys, Claim::new(MAX_PERMITS)).attempt()
+        ManyKeys::new(self.clone(), keys, Terms::new(MAX_PERMITS)).attempt()
     }
 }

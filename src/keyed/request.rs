@@ -1,4 +1,4 @@
-//! What an [`Acquire`](crate::Acquire) of one key does.
+//! What an [`Acquire`] of one key does.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -9,7 +9,9 @@ use std::task::Waker;
 use super::entry::EntryPtr;
 use super::events;
 use super::guard::KeyedHold;
-use super::table::{AsTable, Claim, Grant, Manner, Wanted};
+use super::sought::{Sought, Terms};
+use super::table::{AsTable, Grant};
+use super::take::Stepped;
 use crate::error::{Busy, TimedOut};
 use crate::key::IntoKey;
 use crate::wait::{Acquire, Acquisition, Attempt, End, Node, OneQueue};
@@ -20,10 +22,16 @@ type Key<H> = <<H as Deref>::Target as AsTable>::Key;
 pub struct OneKey<H: Deref<Target: AsTable>, Q> {
     /// Moves into the guard.
     handle: Option<H>,
-    wanted: Wanted<Key<H>, Q>,
-    /// Where it is enlisted.
-    entry: Option<EntryPtr<Key<H>>>,
-    claim: Claim,
+    sought: Sought<Key<H>, Q>,
+    /// The entry at which it is enlisted.
+    place: Option<EntryPtr<Key<H>>>,
+    terms: Terms,
+}
+
+/// Returns the handle of a request that is not over.
+#[inline(always)]
+fn live<H>(handle: &Option<H>) -> &H {
+    handle.as_ref().expect("an Acquire is not polled again after it was ready")
 }
 
 impl<H, Q> OneKey<H, Q>
@@ -32,8 +40,9 @@ where
     Q: IntoKey<Key<H>>,
 {
     #[inline]
-    pub(super) fn new(handle: H, key: Q, claim: Claim) -> Self {
-        Self { handle: Some(handle), wanted: Wanted::new(key), entry: None, claim }
+    pub(super) fn new(handle: H, key: Q, terms: Terms) -> Self {
+        let sought = handle.table().sought(key);
+        Self { handle: Some(handle), sought, place: None, terms }
     }
 
     #[inline]
@@ -41,13 +50,15 @@ where
         Acquire::new(self)
     }
 
-    /// Makes a newcomer's attempt.
-    #[inline(always)]
-    fn take_as(&mut self, manner: Manner<'_>) -> Option<Grant<Key<H>>> {
-        let Self { handle, wanted, claim, .. } = self;
-        let table = handle.as_ref().expect("an Acquire is not polled again after it was ready").table();
-        claim.now = table.options().now();
-        table.take(wanted, claim, manner)
+    fn step(&mut self, node: Pin<&mut Node>, task: &Waker, max_waiters: usize) -> Stepped<Key<H>> {
+        let Self { handle, sought, place, terms } = self;
+        let table = live(handle).table();
+        terms.now = table.options().now();
+        let stepped = table.step(sought, place, node, terms, task, max_waiters);
+        if let Stepped::Enlisted = stepped {
+            terms.queued_at = terms.queued_at.or(terms.now);
+        }
+        stepped
     }
 }
 
@@ -62,21 +73,26 @@ where
 
     #[inline(always)]
     fn take(&mut self) -> Option<Grant<Key<H>>> {
-        self.take_as(Manner::Polite)
+        let Self { handle, sought, terms, .. } = self;
+        let table = live(handle).table();
+        terms.now = table.options().now();
+        table.take(sought, terms)
     }
 
     fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<Grant<Key<H>>> {
-        let granted = self.step_within(node, task, usize::MAX)?;
-        Some(granted.expect("a queue without a bound has room"))
+        match self.step(node, task, usize::MAX) {
+            Stepped::Granted(grant) => Some(grant),
+            Stepped::Enlisted => None,
+            Stepped::Full(_) => unreachable!("a queue without a bound has room"),
+        }
     }
 
     #[inline(always)]
     fn guard(&mut self, grant: Grant<Key<H>>) -> KeyedHold<H> {
         let handle = self.handle.take().expect("the key was granted through this handle");
-        let index = handle.table().spot(&mut self.wanted).index;
-        let hold = KeyedHold::new(handle, index, grant, &self.claim);
+        let hold = KeyedHold::new(handle, grant, &self.terms);
         // If the caller's key panics when it is dropped, the guard must exist to be dropped, too.
-        self.wanted.forget_key();
+        self.sought.forget();
         hold
     }
 
@@ -86,10 +102,8 @@ where
     }
 
     fn leave(&mut self, node: Pin<&mut Node>, end: End) {
-        if let (Some(handle), Some(entry)) = (&self.handle, self.entry) {
-            let table = handle.table();
-            let index = table.spot(&mut self.wanted).index;
-            table.leave(index, entry, node, Some(end));
+        if let (Some(handle), Some(entry)) = (&self.handle, self.place) {
+            handle.table().leave(entry, node, Some(end));
         }
     }
 }
@@ -101,10 +115,12 @@ where
 {
     #[inline]
     fn attempt(mut self) -> Result<KeyedHold<H>, Busy> {
-        let mut busy = Busy::new(0, None);
-        match self.take_as(Manner::Trying(&mut busy)) {
-            Some(grant) => Ok(self.guard(grant)),
-            None => {
+        let Self { handle, sought, terms, .. } = &mut self;
+        let table = live(handle).table();
+        terms.now = table.options().now();
+        match table.try_take(sought, terms) {
+            Ok(grant) => Ok(self.guard(grant)),
+            Err(busy) => {
                 self.refused(busy);
                 Err(busy)
             }
@@ -123,24 +139,21 @@ where
         task: &Waker,
         max_waiters: usize,
     ) -> Option<Result<Grant<Key<H>>, Busy>> {
-        let Self { handle, wanted, claim, entry } = self;
-        let table = handle.as_ref().expect("an Acquire is not polled again after it was ready").table();
-        claim.now = table.options().now();
-        let outcome = table.step(wanted, entry, node, claim, task, max_waiters);
-        if outcome.is_none() {
-            claim.queued_at = claim.queued_at.or(claim.now);
+        match self.step(node, task, max_waiters) {
+            Stepped::Granted(grant) => Some(Ok(grant)),
+            Stepped::Enlisted => None,
+            Stepped::Full(busy) => Some(Err(busy)),
         }
-        outcome
     }
 
     fn refused(&mut self, busy: Busy) {
         let handle = self.handle.take().expect("the key was refused through this handle");
-        events::rejected(handle.table().options(), self.wanted.take(), busy);
+        events::rejected(handle.table().options(), &mut self.sought, busy);
     }
 }
 
 impl<H: Deref<Target: AsTable>, Q> fmt::Debug for OneKey<H, Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OneKey").field("permits", &self.claim.permits).finish_non_exhaustive()
+        f.debug_struct("OneKey").field("permits", &self.terms.permits).finish_non_exhaustive()
     }
 }

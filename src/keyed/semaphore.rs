@@ -9,7 +9,8 @@ use super::counters::KeyedCounts;
 use super::drain::{Drain, Drained};
 use super::guard::KeyedHold;
 use super::request::OneKey;
-use super::table::{AsTable, Claim, Table};
+use super::sought::Terms;
+use super::table::{AsTable, Table};
 use super::views::{KeyView, debug};
 use crate::error::Busy;
 use crate::key::IntoKey;
@@ -108,8 +109,8 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
         self.acquire_many(key, 1)
     }
 
-    /// Acquires `count` permits of `key`, all at once. More than a key has are waited for as long as
-    /// the caller waits.
+    /// Acquires `count` permits of `key`, all at once. A request for more permits than a key has waits until its caller
+    /// gives up.
     ///
     /// # Cancel safety
     ///
@@ -125,7 +126,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     #[inline]
     #[track_caller]
     pub fn acquire_many<Q: IntoKey<K>>(&self, key: Q, count: usize) -> AcquirePermits<'_, K, Q, S> {
-        OneKey::new(self, key, Claim::new(count)).acquire()
+        OneKey::new(self, key, Terms::new(count)).acquire()
     }
 
     /// Acquires one permit as [`acquire`](Self::acquire) does. It keeps the semaphore alive.
@@ -154,7 +155,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
         key: Q,
         count: usize,
     ) -> AcquirePermitsOwned<K, Q, S> {
-        OneKey::new(self.clone(), key, Claim::new(count)).acquire()
+        OneKey::new(self.clone(), key, Terms::new(count)).acquire()
     }
 
     /// Acquires one permit of `key` if there is one, without waiting. The call counts as a
@@ -199,7 +200,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
         key: impl IntoKey<K>,
         count: usize,
     ) -> Result<KeyedPermit<'_, K, S>, Busy> {
-        OneKey::new(self, key, Claim::new(count)).attempt()
+        OneKey::new(self, key, Terms::new(count)).attempt()
     }
 
     /// Acquires one permit as [`try_acquire`](Self::try_acquire) does. It keeps the semaphore alive.
@@ -225,7 +226,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
         key: impl IntoKey<K>,
         count: usize,
     ) -> Result<OwnedKeyedPermit<K, S>, Busy> {
-        OneKey::new(self.clone(), key, Claim::new(count)).attempt()
+        OneKey::new(self.clone(), key, Terms::new(count)).attempt()
     }
 
     /// Returns the number of permits of `key` that can be taken now.

@@ -15,7 +15,6 @@ use crate::wait::MAX_PERMITS;
 /// The key is borrowed from the table, which keeps its entry for as long as the view lives.
 pub struct KeyView<'a, K, S> {
     table: &'a Table<K, S>,
-    index: u32,
     entry: EntryPtr<K>,
     fence: Option<Fence>,
     held: usize,
@@ -76,7 +75,7 @@ impl<K, S> KeyView<'_, K, S> {
 
 impl<K, S> Drop for KeyView<'_, K, S> {
     fn drop(&mut self) {
-        self.table.unpin(self.index, self.entry);
+        self.table.unpin(self.entry);
     }
 }
 
@@ -101,7 +100,7 @@ impl<K, S> Table<K, S> {
     pub(super) fn counts(&self) -> KeyedCounts {
         let mut sum = KeyedCounts::default();
         let mut times = Times::default();
-        for shard in self.shards() {
+        for shard in self.shards().iter() {
             let mut shard = shard.lock();
             sum.keys += shard.len();
             let grants = shard.fence() - self.options().fence_start;
@@ -124,19 +123,18 @@ impl<K, S> Table<K, S> {
 
     pub(super) fn snapshot(&self) -> Vec<KeyView<'_, K, S>> {
         let mut views = Vec::new();
-        for (index, shard) in self.shards().iter().enumerate() {
+        for shard in self.shards().iter() {
             let mut shard = shard.lock();
             let entries: Vec<_> = shard.entries().collect();
             for entry in entries {
                 let (state, _) = shard.open(entry);
                 state.pin();
-                let held = self.full().permits() - state.word.get().permits();
-                let holder = state.holder.as_deref().filter(|_| held > 0);
+                let held = self.total() - state.word.get().permits();
+                let holder = state.holder().filter(|_| held > 0);
                 views.push(KeyView {
                     table: self,
-                    index: index as u32,
                     entry,
-                    fence: Fence::new(state.fence),
+                    fence: Fence::new(state.fence.get()),
                     held,
                     waiters: state.waiters(),
                     held_for: holder.and_then(|holder| holder.since).map(|since| since.elapsed()),
