@@ -3,3 +3,4 @@ mod beside;
 mod compile;
 mod programs;
 mod programs_async;
+mod tidy;
