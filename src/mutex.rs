@@ -117,7 +117,7 @@ impl<T: ?Sized> Mutex<T> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`].
+    /// The same as for [`Acquire`].
     ///
     /// # Deadlock
     ///

@@ -110,7 +110,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`].
+    /// The same as for [`Acquire`].
     ///
     /// # Deadlock
     ///
@@ -131,7 +131,7 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`].
+    /// The same as for [`Acquire`].
     ///
     /// # Deadlock
     ///

@@ -80,7 +80,7 @@ impl Semaphore {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`].
+    /// The same as for [`Acquire`].
     ///
     /// # Examples
     ///
@@ -99,7 +99,7 @@ impl Semaphore {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`].
+    /// The same as for [`Acquire`].
     ///
     /// # Examples
     ///

@@ -80,7 +80,7 @@ pub enum Verdict {
     RetryAfter(RetryKind, Duration),
 }
 
-/// An error that says whether the attempt may be made again.
+/// An error that knows if the attempt may be made again.
 ///
 /// For errors of other crates see [`RetryPolicy::classified_by`](crate::RetryPolicy::classified_by).
 ///

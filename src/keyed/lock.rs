@@ -143,7 +143,7 @@ impl<K, S> KeyedLock<K, S> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`].
+    /// The same as for [`Acquire`].
     ///
     /// # Examples
     ///
@@ -166,7 +166,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`]. The entry of the key is removed with its last holder or waiter.
+    /// The same as for [`Acquire`]. The entry of the key is removed with its last holder or waiter.
     ///
     /// # Examples
     ///
@@ -185,7 +185,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`].
+    /// The same as for [`Acquire`].
     ///
     /// # Deadlock
     ///

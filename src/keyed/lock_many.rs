@@ -42,7 +42,7 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`]. One that is kept but never polled again holds no key. Others may
+    /// The same as for [`Acquire`]. One that is kept but never polled again holds no key. Others may
     /// have to wait until its reservations end.
     ///
     /// # Deadlock

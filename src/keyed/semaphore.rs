@@ -83,7 +83,7 @@ impl<K, S> KeyedSemaphore<K, S> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`].
+    /// The same as for [`Acquire`].
     pub fn drained(&self) -> Drained<'_, Self> {
         Drain::acquire(self)
     }
@@ -94,7 +94,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`].
+    /// The same as for [`Acquire`].
     ///
     /// # Examples
     ///
@@ -114,7 +114,7 @@ impl<K: Eq + Hash, S: BuildHasher> KeyedSemaphore<K, S> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`].
+    /// The same as for [`Acquire`].
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! [`RetryOnConflict`]: load, apply, store if nobody else has; and all of it again after a conflict.
+//! [`RetryOnConflict`]: load, apply, store if unchanged, and all of it again after a conflict.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -82,7 +82,7 @@ pub struct RetryPolicy<C = ByTrait> {
     pub(super) observer: Option<Arc<Observer>>,
     pub(super) ungated_observer: Option<Arc<UngatedObserver>>,
     pub(super) clock: Option<Arc<dyn Clock>>,
-    /// Makes the generator of each call, if the waits are to be the same each time.
+    /// Makes the generator of each call, so that the waits are the same each time.
     pub(super) seeded: Option<Arc<Mutex<Rng>>>,
     pub(super) classifier: C,
 }

@@ -274,7 +274,7 @@ impl<A: Acquisition> Acquire<A> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`Acquire`] itself.
+    /// The same as for [`Acquire`] itself.
     ///
     /// # Examples
     ///

@@ -449,7 +449,7 @@ impl Line {
         }
     }
 
-    /// Where somebody stands that waits for `need` permits.
+    /// Returns the ring for a waiter that wants `need` permits.
     fn ring_for(&mut self, need: usize, pool: &impl Pool) -> Place {
         if need > pool.total() {
             self.least_oversized = self.least_oversized.min(need);

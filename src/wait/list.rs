@@ -261,7 +261,7 @@ impl List {
         }
     }
 
-    /// Takes an enlisted `node` out of its ring, to be away. The waker is to be dropped once no internal lock is held.
+    /// Takes an enlisted `node` out of its ring, to be away. The caller drops the waker once no internal lock is held.
     pub(crate) fn stand_back(&mut self, node: Pin<&mut Node>, stand: Stand) -> Option<Waker> {
         let node = node.into_ref().get_ref();
         let waker = self.open(node, |inner| {
@@ -284,7 +284,7 @@ impl List {
         self.move_node(node, ring, stand.ticket);
     }
 
-    /// Notifies the front of the queue, of which `stand` will be known. The waker is to be woken once no
+    /// Notifies the front of the queue, of which `stand` will be known. The caller wakes it once no
     /// internal lock is held.
     pub(crate) fn notify_front(&mut self, stand: Stand) -> Option<Waker> {
         let front = self.heads[Place::Queued as usize];
@@ -308,7 +308,7 @@ impl List {
         waker
     }
 
-    /// Takes the first of a ring out of it, to be away. The waker is to be woken once no internal lock is held.
+    /// Takes the first of a ring out of it, to be away. The caller wakes it once no internal lock is held.
     pub(crate) fn send_away(&mut self, ring: Place) -> Option<Waker> {
         let front = self.heads[ring as usize];
         if front.is_null() {
@@ -381,7 +381,7 @@ impl List {
         }
     }
 
-    /// Takes `node` off this list, wherever it stands. The waker is to be dropped once no internal lock is held.
+    /// Takes `node` off this list, wherever it stands. The caller drops the waker once no internal lock is held.
     pub(crate) fn remove(&mut self, node: Pin<&mut Node>) -> Option<Waker> {
         let node = node.into_ref().get_ref();
         let waker = self.open(node, |inner| inner.waker.take());
@@ -398,7 +398,7 @@ impl List {
         })
     }
 
-    /// Replaces the waker of a `node` in a ring; the old one is to be dropped once no internal lock is held.
+    /// Replaces the waker of a `node` in a ring; the caller drops the old one once no internal lock is held.
     pub(crate) fn replace_waker(&mut self, node: Pin<&mut Node>, waker: Waker) -> Option<Waker> {
         self.open(node.into_ref().get_ref(), |inner| inner.waker.replace(waker))
     }

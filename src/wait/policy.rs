@@ -23,7 +23,7 @@ pub(crate) const MAX_PERMITS: usize = usize::MAX >> (PERMIT_SHIFT + 1);
 
 /// How many newcomers may pass the eldest waiter before the permits are reserved for it.
 ///
-/// At each hand-over somebody is woken, which costs as much as hundreds of short critical sections.
+/// Each hand-over wakes a waiter, which costs as much as hundreds of short critical sections.
 /// From 512 on two threads that do nothing but lock and unlock feel no difference (4032 measured the
 /// same).
 pub(crate) const TURN_LIMIT: usize = if cfg!(latchwork_loom) { 2 } else { 512 };
@@ -96,7 +96,7 @@ impl Word {
         self.0 & WAITING != 0
     }
 
-    /// How many more newcomers may take permits while somebody waits.
+    /// How many more newcomers may take permits while the lock has waiters.
     #[inline]
     pub(crate) const fn left(self) -> usize {
         (self.0 & LEFT_MASK) >> LEFT_SHIFT
@@ -122,7 +122,7 @@ impl Word {
         Ok(Self(taken.0 - (1 << LEFT_SHIFT)))
     }
 
-    /// The word after `need` permits were taken by somebody whose turn it is. There must be as many.
+    /// The word after `need` permits were taken by a waiter whose turn it is. There must be as many.
     #[inline]
     pub(crate) fn take_turn(self, need: usize) -> Self {
         debug_assert!(self.permits() >= need);

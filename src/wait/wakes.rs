@@ -56,7 +56,7 @@ impl Wakes {
         self.crowded = Some(line);
     }
 
-    /// Notes that the batch ran full: others are to be notified when it is woken.
+    /// Notes that the batch ran full: others must be notified when it is woken.
     pub(crate) fn come_back(&mut self) {
         self.is_unfinished = true;
     }

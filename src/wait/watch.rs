@@ -34,7 +34,7 @@ impl Watch {
         Self { inside: Mutex::new(Inside { is_over: false, waiters: List::new() }) }
     }
 
-    /// Ends it, and wakes everybody, outside every lock. Each batch's panics are kept in `wakes`, for the caller to
+    /// Ends it, and wakes all waiters, outside every lock. Each batch's panics are kept in `wakes`, for the caller to
     /// pass on when it has finished.
     pub(crate) fn end(&self, wakes: &mut Wakes) {
         loop {

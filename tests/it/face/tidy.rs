@@ -11,7 +11,7 @@ const LONGEST: usize = 25;
 const HEADINGS: [&str; 6] = ["Fairness", "Errors", "Panics", "Cancel safety", "Deadlock", "Examples"];
 
 /// Words that read as translated, or that only this crate would use, with better ones.
-const WORDS: [(&str, &str); 12] = [
+const WORDS: [(&str, &str); 16] = [
     ("whoever", "the caller, the waiter"),
     ("who", "a noun: the request that, the task that"),
     ("whom", "a noun"),
@@ -20,6 +20,10 @@ const WORDS: [(&str, &str); 12] = [
     ("not had", "not acquired"),
     ("comes to", "returns, becomes"),
     ("come to", "return, become"),
+    ("somebody", "a noun: a caller, a waiter"),
+    ("everybody", "all callers, all waiters"),
+    ("is to be", "must be"),
+    ("are to be", "must be"),
     ("so many", "this number of"),
     ("is told", "is notified, learns"),
     ("are told", "are notified, learn"),
