@@ -261,8 +261,8 @@ impl Line {
         self.list.is_empty()
     }
 
-    /// Takes a waiter off the line when what it waits for is over, also if it is still to be dismissed. The waker is to
-    /// be dropped once no internal lock is held.
+    /// Takes a waiter off the line when what it waits for is over, also if it is still to be dismissed. The caller
+    /// drops the waker once no internal lock is held.
     pub(crate) fn dismissed(&mut self, mut node: Pin<&mut Node>) -> Option<Waker> {
         let place = self.list.place(node.as_mut())?;
         self.take_off(node, place)

@@ -140,7 +140,7 @@ fn sentences(text: &str) -> Vec<String> {
         sentence.push(word);
         let end = word.trim_end_matches([')', '"']);
         if end.ends_with(['.', '!', '?', ':', ';']) && !["e.g.", "i.e.", "etc."].contains(&end) {
-            found.push(sentence.drain(..).collect::<Vec<_>>().join(" "));
+            found.push(std::mem::take(&mut sentence).join(" "));
         }
     }
     found.push(sentence.join(" "));
