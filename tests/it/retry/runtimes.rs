@@ -85,7 +85,7 @@ fn with_a_clock_nothing_asks_for_a_runtime() {
 #[cfg(not(feature = "tokio"))]
 #[test]
 fn without_a_clock_a_task_says_what_is_missing() {
-    let missing = "a policy has to be given a clock to wait in a task without the feature `tokio`";
+    let missing = "without the feature `tokio` a policy needs a clock to wait in a task: see RetryPolicy::clock";
     let policy = RetryPolicy::new();
     let never = || -> Result<(), Fault> { panic!("it must not be called") };
     for entry in [Entry::Run, Entry::OnConflict] {
