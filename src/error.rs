@@ -13,11 +13,11 @@ use crate::verdict::{Classify, RetryKind, Verdict};
 /// let guard = locks.try_lock("ada")?;
 /// let busy = locks.try_lock("ada").unwrap_err();
 /// assert_eq!((busy.waiters, busy.holder), (0, Some(guard.fence())));
-/// assert_eq!(busy.to_string(), "busy: held, 0 waiting");
+/// assert_eq!(busy.to_string(), "the lock is busy, 0 waiting");
 /// # Ok::<(), latchwork::Busy>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("busy: held, {waiters} waiting")]
+#[error("the lock is busy, {waiters} waiting")]
 #[non_exhaustive]
 pub struct Busy {
     /// The number of acquisitions that wait for it already.
@@ -27,7 +27,9 @@ pub struct Busy {
 }
 
 impl Busy {
-    pub(crate) const fn new(waiters: usize, holder: Option<Fence>) -> Self {
+    /// Creates the error, for a [lock provider](crate::provider::LockProvider) of your own.
+    #[must_use]
+    pub const fn new(waiters: usize, holder: Option<Fence>) -> Self {
         Self { waiters, holder }
     }
 }
@@ -43,13 +45,19 @@ impl Busy {
 /// let error = permits.acquire().wait_timeout(Duration::ZERO).unwrap_err();
 /// assert_eq!(error.to_string(), "timed out waiting for the lock");
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, thiserror::Error)]
 #[error("timed out waiting for the lock")]
 #[non_exhaustive]
 pub struct TimedOut;
 
 impl TimedOut {
     pub(crate) const NEW: Self = Self;
+
+    /// Creates the error, for a [lock provider](crate::provider::LockProvider) of your own.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
 }
 
 /// The lock was not acquired: it is busy, or the time limit ran out. Nothing is held.

@@ -34,7 +34,7 @@ pub enum RetryKind {
 
 impl RetryKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: &'static [Self] = &[
         Self::VersionConflict,
         Self::UniqueViolation,
         Self::Deadlock,

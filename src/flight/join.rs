@@ -1,4 +1,4 @@
-//! [`Join`]: what an [`Acquire`] of a role in a flight asks for.
+//! [`Join`]: a pending call for a role in a flight.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -13,10 +13,11 @@ use super::table::{Boarded, Table};
 use crate::error::TimedOut;
 use crate::key::{Form, IntoKey};
 use crate::wait::{Acquire, Acquisition, End, Node};
+/// A pending call for a key, with a `Q` for the key: [`SingleFlight::join`](super::SingleFlight::join) returns it.
+pub type Join<K, V, Q = K> = Acquire<Joining<K, V, Q>>;
 
-/// A pending call for a key, with a `Q` for the key: [`SingleFlight::join`](super::SingleFlight::join) returns it in an
-/// [`Acquire`].
-pub struct Join<K, V, Q = K> {
+/// What a call asks for: to lead, or the value of the flight under way.
+pub struct Joining<K, V, Q = K> {
     /// `None` once the call was answered.
     table: Option<Table<K, V>>,
     hash: u64,
@@ -25,7 +26,7 @@ pub struct Join<K, V, Q = K> {
     flight: Option<Arc<Flight<V>>>,
 }
 
-impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Join<K, V, Q> {
+impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Joining<K, V, Q> {
     #[inline]
     pub(super) fn acquire(table: Table<K, V>, hasher: &impl BuildHasher, key: Q) -> Acquire<Self> {
         let wanted = Form::new(key);
@@ -52,7 +53,7 @@ impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Join<K, V, Q> {
     }
 }
 
-impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Acquisition for Join<K, V, Q> {
+impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Acquisition for Joining<K, V, Q> {
     type Guard = Role<K, V>;
     type Timed = Result<Self::Guard, TimedOut>;
     type Grant = Found<V>;
@@ -100,7 +101,7 @@ impl<K: Eq + Hash, V: Clone, Q: IntoKey<K>> Acquisition for Join<K, V, Q> {
 }
 
 /// A call that joined and goes without an answer.
-impl<K, V, Q> Drop for Join<K, V, Q> {
+impl<K, V, Q> Drop for Joining<K, V, Q> {
     #[inline]
     fn drop(&mut self) {
         if self.flight.is_some() {
@@ -109,7 +110,7 @@ impl<K, V, Q> Drop for Join<K, V, Q> {
     }
 }
 
-impl<K, V, Q> Join<K, V, Q> {
+impl<K, V, Q> Joining<K, V, Q> {
     /// Apart, so that a call that was answered pays nothing for it.
     #[cold]
     fn part(&mut self) {
@@ -120,7 +121,7 @@ impl<K, V, Q> Join<K, V, Q> {
     }
 }
 
-impl<K, V, Q> fmt::Debug for Join<K, V, Q> {
+impl<K, V, Q> fmt::Debug for Joining<K, V, Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Join").field("has_joined", &self.flight.is_some()).finish_non_exhaustive()
     }

@@ -5,11 +5,10 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hash, RandomState};
 
 use super::counts::FlightCounts;
-use super::join::Join;
+use super::join::{Join, Joining};
 use super::role::{Flown, Role};
 use super::table::Table;
 use crate::key::IntoKey;
-use crate::wait::Acquire;
 
 /// Runs the work for a key once for all callers that ask for it at the same time. Each of them gets a clone of the result.
 ///
@@ -154,8 +153,8 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     /// assert!(matches!(flights.join("ada").wait(), Role::Leader(_)));
     /// ```
     #[inline]
-    pub fn join<Q: IntoKey<K>>(&self, key: Q) -> Acquire<Join<K, V, Q>> {
-        Join::acquire(self.table.clone(), &self.hasher, key)
+    pub fn join<Q: IntoKey<K>>(&self, key: Q) -> Join<K, V, Q> {
+        Joining::acquire(self.table.clone(), &self.hasher, key)
     }
 
     /// Runs `work`, unless another call does so for the same key already: then waits for that result. Returns the

@@ -1,6 +1,6 @@
 //! A keyed lock as a [`LockProvider`]: the local one.
 
-use std::future::Future;
+use std::future::{self, Future};
 use std::hash::{BuildHasher, Hash};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ where
     type Guard = OwnedKeyedGuard<K, S>;
     type Wait = LocalWait<K, S>;
 
+    #[track_caller]
     fn begin(&self, key: K, ask: Ask) -> Begun<Self::Guard, Self::Wait> {
         let lock: LockOwned<K, K, S> =
             if ask.is_shared() { self.lock_shared_owned(key) } else { self.lock_owned(key) };
@@ -70,5 +71,13 @@ impl<K: Send + Sync, S: Send + Sync> HeldLock for OwnedKeyedGuard<K, S> {
 
     fn fence(&self) -> Fence {
         Self::fence(self)
+    }
+
+    fn is_lost(&self) -> bool {
+        false
+    }
+
+    fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(future::pending())
     }
 }

@@ -37,6 +37,13 @@ pub type AnyGuard<K> = Box<dyn HeldLock<Key = K>>;
 /// A request that waits through [`AnyLocks`].
 pub type AnyWait<K> = Pin<Box<dyn Future<Output = Result<AnyGuard<K>, LockError>> + Send>>;
 
+/// Shows the fence, and not the key: that may not be for logs.
+impl<K> fmt::Debug for dyn HeldLock<Key = K> + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldLock").field("fence", &self.fence()).finish_non_exhaustive()
+    }
+}
+
 impl<K: 'static> AnyLocks<K> {
     /// Creates a provider that forwards to `locks`.
     #[must_use]
@@ -55,6 +62,7 @@ impl<K: 'static> LockProvider<K> for AnyLocks<K> {
     type Guard = AnyGuard<K>;
     type Wait = AnyWait<K>;
 
+    #[track_caller]
     fn begin(&self, key: K, ask: Ask) -> Begun<AnyGuard<K>, AnyWait<K>> {
         self.0.begin_erased(key, ask)
     }
@@ -76,12 +84,14 @@ impl<K> fmt::Debug for AnyLocks<K> {
 
 /// [`LockProvider`] without its types, so that it can stand behind a pointer.
 trait Erased<K>: Send + Sync {
+    #[track_caller]
     fn begin_erased(&self, key: K, ask: Ask) -> Begun<AnyGuard<K>, AnyWait<K>>;
     fn erased_can_share(&self) -> bool;
     fn erased_show_key(&self) -> Option<ShowKey<K>>;
 }
 
 impl<K: 'static, L: LockProvider<K>> Erased<K> for L {
+    #[track_caller]
     fn begin_erased(&self, key: K, ask: Ask) -> Begun<AnyGuard<K>, AnyWait<K>> {
         match self.begin(key, ask) {
             Begun::Acquired(guard) => Begun::Acquired(Box::new(guard)),

@@ -30,9 +30,9 @@ impl<G, W: Future<Output = Result<G, LockError>>> IntoFuture for Begun<G, W> {
 
     fn into_future(self) -> BegunFuture<G, W> {
         match self {
-            Self::Acquired(guard) => BegunFuture::Answered { answer: Some(Ok(guard)) },
-            Self::Refused(error) => BegunFuture::Answered { answer: Some(Err(error)) },
-            Self::Waiting(wait) => BegunFuture::Waiting { wait },
+            Self::Acquired(guard) => BegunFuture { answer: Some(Ok(guard)), wait: None },
+            Self::Refused(error) => BegunFuture { answer: Some(Err(error)), wait: None },
+            Self::Waiting(wait) => BegunFuture { answer: None, wait: Some(wait) },
         }
     }
 }
@@ -44,14 +44,10 @@ pin_project! {
     ///
     /// If it is polled after it was ready.
     #[derive(Debug)]
-    #[project = BegunFutureProj]
-    pub enum BegunFuture<G, W> {
-        /// It was answered at once.
-        #[doc(hidden)]
-        Answered { answer: Option<Result<G, LockError>> },
-        /// It waits.
-        #[doc(hidden)]
-        Waiting { #[pin] wait: W },
+    pub struct BegunFuture<G, W> {
+        answer: Option<Result<G, LockError>>,
+        #[pin]
+        wait: Option<W>,
     }
 }
 
@@ -59,11 +55,10 @@ impl<G, W: Future<Output = Result<G, LockError>>> Future for BegunFuture<G, W> {
     type Output = Result<G, LockError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            BegunFutureProj::Answered { answer } => {
-                Poll::Ready(answer.take().expect("a future is not polled after it was ready"))
-            }
-            BegunFutureProj::Waiting { wait } => wait.poll(cx),
+        let this = self.project();
+        match this.wait.as_pin_mut() {
+            Some(wait) => wait.poll(cx),
+            None => Poll::Ready(this.answer.take().expect("a future is not polled after it was ready")),
         }
     }
 }
@@ -72,7 +67,7 @@ impl<G, W: Future<Output = Result<G, LockError>>> Begun<G, W> {
     /// Blocks this thread until the request is answered.
     ///
     /// On a worker of tokio's multi-thread runtime the other tasks move to another thread first (feature `tokio`).
-    /// Limits the wait with [`wait_timeout`](Self::wait_timeout): `Ask::timeout` needs the timer of a tokio runtime.
+    /// Limit the wait with [`wait_timeout`](Self::wait_timeout): `Ask::timeout` needs the timer of a tokio runtime.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! [`LockProvider`] and [`HeldLock`]: what every provider of locks by key can do.
 
 use std::fmt;
-use std::future::{self, Future};
+use std::future::Future;
 use std::pin::Pin;
 
 use super::ask::Ask;
@@ -23,6 +23,11 @@ pub trait LockProvider<K>: Clone + Send + Sync + 'static {
     /// [`Waiting`](Begun::Waiting) to every request, even to one that must not wait, until it knows more.
     ///
     /// `begin(..).await` waits for the guard or the error: see [`Begun`].
+    ///
+    /// An implementation must not block and must not panic. It keeps to the request's time limit and queue bound. If it
+    /// does not answer, its callers protect themselves: a layer gives up after its
+    /// `answer_timeout`, and a retry after its [`gate_timeout`](crate::retry::RetryOnConflict::gate_timeout). Dropping a
+    /// guard must not block either, since it happens on the workers of a runtime.
     fn begin(&self, key: K, ask: Ask) -> Begun<Self::Guard, Self::Wait>;
 
     /// Returns `true` if requests can [share](Ask::shared) a key. A provider that returns `false` locks exclusively for
@@ -64,6 +69,9 @@ impl<K> fmt::Display for Shown<'_, K> {
 }
 
 /// A key that is held. Dropping it releases the key.
+///
+/// A lock without rising numbers, such as a session's advisory lock, can't be one: without a fence the store can't refuse
+/// a late write.
 pub trait HeldLock: Send + Sync {
     /// The type of the key.
     type Key;
@@ -76,13 +84,9 @@ pub trait HeldLock: Send + Sync {
 
     /// Returns `true` if the lock is known to be lost: another process may hold the key now.
     ///
-    /// A local lock is never lost.
-    fn is_lost(&self) -> bool {
-        false
-    }
+    /// A local lock is never lost. The answer is a look at this process's own state, and does not block.
+    fn is_lost(&self) -> bool;
 
-    /// Waits until the lock is known to be lost. With a local lock it waits for ever.
-    fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(future::pending())
-    }
+    /// Waits until [`is_lost`](Self::is_lost) is `true`. With a local lock it waits for ever.
+    fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }

@@ -23,7 +23,7 @@ impl Publisher {
     #[must_use]
     pub fn layer(self, name: &'static str, stats: LayerStats) -> Self {
         self.named(LAYER, name).source(move || {
-            for outcome in Outcome::ALL {
+            for &outcome in Outcome::ALL {
                 counter!(LAYER_REQUESTS, LAYER => name, OUTCOME => outcome.name())
                     .absolute(stats.of(outcome));
             }

@@ -22,7 +22,7 @@
 //! static SAVES: RetryStats = RetryStats::new();
 //!
 //! let seconds = Matcher::Prefix("latchwork_".to_owned());
-//! let scrape = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS)?.install_recorder()?;
+//! let scrape = PrometheusBuilder::new().set_buckets_for_metric(seconds, BUCKETS)?.install_recorder()?;
 //! let users: Arc<KeyedLock<String>> = Arc::new(KeyedLock::builder().observe_times(times("users")).build());
 //! let publisher = Publisher::new().locks("users", &users).retries("save card", &SAVES);
 //!

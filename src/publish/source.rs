@@ -66,7 +66,7 @@ pub(super) fn retries(name: &'static str, counts: &RetryCounts) {
     }
     counter!(RETRY_FAILED_AFTER_RETRY, POLICY => name).absolute(counts.failed_after_retry);
     counter!(RETRY_ATTEMPTS, POLICY => name).absolute(counts.attempts);
-    for kind in RetryKind::ALL {
+    for &kind in RetryKind::ALL {
         counter!(RETRY_ERRORS, POLICY => name, KIND => word(kind)).absolute(counts.errors(kind));
     }
     counter!(RETRY_CONFLICTS, POLICY => name).absolute(counts.conflicts);

@@ -16,7 +16,7 @@ use crate::keyed::Timing;
 ///
 /// assert!(BUCKETS.is_sorted() && BUCKETS[0] == 0.000_001 && BUCKETS[BUCKETS.len() - 1] == 10.0);
 /// ```
-pub const BUCKETS: [f64; 16] = [
+pub const BUCKETS: &[f64] = &[
     0.000_001, 0.000_01, 0.000_1, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
     10.0,
 ];

@@ -55,7 +55,7 @@ impl<C> RetryPolicy<C> {
         A: FnMut(L::Value) -> Result<W, L::Error>,
         S: Store<W, Error = L::Error>,
     {
-        RetryOnConflict { policy: self, load, apply, store, gate: None }
+        RetryOnConflict { policy: self, load, apply, store, gate: None, gate_timeout: None }
     }
 
     /// Creates a change as [`retry_on_conflict`](Self::retry_on_conflict) does, of functions that block.
@@ -86,7 +86,7 @@ impl<C> RetryPolicy<C> {
         A: FnMut(V) -> Result<W, E>,
         S: FnMut(W) -> Result<T, E>,
     {
-        RetryOnConflict { policy: self, load, apply, store, gate: None }
+        RetryOnConflict { policy: self, load, apply, store, gate: None, gate_timeout: None }
     }
 }
 
@@ -101,6 +101,7 @@ pub struct RetryOnConflict<'p, C, L, A, S, P = AnyLocks<Infallible>, K = Infalli
     apply: A,
     store: S,
     gate: Option<Gate<'p, P, K>>,
+    gate_timeout: Option<Duration>,
 }
 
 impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
@@ -155,14 +156,9 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
         locks: &'p Q,
         key: J,
     ) -> RetryOnConflict<'p, C, L, A, S, Q, J> {
-        let Self { policy, load, apply, store, gate: _ } = self;
-        RetryOnConflict {
-            policy,
-            load,
-            apply,
-            store,
-            gate: Some(Gate { locks, key, after: conflicts, timeout: None }),
-        }
+        let Self { policy, load, apply, store, gate: _, gate_timeout } = self;
+        let gate = Some(Gate { locks, key, after: conflicts });
+        RetryOnConflict { policy, load, apply, store, gate, gate_timeout }
     }
 
     /// Sets how long each attempt waits for its lock before it is made without it. A zero limit looks once.
@@ -170,9 +166,7 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// In a task the policy's [`clock`](RetryPolicy::clock) counts, on a thread real time. Without
     /// [`escalate_after`](Self::escalate_after) there is no lock, and nothing to wait for.
     pub fn gate_timeout(mut self, timeout: Duration) -> Self {
-        if let Some(gate) = &mut self.gate {
-            gate.timeout = Some(timeout);
-        }
+        self.gate_timeout = Some(timeout);
         self
     }
 }
@@ -202,11 +196,11 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
         Storing: Future<Output = Result<T, E>>,
         C: Classifier<E>,
     {
-        let Self { policy, mut load, mut apply, mut store, gate } = self;
+        let Self { policy, mut load, mut apply, mut store, gate, gate_timeout } = self;
         policy.report_misuse();
         let mut session = Session::new(policy);
         loop {
-            let held = match gate.as_ref().map_or(Break(None), |gate| gate.enter(&session)) {
+            let held = match gate.as_ref().map_or(Break(None), |gate| gate.enter(gate_timeout, &session)) {
                 Break(held) => held,
                 Continue(wait) => gate::answered(wait.await, &session),
             };
@@ -250,10 +244,10 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
         S: FnMut(W) -> Result<T, E>,
         C: Classifier<E>,
     {
-        let Self { policy, mut load, mut apply, mut store, gate } = self;
+        let Self { policy, mut load, mut apply, mut store, gate, gate_timeout } = self;
         let mut session = Session::new(policy);
         loop {
-            let held = gate.as_ref().and_then(|gate| gate.enter_blocking(&session));
+            let held = gate.as_ref().and_then(|gate| gate.enter_blocking(gate_timeout, &session));
             session.start();
             let result = load().and_then(&mut apply).and_then(&mut store);
             // Nothing is held while it waits.
@@ -271,6 +265,7 @@ impl<C, L, A, S, P, K> fmt::Debug for RetryOnConflict<'_, C, L, A, S, P, K> {
         f.debug_struct("RetryOnConflict")
             .field("policy", self.policy)
             .field("gate", &self.gate)
+            .field("gate_timeout", &self.gate_timeout)
             .finish_non_exhaustive()
     }
 }

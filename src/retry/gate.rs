@@ -23,7 +23,6 @@ pub(super) struct Gate<'l, P, K> {
     pub(super) key: K,
     /// The number of conflicts after which an attempt takes the key alone.
     pub(super) after: u32,
-    pub(super) timeout: Option<Duration>,
 }
 
 impl<P: LockProvider<K>, K: Clone> Gate<'_, P, K> {
@@ -31,13 +30,14 @@ impl<P: LockProvider<K>, K: Clone> Gate<'_, P, K> {
     /// without the lock.
     pub(super) fn enter<'p, C>(
         &self,
+        timeout: Option<Duration>,
         session: &Session<'p, C>,
     ) -> ControlFlow<Option<P::Guard>, Entering<'p, P::Guard>> {
         match self.begin(session) {
             None => Break(None),
-            Some(Begun::Acquired(guard)) => Break(Some(guard)),
+            Some(Begun::Acquired(guard)) => Break(answered(Ok(guard), session)),
             Some(Begun::Refused(error)) => Break(answered(Err(error), session)),
-            Some(Begun::Waiting(wait)) => Continue(match self.timeout {
+            Some(Begun::Waiting(wait)) => Continue(match timeout {
                 Some(limit) => Box::pin(within(wait, limit, session.clock())),
                 None => Box::pin(wait),
             }),
@@ -45,9 +45,13 @@ impl<P: LockProvider<K>, K: Clone> Gate<'_, P, K> {
     }
 
     /// Waits on this thread for the lock of the next attempt. Returns `None` if the attempt goes on without it.
-    pub(super) fn enter_blocking<C>(&self, session: &Session<'_, C>) -> Option<P::Guard> {
+    pub(super) fn enter_blocking<C>(
+        &self,
+        timeout: Option<Duration>,
+        session: &Session<'_, C>,
+    ) -> Option<P::Guard> {
         let begun = self.begin(session)?;
-        let answer = match self.timeout {
+        let answer = match timeout {
             Some(limit) => begun.wait_timeout(limit),
             None => begun.wait(),
         };
@@ -70,9 +74,11 @@ impl<P: LockProvider<K>, K: Clone> Gate<'_, P, K> {
 /// The wait of a task for a lock. It is boxed, so that a call that does not wait stays small.
 pub(super) type Entering<'p, G> = Pin<Box<dyn Future<Output = Result<G, LockError>> + Send + 'p>>;
 
-/// Turns the answer to a request into the lock, or reports the attempt that goes on without it.
-pub(super) fn answered<G, C>(answer: Result<G, LockError>, session: &Session<'_, C>) -> Option<G> {
-    answer.map_err(|error| session.report_ungated(&error)).ok()
+/// Turns the answer to a request into the lock, or reports the attempt that goes on without it. A lock that is lost when
+/// it arrives is not held.
+pub(super) fn answered<G: HeldLock, C>(answer: Result<G, LockError>, session: &Session<'_, C>) -> Option<G> {
+    let held = answer.and_then(|held| if held.is_lost() { Err(LockError::Lost) } else { Ok(held) });
+    held.map_err(|error| session.report_ungated(&error)).ok()
 }
 
 /// Ends the hold of an attempt that is over, and reports it if the lock was lost meanwhile.
@@ -109,6 +115,6 @@ impl<P, K> fmt::Debug for Gate<'_, P, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the key: it may not be shown in logs.
         let mut shown = f.debug_struct("Gate");
-        shown.field("after", &self.after).field("timeout", &self.timeout).finish_non_exhaustive()
+        shown.field("after", &self.after).finish_non_exhaustive()
     }
 }

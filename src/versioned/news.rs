@@ -1,7 +1,7 @@
 //! Waiting for a value to change, and the end of a version.
 
 use std::borrow::Borrow;
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use super::cell::Versioned;
@@ -14,7 +14,7 @@ use crate::wait::{Acquire, Look, Wakes, Watch, Watched, Watching};
 pub type Changed<'a, T> = Acquire<Watching<CellVersion<'a, T>>>;
 
 /// A wait for another version of one key: [`VersionedMap::changed`] returns it. `Q` is the borrowed form of the key.
-pub type ChangedKey<'a, K, V, S, Q> = Acquire<Watching<KeyVersion<'a, K, V, S, Q>>>;
+pub type ChangedKey<'a, K, V, Q = K, S = RandomState> = Acquire<Watching<KeyVersion<'a, K, V, S, Q>>>;
 
 /// Ends the version of what was replaced or removed, and drops it. Called outside the lock: wakers, and the drop of
 /// values and keys, are user code.
@@ -80,7 +80,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// })?;
     /// # Ok::<(), latchwork::versioned::WriteError<u32>>(())
     /// ```
-    pub fn changed<'a, Q>(&'a self, key: &'a Q, stamp: Stamp) -> ChangedKey<'a, K, V, S, Q>
+    pub fn changed<'a, Q>(&'a self, key: &'a Q, stamp: Stamp) -> ChangedKey<'a, K, V, Q, S>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,

@@ -17,7 +17,7 @@
 //! from time to time, for example from a timer, and nothing is lost. Without these calls, a waiter behind a future that is
 //! never polled again waits until that future is dropped. Locks without such futures lose nothing.
 //!
-//! If no thread can be started, threads that are parked in `wait()` look every few milliseconds themselves. A child process
+//! If no thread can be started, threads that park in `wait()` from then on look every few milliseconds themselves. A child process
 //! made by `fork` without `exec` has no helper thread.
 //!
 //! # Examples

@@ -1,6 +1,9 @@
 //! Blocking a thread: its waker, and the check that keeps the workers of a runtime from stalling.
 
+#[cfg(not(latchwork_loom))]
+use std::cell::Cell;
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +18,6 @@ use super::runtime;
 use crate::sync::{Thread, current, park, park_timeout};
 
 /// Wakes one thread.
-#[derive(Clone)]
 pub(crate) struct Alarm {
     bell: Arc<Bell>,
     waker: Waker,
@@ -69,19 +71,44 @@ impl Alarm {
     }
 }
 
-/// Returns the alarm of this thread. It is created once a thread.
 #[cfg(not(latchwork_loom))]
-pub(crate) fn alarm() -> Alarm {
-    thread_local! {
-        static ALARM: Alarm = Alarm::new();
-    }
+thread_local! {
+    /// The alarm of this thread, while no wait uses it.
+    static KEPT: Cell<Option<Alarm>> = const { Cell::new(None) };
+}
+
+/// The alarm of one wait. It goes back to its thread when the wait is over.
+pub(crate) struct OwnAlarm(Option<Alarm>);
+
+/// Returns an alarm for one wait of this thread.
+///
+/// It is taken from the thread, not shared: a wait may wake other waiters, and their wakers are user code that may wait on
+/// this thread, too. A wait inside another must not take the ring of the outer one.
+#[cfg(not(latchwork_loom))]
+pub(crate) fn alarm() -> OwnAlarm {
     // A lock may be waited for in another thread-local's destructor.
-    ALARM.try_with(Alarm::clone).unwrap_or_else(|_| Alarm::new())
+    let kept = KEPT.try_with(Cell::take).ok().flatten();
+    OwnAlarm(Some(kept.unwrap_or_else(Alarm::new)))
 }
 
 #[cfg(latchwork_loom)]
-pub(crate) fn alarm() -> Alarm {
-    Alarm::new()
+pub(crate) fn alarm() -> OwnAlarm {
+    OwnAlarm(Some(Alarm::new()))
+}
+
+impl Deref for OwnAlarm {
+    type Target = Alarm;
+
+    fn deref(&self) -> &Alarm {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for OwnAlarm {
+    fn drop(&mut self) {
+        #[cfg(not(latchwork_loom))]
+        let _ = KEPT.try_with(|kept| kept.set(self.0.take()));
+    }
 }
 
 /// Runs `f`, which may park this thread. A worker of a multi-thread tokio runtime hands its tasks over first.
@@ -104,8 +131,7 @@ pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
 #[track_caller]
 pub(crate) fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
-    // An alarm of its own: what the future calls may wait by the thread's alarm, and would take its ring.
-    let alarm = Alarm::new();
+    let alarm = alarm();
     let mut cx = Context::from_waker(alarm.waker());
     blocking(|| {
         loop {
@@ -130,4 +156,25 @@ pub(crate) fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Optio
 pub(crate) fn report_misuse() {
     #[cfg(all(debug_assertions, feature = "tokio", not(latchwork_loom)))]
     runtime::check();
+}
+
+#[cfg(all(test, not(latchwork_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_inside_another_leaves_the_ring_of_the_outer_one() {
+        let outer = alarm();
+        outer.waker().wake_by_ref();
+        let inner = alarm();
+        assert!(!inner.has_rung(), "it took the ring of the outer wait");
+        inner.waker().wake_by_ref();
+        drop(inner);
+        assert!(outer.has_rung());
+        drop(outer);
+        // The one that was put back last serves the next wait; a ring that is left makes it look once more.
+        let next = alarm();
+        next.has_rung();
+        assert!(!next.has_rung());
+    }
 }

@@ -127,6 +127,7 @@ impl<K, F: RequestKey<K>, L: LockProvider<K>> KeyedLockLayer<K, F, L> {
             locks,
             key,
             wait: None,
+            answer_timeout: Duration::from_secs(10),
             max_waiters: usize::MAX,
             shares_reads: false,
             until_body_end: false,
@@ -158,6 +159,19 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
     #[must_use]
     pub fn wait(mut self, timeout: Duration) -> Self {
         self.setup.wait = Some(timeout);
+        self
+    }
+
+    /// Sets how long the lock provider may take to answer, beyond the time of [`wait`](Self::wait). A request without an
+    /// answer is refused with 503. The default is 10 seconds. A local lock always answers in time. Outside a tokio runtime
+    /// there is no timer, and so no limit.
+    ///
+    /// # Panics
+    ///
+    /// A request that waits in a tokio runtime without its time driver panics.
+    #[must_use]
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.setup.answer_timeout = timeout;
         self
     }
 

@@ -18,7 +18,8 @@
 pub enum Outcome {
     /// The request got its key at once.
     Acquired,
-    /// The request got its key after a wait.
+    /// The request got its key after a wait. With a remote provider, each grant of a layer that waits counts so: the
+    /// layer can't tell the wait from the way to the provider.
     Waited,
     /// Refused: the key was busy, and the layer does not wait.
     Busy,
@@ -52,11 +53,13 @@ pub enum Outcome {
     WouldBeBadKey,
     /// Passed, but would have waited for its key.
     WouldWait,
+    /// Passed without a lock: a request that would not have waited was over before the lock provider answered.
+    Unanswered,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: &'static [Self] = &[
         Self::Acquired,
         Self::Waited,
         Self::Busy,
@@ -75,6 +78,7 @@ impl Outcome {
         Self::WouldBeUnavailable,
         Self::WouldBeBadKey,
         Self::WouldWait,
+        Self::Unanswered,
     ];
 
     /// Returns the name in metrics and spans.
@@ -99,6 +103,7 @@ impl Outcome {
             Self::WouldBeUnavailable => "would_be_unavailable",
             Self::WouldBeBadKey => "would_be_bad_key",
             Self::WouldWait => "would_wait",
+            Self::Unanswered => "unanswered",
         }
     }
 

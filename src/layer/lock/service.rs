@@ -91,13 +91,13 @@ where
             }
             Begun::Refused(error) => refused(setup, &span, inner, request, Refusal::Lock(error), mode),
             Begun::Waiting(wait) if mode == Mode::Enforce => {
-                let wait = Wait::new(wait, &setup.stats, &span, Outcome::Cancelled);
+                let wait = Wait::new(wait, &setup.stats, &span, Outcome::Cancelled, setup.limit());
                 // The service that was polled ready waits with the request; its clone is polled anew.
                 let clone = inner.clone();
                 State::Waiting { wait, then: Some((mem::replace(inner, clone), request)) }
             }
             Begun::Waiting(wait) => {
-                let watched = Wait::new(wait, &setup.stats, &span, Outcome::WouldWait);
+                let watched = Wait::new(wait, &setup.stats, &span, setup.if_unanswered(), setup.limit());
                 State::running(span.run(|| inner.call(request)), Some(watched))
             }
         };

@@ -22,6 +22,8 @@ pub(super) struct Setup<K, F, L> {
     pub(super) key: F,
     /// How long to wait for a key; `None`: not at all.
     pub(super) wait: Option<Duration>,
+    /// How long the provider may take beyond that to answer.
+    pub(super) answer_timeout: Duration,
     pub(super) max_waiters: usize,
     pub(super) shares_reads: bool,
     pub(super) until_body_end: bool,
@@ -51,6 +53,16 @@ impl<K, F, L> Setup<K, F, L> {
             None => Ask::now(),
         };
         if is_shared { ask.shared() } else { ask }
+    }
+
+    /// Returns the time after which a provider that has not answered counts as unavailable.
+    pub(super) fn limit(&self) -> Duration {
+        self.wait.unwrap_or_default().saturating_add(self.answer_timeout)
+    }
+
+    /// Returns how an observed request counts that is over before the provider has answered.
+    pub(super) fn if_unanswered(&self) -> Outcome {
+        if self.wait.is_some() { Outcome::WouldWait } else { Outcome::Unanswered }
     }
 
     /// Counts an outcome and writes it to the span.

@@ -1,5 +1,6 @@
 //! What a layer counts: [`LayerStats`], live, and [`LayerCounts`], a snapshot.
 
+use std::array;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +39,7 @@ impl LayerStats {
     /// Returns a snapshot. The counters are read one after the other, while requests go on.
     #[must_use]
     pub fn counts(&self) -> LayerCounts {
-        LayerCounts(Outcome::ALL.map(|outcome| self.of(outcome)))
+        LayerCounts(array::from_fn(|at| self.of(Outcome::ALL[at])))
     }
 
     #[inline]
@@ -73,6 +74,6 @@ impl LayerCounts {
 
 impl fmt::Debug for LayerCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(Outcome::ALL.map(|outcome| (outcome.name(), self.of(outcome)))).finish()
+        f.debug_map().entries(Outcome::ALL.iter().map(|outcome| (outcome.name(), self.of(*outcome)))).finish()
     }
 }

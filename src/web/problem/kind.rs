@@ -58,7 +58,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: &'static [Self] = &[
         Self::Busy,
         Self::TimedOut,
         Self::QueueFull,

@@ -406,7 +406,7 @@ fn a_stamp_beyond_what_javascript_can_count_is_told_exactly() {
 fn every_kind_has_its_anchor_and_row_in_the_room_that_its_type_leads_to() {
     let room = include_str!("../../../src/docs/problems.md");
     let mut uris = BTreeSet::new();
-    for kind in ProblemKind::ALL {
+    for &kind in ProblemKind::ALL {
         let (slug, status) = (kind.slug(), kind.status().as_u16());
         let row = format!("| <a id=\"{slug}\"></a>`{slug}` | {status} | ");
         let row = room.lines().find_map(|line| line.strip_prefix(&row)).expect(slug);

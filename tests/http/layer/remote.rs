@@ -13,7 +13,7 @@ use latchwork::keyed::OwnedKeyedGuard;
 use latchwork::layer::{HeldKey, KeyedLockLayer, LayerStats, Mode, Outcome};
 use latchwork::provider::{AnyGuard, AnyLocks, Ask, Begun, HeldLock, LockError, LockProvider};
 use latchwork::web::{Problem, ProblemKind};
-use latchwork::{Fence, Semaphore, TimedOut};
+use latchwork::{Busy, Fence, TimedOut};
 use tower::service_fn;
 
 use super::service::{Answer, ByPath, Gate, Locks, around, by_path, call, get, locks, post};
@@ -39,14 +39,11 @@ enum Reply {
 impl Reply {
     const FAILURES: [Self; 5] = [Self::Busy, Self::TimedOut, Self::QueueFull, Self::Lost, Self::Unavailable];
 
-    fn error(self, locks: &Locks, key: &str) -> LockError {
+    fn error(self) -> LockError {
         match self {
             Self::Grant => unreachable!("it is no failure"),
-            Self::Busy => {
-                let _held = locks.try_lock(key);
-                locks.try_lock(key).expect_err("it is held").into()
-            }
-            Self::TimedOut => timed_out().into(),
+            Self::Busy => Busy::new(0, None).into(),
+            Self::TimedOut => TimedOut::new().into(),
             Self::QueueFull => LockError::QueueFull,
             Self::Lost => LockError::Lost,
             Self::Unavailable => LockError::Unavailable(format!("no connection to {SECRET}").into()),
@@ -65,10 +62,6 @@ impl Reply {
             }
         }
     }
-}
-
-fn timed_out() -> TimedOut {
-    Semaphore::new(0).acquire().wait_timeout(Duration::ZERO).expect_err("there is no permit")
 }
 
 /// The stand-in: it answers at once, or when its gate lets it.
@@ -95,7 +88,7 @@ impl Remote {
                 let local = self.locks.try_lock_owned(key)?;
                 Ok(RemoteGuard { local, loss: self.loss.clone() })
             }
-            failure => Err(failure.error(&self.locks, &key)),
+            failure => Err(failure.error()),
         }
     }
 
@@ -264,6 +257,40 @@ fn an_answer_that_takes_time_is_a_wait_only_for_a_layer_that_waits() {
         assert_eq!(one.poll().unwrap().unwrap().status(), 200);
         only(&layer.stats(), outcome);
         assert!(remote.locks.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_never_answers_is_given_up() {
+    const LIMIT: Duration = Duration::from_secs(7);
+    for (wait, limit) in [(None, LIMIT), (Some(Duration::from_secs(3)), Duration::from_secs(10))] {
+        let (gate, calls) = (Gate::new(), Arc::default());
+        let remote = Remote::new(Reply::Grant, Some(&gate));
+        let layer = remote.layer().answer_timeout(LIMIT);
+        let layer = if let Some(wait) = wait { layer.wait(wait) } else { layer };
+        let mut service = around(&layer, counted(&calls));
+        let begun = tokio::time::Instant::now();
+        let refused = call(&mut service, post("/ada")).await.unwrap();
+        assert_eq!((refused.status(), begun.elapsed()), (axum::http::StatusCode::SERVICE_UNAVAILABLE, limit));
+        assert_eq!(
+            refused.extensions().get::<Problem>().and_then(Problem::kind),
+            Some(ProblemKind::LockUnavailable)
+        );
+        only(&layer.stats(), Outcome::Unavailable);
+        assert_eq!((calls.load(Ordering::SeqCst), remote.withdrawn.load(Ordering::SeqCst)), (0, 1));
+    }
+}
+
+#[test]
+fn an_observed_request_that_is_over_before_the_answer_is_not_taken_for_one_that_would_wait() {
+    for (waits, outcome) in [(false, Outcome::Unanswered), (true, Outcome::WouldWait)] {
+        let (gate, calls) = (Gate::new(), Arc::default());
+        let remote = Remote::new(Reply::Grant, Some(&gate));
+        let layer = remote.layer().mode(Mode::Observe);
+        let layer = if waits { layer.wait(LONG) } else { layer };
+        let mut service = around(&layer, counted(&calls));
+        assert_eq!(Hand::new(call(&mut service, post("/ada"))).poll().unwrap().unwrap().status(), 200);
+        only(&layer.stats(), outcome);
     }
 }
 

@@ -185,7 +185,7 @@ fn values_are_those_that_the_core_has_counted() {
             let labels = [("layer", "plans"), ("outcome", outcome.name())];
             shown.value("latchwork_layer_requests_total", &labels)
         };
-        for outcome in Outcome::ALL {
+        for &outcome in Outcome::ALL {
             assert_eq!(requests(outcome), counts.of(outcome) as f64, "{outcome:?}");
         }
         assert_eq!(requests(Outcome::Off), 4.0);
@@ -276,7 +276,7 @@ fn no_key_is_published() {
 /// The exporter can add units and endings to names: ours have them already.
 #[test]
 fn names_stay_as_documented_when_the_exporter_completes_them() {
-    let builder = PrometheusBuilder::new().with_recommended_naming(true).set_buckets(&BUCKETS);
+    let builder = PrometheusBuilder::new().with_recommended_naming(true).set_buckets(BUCKETS);
     let recorder = builder.expect("there are buckets").build_recorder();
     let handle = recorder.handle();
     metrics::with_local_recorder(&recorder, || {

@@ -179,7 +179,7 @@ impl Scene {
         let by_kind: ByKind = |kind| kind.map_or(Verdict::Stop, Verdict::Retry);
         let policy = || RetryPolicy::new().clock(VirtualClock::new()).stats(&self.saves);
         let plain = policy().classify_with(by_kind);
-        for kind in RetryKind::ALL {
+        for &kind in RetryKind::ALL {
             let call =
                 plain.run_blocking(|attempt| if attempt.is_first() { Err(Some(kind)) } else { Ok(()) });
             assert_eq!(call.is_ok(), kind != RetryKind::UniqueViolation);

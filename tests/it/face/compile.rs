@@ -7,7 +7,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use latchwork::{
-    Acquire, Busy, Claims, Conflict, Fence, KeyedLock, KeyedSemaphore, Mutex, RetryPolicy, RwLock, Semaphore,
+    Busy, Claims, Conflict, Fence, KeyedLock, KeyedSemaphore, Mutex, RetryPolicy, RwLock, Semaphore,
     SingleFlight, Stamp, TimedOut, Versioned, VersionedMap,
     claim::{Claim, UniqueClaim},
     error::NotAcquired,
@@ -130,7 +130,7 @@ is! {
     Leader<String, Plain>: Send, Sync, Unpin;
     Leader<SentKey, Plain>: Send, Sync;
     Role<String, Plain>: Send, Sync;
-    Acquire<Join<String, Plain>>: Send, Sync;
+    Join<String, Plain>: Send, Sync;
     Flown<Plain>: Send, Sync, Copy;
     FlightCounts: Send, Sync, Copy;
 
@@ -243,7 +243,7 @@ is_not! {
 /// A struct can hold a wait for a change.
 struct _Feed<'a> {
     price: latchwork::versioned::Changed<'a, u32>,
-    menu: latchwork::versioned::ChangedKey<'a, String, u32, std::hash::RandomState, str>,
+    menu: latchwork::versioned::ChangedKey<'a, String, u32, str>,
 }
 
 /// A reader of a part is as covariant as a reference to it. (The lock itself is not: see `lock_is_invariant`.)

@@ -140,7 +140,7 @@ fn busy_tells_who_holds_the_key_and_how_many_wait() {
     let waiters = [Hand::queued(keys.lock(1)), Hand::queued(keys.lock(1))];
     let busy = keys.try_lock_many([0, 1]).map(drop).expect_err("it is held");
     assert_eq!((busy.waiters, busy.holder), (2, Some(guard.fence())));
-    assert_eq!(busy.to_string(), "busy: held, 2 waiting");
+    assert_eq!(busy.to_string(), "the lock is busy, 2 waiting");
     drop(waiters);
     drop(guard);
     let sharers = [keys.lock_shared(1).wait(), keys.lock_shared(1).wait()];

@@ -88,7 +88,7 @@ fn with_a_time_limit_there_is_one_error() {
     let guard = lock.lock().max_waiters(0).wait_timeout(limit).expect("it is free");
     let busy = lock.lock().max_waiters(0).wait_timeout(limit).map(drop).expect_err("there is no room");
     assert!(matches!(busy, NotAcquired::Busy(Busy { waiters: 0, .. })));
-    assert_eq!(busy.to_string(), "busy: held, 0 waiting");
+    assert_eq!(busy.to_string(), "the lock is busy, 0 waiting");
     let late = lock.lock().max_waiters(1).wait_timeout(limit).map(drop).expect_err("it is held");
     assert!(matches!(late, NotAcquired::TimedOut(_)));
     assert_eq!(late.to_string(), "timed out waiting for the lock");

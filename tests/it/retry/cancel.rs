@@ -48,8 +48,7 @@ struct Scene {
 impl Scene {
     fn new(script: Script) -> Self {
         let budget = Budget::new(CAPACITY).earnings(0);
-        let budget =
-            Arc::new(RetryKind::ALL.into_iter().fold(budget, |budget, kind| budget.price(kind, PRICE)));
+        let budget = Arc::new(RetryKind::ALL.iter().fold(budget, |budget, kind| budget.price(*kind, PRICE)));
         let stats = Arc::new(RetryStats::new());
         let policy = RetryPolicy::new().clock(VirtualClock::new()).seed(7).budget(&budget).stats(&stats);
         let policy = policy.jitter(latchwork::retry::Jitter::Equal);

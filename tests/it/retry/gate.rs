@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use latchwork::provider::{AnyLocks, LockError};
 use latchwork::{
     KeyedLock, RetryPolicy, Versioned,
-    error::Busy,
+    error::{Busy, TimedOut},
     retry::{RetryCounts, RetryError, RetryStats, VirtualClock},
     versioned::WriteError,
 };
@@ -101,16 +101,11 @@ fn call(
 }
 
 fn busy() -> LockError {
-    let lock = latchwork::Mutex::new(());
-    let _held = lock.try_lock();
-    let busy: Busy = lock.try_lock().map(drop).expect_err("it is held");
-    busy.into()
+    Busy::new(0, None).into()
 }
 
 fn timed_out() -> LockError {
-    let lock = latchwork::Mutex::new(());
-    let _held = lock.try_lock();
-    lock.lock().wait_timeout(Duration::ZERO).map(drop).expect_err("it is held").into()
+    TimedOut::new().into()
 }
 
 fn unavailable() -> LockError {
@@ -145,6 +140,15 @@ fn an_attempt_whose_lock_is_not_acquired_is_made_without_it_and_says_so() {
             }
         }
     }
+}
+
+#[test]
+fn the_time_limit_of_the_lock_may_be_set_before_the_lock() {
+    let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::Hangs));
+    let change = watched.policy.retry_on_conflict_blocking(|| Ok::<_, Fault>(()), Ok, |()| Ok(()));
+    let change = change.gate_timeout(Duration::ZERO).escalate_after(0, &gate, 7_u32);
+    assert_eq!(change.run_blocking(), Ok(()));
+    assert_eq!((watched.counts().gate_timed_out, gate.withdrawn()), (1, 1));
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn kind() -> impl Strategy<Value = RetryKind> {
     prop_oneof![
         3 => Just(RetryKind::Transient),
         3 => Just(RetryKind::VersionConflict),
-        2 => proptest::sample::select(RetryKind::ALL.as_slice()),
+        2 => proptest::sample::select(RetryKind::ALL),
     ]
 }
 
@@ -93,7 +93,7 @@ fn rules() -> impl Strategy<Value = Rules> {
     let turned = proptest::option::of(0..7_usize);
     let bucket = proptest::option::of(bucket());
     (attempts, deadline, turned, bucket).prop_map(|(max_attempts, deadline, turned, bucket)| {
-        let mut retried = RetryKind::ALL.map(|kind| kind != RetryKind::UniqueViolation);
+        let mut retried = std::array::from_fn(|at| RetryKind::ALL[at] != RetryKind::UniqueViolation);
         if let Some(turned) = turned {
             retried[turned] = !retried[turned];
         }
@@ -167,7 +167,7 @@ impl Subject {
                 }
             }
         });
-        for (kind, retried) in RetryKind::ALL.into_iter().zip(plan.rules.retried) {
+        for (kind, retried) in RetryKind::ALL.iter().copied().zip(plan.rules.retried) {
             policy = policy.retry_kind(kind, retried);
         }
         if let Some(deadline) = plan.rules.deadline {
@@ -175,7 +175,7 @@ impl Subject {
         }
         let budget = plan.rules.bucket.as_ref().map(|bucket| {
             let budget = Budget::new(bucket.capacity).earnings(bucket.earnings);
-            let priced = RetryKind::ALL.into_iter().zip(bucket.prices);
+            let priced = RetryKind::ALL.iter().copied().zip(bucket.prices);
             Arc::new(priced.fold(budget, |budget, (kind, price)| budget.price(kind, price)))
         });
         if let Some(budget) = &budget {
@@ -229,7 +229,7 @@ fn counted(counts: &RetryCounts) -> Counted {
         failed_after_retry: counts.failed_after_retry,
         abandoned: counts.abandoned,
         attempts: counts.attempts,
-        errors: RetryKind::ALL.map(|kind| counts.errors(kind)),
+        errors: std::array::from_fn(|at| counts.errors(RetryKind::ALL[at])),
     }
 }
 

@@ -80,8 +80,7 @@ struct Scene {
 impl Scene {
     fn new(clock: Brittle) -> Self {
         let budget = Budget::new(CAPACITY).earnings(0);
-        let budget =
-            Arc::new(RetryKind::ALL.into_iter().fold(budget, |budget, kind| budget.price(kind, PRICE)));
+        let budget = Arc::new(RetryKind::ALL.iter().fold(budget, |budget, kind| budget.price(*kind, PRICE)));
         let stats = Arc::new(RetryStats::new());
         let policy =
             RetryPolicy::new().seed(7).jitter(latchwork::retry::Jitter::Equal).deadline(Duration::MAX);

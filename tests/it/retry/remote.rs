@@ -178,6 +178,10 @@ impl<K: Send + Sync> HeldLock for RemoteGuard<K> {
     fn is_lost(&self) -> bool {
         self.is_lost
     }
+
+    fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 impl<K> Drop for RemoteGuard<K> {

@@ -36,7 +36,7 @@ fn the_first_call_always_runs() {
     every_entry(|entry| {
         let (policy, _) = virtual_policy();
         let mut policy = policy.max_attempts(1).deadline(Duration::ZERO).budget(Arc::new(Budget::new(0)));
-        for kind in RetryKind::ALL {
+        for &kind in RetryKind::ALL {
             policy = policy.retry_kind(kind, false);
         }
         assert_eq!(entry.call(&policy, || Ok::<_, Fault>(7)), Ok(7));
@@ -241,7 +241,7 @@ fn unique_violations_are_retried_only_if_asked_for() {
 #[test]
 fn conflicts_are_counted_whether_they_are_retried_or_not() {
     every_entry(|entry| {
-        for kind in RetryKind::ALL {
+        for &kind in RetryKind::ALL {
             let stats = Arc::new(RetryStats::new());
             let (policy, _) = virtual_policy();
             let policy = policy.retry_kind(kind, false).stats(&stats);
@@ -255,7 +255,7 @@ fn conflicts_are_counted_whether_they_are_retried_or_not() {
             assert_eq!(counts.conflict_rate(), f64::from(conflicts));
         }
     });
-    let conflicts = RetryKind::ALL.map(RetryKind::is_conflict);
+    let conflicts = RetryKind::ALL.iter().map(|kind| kind.is_conflict()).collect::<Vec<_>>();
     assert_eq!(conflicts, [true, false, true, true, false, false, false]);
 }
 
@@ -340,7 +340,7 @@ fn a_bucket_is_never_more_than_full() {
 #[test]
 fn conflicts_cost_nothing_so_a_hot_key_does_not_use_up_the_budget() {
     let budget = Budget::new(0);
-    let prices = RetryKind::ALL.map(|kind| budget.price_of(kind));
+    let prices = RetryKind::ALL.iter().map(|kind| budget.price_of(*kind)).collect::<Vec<_>>();
     assert_eq!(prices, [0, 0, 1, 1, 5, 5, 5]);
     every_entry(|entry| {
         let (policy, _) = virtual_policy();
@@ -417,7 +417,7 @@ fn counts_added_up_are_those_of_one_set_of_statistics_for_all() {
     for (at, rounds) in [(0, 1), (1, 2), (2, 3)] {
         for _ in 0..rounds {
             let policy = || virtual_policy().0.stats(&stats[at]);
-            for kind in RetryKind::ALL {
+            for &kind in RetryKind::ALL {
                 let by_kind = policy().classify_with(move |_: &()| Verdict::Retry(kind));
                 let succeeds = |attempt: Attempt| if attempt.is_first() { Err(()) } else { Ok(()) };
                 assert_eq!(by_kind.run_blocking(succeeds).is_ok(), kind != RetryKind::UniqueViolation);

@@ -85,7 +85,8 @@ fn with_a_clock_nothing_asks_for_a_runtime() {
 #[cfg(not(feature = "tokio"))]
 #[test]
 fn without_a_clock_a_task_says_what_is_missing() {
-    let missing = "without the feature `tokio` a policy needs a clock to wait in a task: see RetryPolicy::clock";
+    let missing =
+        "without the feature `tokio` a policy needs a clock to wait in a task: see RetryPolicy::clock";
     let policy = RetryPolicy::new();
     let never = || -> Result<(), Fault> { panic!("it must not be called") };
     for entry in [Entry::Run, Entry::OnConflict] {

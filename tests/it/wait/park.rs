@@ -193,7 +193,7 @@ fn the_error_says_what_happened_and_can_be_sent() {
     assert_eq!(sendable(timed_out).to_string(), "timed out waiting for the lock");
     let busy = mutex.try_lock().map(drop).expect_err("it is held");
     assert_eq!((busy.waiters, busy.holder), (0, None));
-    assert_eq!(sendable(busy).to_string(), "busy: held, 0 waiting");
+    assert_eq!(sendable(busy).to_string(), "the lock is busy, 0 waiting");
 }
 
 #[cfg(feature = "tokio")]
