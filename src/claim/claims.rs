@@ -103,7 +103,7 @@ impl<K: Eq + Hash, S: BuildHasher> Claims<K, S> {
         }
     }
 
-    /// Claims the first of `candidates` that is free. It tries at most `max` of them, and makes none before its turn.
+    /// Claims the first of `candidates` that is free. It tries at most `max` names, and creates each name only when it tries it.
     ///
     /// # Errors
     ///

@@ -24,8 +24,7 @@ use crate::key::IntoKey;
 ///
 /// # What it does not promise
 ///
-/// - **No caching.** A value lives until the calls that joined before it was there have looked. A newcomer does not find
-///   it.
+/// - **No caching.** The value is dropped when every call that joined has received it. Later calls start a new flight.
 /// - **A value may be older than the question.** A call that joins gets the result of work that began before it asked. A
 ///   caller that must see its own write has to do the work itself.
 /// - **A leader that hangs blocks all calls that joined.** Limit the work, or the wait:

@@ -121,7 +121,7 @@ impl Backoff {
         self
     }
 
-    /// Returns the delay of this retry before it is spread. The first retry is 1; 0 means the same.
+    /// Returns the delay of this retry before it is spread. Retries are numbered from 1. 0 is treated as 1.
     #[must_use]
     pub fn nominal(&self, retry: u32) -> Duration {
         Duration::from_nanos(self.capped(retry))

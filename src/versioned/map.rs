@@ -193,7 +193,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// the current stamp. Returns `true` if it did.
     ///
     /// Stamps that the map gives out are greater than every one that was seeded. The caller makes sure that one stamp of
-    /// one key always means the same value. A key that was removed is stored again, whatever the stamp.
+    /// one key always means the same value. If the key was removed, the value is stored, whatever its stamp.
     ///
     /// # Examples
     ///

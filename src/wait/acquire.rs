@@ -33,11 +33,11 @@ pin_project! {
     ///
     /// # Fairness
     ///
-    /// Waiters are notified in the order in which they came. A newcomer that finds the lock free may pass them,
-    /// so a short critical section costs no hand-over. The first waiter is passed at most 512 times, and any
-    /// waiter at most 4 096 times, by newcomers of all kinds. A hold that lasts until the waiter has come passes
-    /// it once. After that the lock is reserved for it. This holds for waiters that run promptly after their wake-up:
-    /// see [internals](crate::docs::internals).
+    /// Waiters are notified in the order in which they came. A newcomer that finds the lock free may pass them, so a short
+    /// critical section costs no hand-over. The first waiter is passed at most 512 times, and any waiter at most 4 096
+    /// times, by newcomers of all kinds. If the lock is still held when the waiter runs, the lock is reserved for the waiter
+    /// from then on. This holds for waiters that run promptly after their wake-up: see
+    /// [internals](crate::docs::internals).
     ///
     /// # Panics
     ///
@@ -46,8 +46,8 @@ pin_project! {
     /// # Cancel safety
     ///
     /// It can be dropped at any point. Nothing stays locked, its notification is passed on, and it loses its
-    /// place in the queue. One that is kept but never polled again holds nothing: after a few
-    /// milliseconds nobody waits for it. See [`helper`](crate::helper).
+    /// place in the queue. One that is kept but never polled again holds nothing: other waiters
+    /// skip it after a few milliseconds. See [`helper`](crate::helper).
     ///
     /// # Examples
     ///

@@ -122,7 +122,7 @@
 //! `policy` is tested exhaustively for small words. The models in `tests/loom` run this very code; each
 //! is named after its claim, and `.ci/seeded` keeps the bugs that they must catch. Loom has no time: a model plays
 //! rounds by hand, in which every waiter is late, and a timeout is a drop. It does not model load buffering.
-//! `tests/it/fairness.rs` and `futurelock.rs` hold the promises about turns, by polls and rounds driven by hand.
+//! `tests/it/wait/fairness.rs` and `futurelock.rs` hold the promises about turns, by polls and rounds driven by hand.
 //!
 //! # Sources
 //!

@@ -48,7 +48,7 @@ pub enum ProblemKind {
     BadPrecondition,
     /// 409: another owner has the name.
     Taken,
-    /// 409: none of the names that were tried was free.
+    /// 409: all names that were tried are taken.
     NoFreeName,
     /// 500: no stamp is left for another version.
     StampsExhausted,
