@@ -25,7 +25,7 @@ const UPKEEP: Duration = Duration::from_secs(10);
 /// only the one that stays is seen in it: this is called when the comparison is over, and before the locks are made.
 pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let seconds = Matcher::Suffix("_seconds".to_owned());
-    let recorder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS)?.install_recorder()?;
+    let recorder = PrometheusBuilder::new().set_buckets_for_metric(seconds, BUCKETS)?.install_recorder()?;
     describe_counter!(SLUG_FAILURES, "Cards that were not made since no slug was free.");
     describe_counter!(PROBLEMS, "Refusals, by type and status.");
     let kept = recorder.clone();

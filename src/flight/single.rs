@@ -132,12 +132,12 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     /// Joins the flight of `key`, or leads one if there is none. Resolves to the leader's value, or makes this caller the
     /// leader: at once, or when a leader went without a value.
     ///
-    /// The key is hashed by this call; all else happens in the [`Acquire`]. The lead may be sent to a spawned task, whose
+    /// The key is hashed by this call; all else happens in the [`Acquire`](crate::Acquire). The lead may be sent to a spawned task, whose
     /// work goes on when the caller is cancelled.
     ///
     /// # Cancel safety
     ///
-    /// That of [`Acquire`]. A call that is kept but never polled again holds nothing: the lead passes it.
+    /// That of [`Acquire`](crate::Acquire). A call that is kept but never polled again holds nothing: the lead passes it.
     ///
     /// # Examples
     ///
@@ -227,7 +227,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     ///
     /// # Panics
     ///
-    /// If `work` panics, and where [`Acquire::wait`] does.
+    /// If `work` panics, and where [`Acquire::wait`](crate::Acquire::wait) does.
     ///
     /// # Examples
     ///
