@@ -23,7 +23,7 @@ use crate::guard::{self, Guard};
 /// Installs the recorder of the program: once, and before the locks are made whose times it is to have.
 pub(crate) fn recorder() -> Result<PrometheusHandle, BuildError> {
     let seconds = Matcher::Prefix("latchwork_".to_owned());
-    PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS)?.install_recorder()
+    PrometheusBuilder::new().set_buckets_for_metric(seconds, BUCKETS)?.install_recorder()
 }
 
 pub(crate) struct Control {
@@ -60,8 +60,8 @@ struct Shown {
 
 async fn mode(State(control): State<Arc<Control>>) -> Json<Shown> {
     let counts = control.guard.counts();
-    let requests = Outcome::ALL.map(|outcome| (outcome.name(), counts.of(outcome)));
-    let requests = requests.into_iter().filter(|(_, count)| *count > 0).collect();
+    let requests = Outcome::ALL.iter().map(|outcome| (outcome.name(), counts.of(*outcome)));
+    let requests = requests.filter(|(_, count)| *count > 0).collect();
     Json(Shown { mode: control.guard.mode.get().name(), requests })
 }
 

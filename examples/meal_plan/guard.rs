@@ -31,7 +31,8 @@ impl Guard {
 
 /// Who passed and would have been refused, in words; `None` if nobody.
 pub(crate) fn observed(counts: &LayerStats) -> Option<String> {
-    let counted = Outcome::ALL.into_iter().filter(|outcome| outcome.is_observed() && counts.of(*outcome) > 0);
+    let counted =
+        Outcome::ALL.iter().copied().filter(|outcome| outcome.is_observed() && counts.of(*outcome) > 0);
     let each: Vec<_> = counted.map(|outcome| format!("{} {}", counts.of(outcome), outcome.name())).collect();
     (!each.is_empty()).then(|| format!("enforced, it would have held up: {}", each.join(", ")))
 }

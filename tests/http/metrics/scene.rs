@@ -26,7 +26,7 @@ use crate::support::Hand;
 /// With buckets for the times.
 pub(crate) fn recorder() -> PrometheusRecorder {
     let seconds = Matcher::Prefix("latchwork_".to_owned());
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS);
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, BUCKETS);
     builder.expect("there are buckets").build_recorder()
 }
 
