@@ -305,8 +305,7 @@ where
 {
     /// Turns a writer into a reader, and lets no other writer in between.
     ///
-    /// The reader has the whole value, even if the writer was mapped to a part of the same type: sharing a part
-    /// may be wrong although its only owner may use it.
+    /// The reader guards the whole value, even if the writer was narrowed to a part. A part may be unsafe to share.
     ///
     /// # Examples
     ///

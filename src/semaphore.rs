@@ -94,8 +94,8 @@ impl Semaphore {
         self.acquire_many(1)
     }
 
-    /// Acquires `count` permits, all at once. Zero permits are acquired without waiting. More than exist
-    /// are waited for until they do.
+    /// Acquires `count` permits, all at once. Zero permits are acquired without waiting. A request
+    /// for more permits than exist waits until enough are added.
     ///
     /// # Cancel safety
     ///

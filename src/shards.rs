@@ -183,7 +183,7 @@ pub(crate) fn default_count() -> usize {
 ///
 /// # Panics
 ///
-/// With zero, or more than 65 536.
+/// If the number is zero, or more than 65 536.
 pub(crate) fn count(wanted: usize) -> usize {
     assert!((1..=1 << 16).contains(&wanted), "shards must be between 1 and 65536");
     wanted.next_power_of_two()

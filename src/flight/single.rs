@@ -194,7 +194,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     ///
     /// # Errors
     ///
-    /// That of `work`, if this caller led.
+    /// The error of `work`, if this caller led.
     ///
     /// # Cancel safety
     ///
@@ -247,7 +247,7 @@ impl<K: Eq + Hash, V: Clone, S: BuildHasher> SingleFlight<K, V, S> {
     ///
     /// # Errors
     ///
-    /// That of `work`, if this caller led.
+    /// The error of `work`, if this caller led.
     ///
     /// # Panics
     ///

@@ -155,7 +155,7 @@ impl<K, S> KeyedBuilder<K, S> {
     ///
     /// # Panics
     ///
-    /// If it is greater than `i64::MAX`, to leave room for all the grants to come.
+    /// If `latest` is greater than `i64::MAX`: later fences could overflow.
     #[must_use]
     pub fn fence_start(mut self, latest: u64) -> Self {
         assert!(i64::try_from(latest).is_ok(), "fences start at i64::MAX at most");

@@ -32,13 +32,11 @@ impl<K: Eq + Hash + Ord, S: BuildHasher> KeyedLock<K, S> {
     /// # Fairness
     ///
     /// Each queue is served as [`Acquire`](Acquire#fairness) says. When its turn comes at one key while another is busy, the
-    /// first one is reserved for it: newcomers queue, and `try_` calls are refused. A reservation ends
-    /// after 16 rounds of the [helper](crate::helper), mostly 16 to 80 ms. It keeps its
-    /// place in the queue all the same.
+    /// first one is reserved for it: newcomers queue, and `try_` calls are refused. A reservation ends after 16 rounds of the
+    /// [helper](crate::helper), mostly 16 to 80 ms. It then still keeps its place in the queue.
     ///
-    /// So it is not starved by acquisitions of single keys that hold them for less time than that. If others
-    /// hold its keys for longer and almost without a pause, it may wait as long as they go on. Then
-    /// lock one key that stands for the whole set.
+    /// Short holds of single keys can't starve it. Long holds that follow each other without a pause can. If your keys are
+    /// held like that, lock one key that stands for the whole set.
     ///
     /// # Cancel safety
     ///

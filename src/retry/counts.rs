@@ -49,13 +49,13 @@ pub struct RetryCounts {
     pub attempts: u64,
     /// Those of them that ended in a [conflict](RetryKind::is_conflict).
     pub conflicts: u64,
-    /// Attempts without their lock: the wait for it timed out. Also of calls that go on.
+    /// Attempts made without the lock, because the wait for it timed out. Includes calls that are still running.
     pub gate_timed_out: u64,
-    /// Attempts without their lock: it was busy, or its queue was full. Also of calls that go on.
+    /// Attempts made without the lock, because it was busy or its queue was full. Includes calls that are still running.
     pub gate_refused: u64,
-    /// Attempts whose lock was lost, on its way or during the attempt. Also of calls that go on.
+    /// Attempts whose lock was lost, before or during the attempt. Includes calls that are still running.
     pub gate_lost: u64,
-    /// Attempts without their lock: the lock provider was unavailable. Also of calls that go on.
+    /// Attempts made without the lock, because the lock provider was unavailable. Includes calls that are still running.
     pub gate_unavailable: u64,
     /// Attempts that ended in an error of each kind, in the order of [`RetryKind::ALL`]; also of calls that go on.
     pub(super) errors: [u64; RetryKind::ALL.len()],

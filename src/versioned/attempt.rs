@@ -90,7 +90,7 @@ pub(super) const UNTIL_DONE: NonZeroUsize = NonZeroUsize::MAX;
 ///
 /// # Panics
 ///
-/// With zero.
+/// If the number is zero.
 #[track_caller]
 pub(super) fn at_most(max: usize) -> NonZeroUsize {
     NonZeroUsize::new(max).expect("a write needs one try at least")

@@ -70,7 +70,7 @@ impl<K, V, S> VersionedMapBuilder<K, V, S> {
     ///
     /// # Panics
     ///
-    /// With zero, or more than 65 536.
+    /// If the number is zero, or more than 65 536.
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = shards::count(shards);

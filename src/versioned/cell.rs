@@ -198,7 +198,7 @@ impl<T> Versioned<T> {
     ///
     /// # Fairness
     ///
-    /// There is none: the first to store wins. If others always write while `f` runs, this never returns. If `f` is slow
+    /// Not fair: the first call that stores wins. If others always write while `f` runs, this never returns. If `f` is slow
     /// and other writers are quick, bound it with [`modify_up_to`](Self::modify_up_to), or let all writers take a
     /// [`Mutex`](crate::Mutex) first.
     ///
@@ -231,7 +231,7 @@ impl<T> Versioned<T> {
     ///
     /// # Panics
     ///
-    /// With zero.
+    /// If the number is zero.
     ///
     /// # Examples
     ///

@@ -82,7 +82,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     ///
     /// # Fairness
     ///
-    /// There is none: the first to store wins. If others always write the key while `f` runs, this never returns. If `f`
+    /// Not fair: the first call that stores wins. If others always write the key while `f` runs, this never returns. If `f`
     /// is slow and other writers are quick, bound it with [`modify_up_to`](Self::modify_up_to), or let all writers take a
     /// [`KeyedLock`](crate::KeyedLock) first.
     ///
@@ -116,7 +116,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     ///
     /// # Panics
     ///
-    /// With zero.
+    /// If the number is zero.
     ///
     /// # Examples
     ///

@@ -31,7 +31,7 @@ impl<T> Snapshot<T> {
         Self { value, stamp }
     }
 
-    /// Returns `true` if both show the same write. Stamps do not tell, because they can be seeded.
+    /// Returns `true` if both show the same write. It does not compare stamps, because they can be seeded.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.value, &other.value)
     }

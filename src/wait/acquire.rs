@@ -214,7 +214,7 @@ impl<A: Acquisition> Acquire<A> {
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// If [`wait`](Self::wait) would.
     ///
     /// # Examples
     ///
@@ -244,7 +244,7 @@ impl<A: Acquisition> Acquire<A> {
     ///
     /// # Panics
     ///
-    /// As [`wait`](Self::wait).
+    /// If [`wait`](Self::wait) would.
     ///
     /// # Examples
     ///

@@ -38,9 +38,9 @@ use crate::web::Problem;
 ///
 /// # Fences
 ///
-/// The [`Fence`](crate::Fence) of the grant is in the request's extensions. With two layers around one service it is
-/// the fence of the inner layer. A request that passes without its key has no fence from this layer: in the modes
-/// [`Off`](super::Mode::Off) and [`Observe`](super::Mode::Observe), and if it has no key. So handlers of axum take an
+/// The [`Fence`](crate::Fence) of the grant is in the request's extensions. With two layers, the inner
+/// layer's fence is used. A request has no fence from this layer if the mode is [`Off`](super::Mode::Off), if it has no key,
+/// or if it was observed and did not get its key. So handlers of axum take an
 /// `Option<Extension<Fence>>`: without the `Option`, axum answers 500 if there is no fence.
 ///
 /// # Lost locks
