@@ -68,7 +68,8 @@ pub fn by<K, F: Fn(&Parts) -> Option<K>>(key: F) -> F {
 
 /// Uses the value of a header as the key, as text.
 ///
-/// The layer refuses a request with 400 if the header is missing, occurs more than once, or is not visible ASCII.
+/// The layer refuses a request with 400 if the header is missing or empty, occurs more than once, or is not visible
+/// ASCII.
 ///
 /// # Panics
 ///
@@ -98,6 +99,8 @@ impl<K: From<String>> RequestKey<K> for Header {
         let Self(name) = self;
         let mut values = parts.headers.get_all(name).iter();
         match (values.next().map(|value| value.to_str()), values.next()) {
+            // Otherwise all clients that leave the value out would share one key.
+            (Some(Ok("")), None) => Err(Problem::bad_key(format!("the header {name} is empty"))),
             (Some(Ok(value)), None) => Ok(Some(value.to_owned().into())),
             (None, _) => Err(Problem::bad_key(format!("the header {name} is missing"))),
             (Some(_), Some(_)) => Err(Problem::bad_key(format!("the header {name} occurs more than once"))),

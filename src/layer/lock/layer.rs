@@ -39,8 +39,8 @@ use crate::web::Problem;
 /// # Fences
 ///
 /// The [`Fence`](crate::Fence) of the grant is in the request's extensions. With two layers, the inner
-/// layer's fence is used. A request has no fence from this layer if the mode is [`Off`](super::Mode::Off), if it has no key,
-/// or if it was observed and did not get its key. So handlers of axum take an
+/// layer's fence is used. A request has no fence from this layer in the mode [`Off`](super::Mode::Off), or without a
+/// key. An observed request has none if it did not get its key. So handlers of axum take an
 /// `Option<Extension<Fence>>`: without the `Option`, axum answers 500 if there is no fence.
 ///
 /// # Lost locks

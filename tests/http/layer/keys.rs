@@ -46,6 +46,7 @@ fn a_header_is_the_key_or_the_request_is_refused() {
     let bad = [
         Request::post("/"),
         request().header("x-tenant", "globex"),
+        Request::post("/").header("x-tenant", ""),
         Request::post("/").header("x-tenant", HeaderValue::from_bytes(b"\xff").unwrap()),
     ];
     for bad in bad {
@@ -54,7 +55,7 @@ fn a_header_is_the_key_or_the_request_is_refused() {
         assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
         assert!(!refused.headers().contains_key("retry-after"));
     }
-    assert_eq!(layer.stats().of(Outcome::BadKey), 3);
+    assert_eq!(layer.stats().of(Outcome::BadKey), 4);
     assert!(locks.is_empty());
 }
 
