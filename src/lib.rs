@@ -100,7 +100,8 @@
 //! - `tokio` (default): [`Acquire::timeout`], an [`Acquire::wait`] that moves its worker's tasks away before it parks, and
 //!   a clock for retries in tasks.
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
-//! - `tracing`: events of keyed locks, of retries, and of many tasks that block their workers; spans of layers.
+//! - `tracing`: events of keyed locks, of retries, and of many tasks that block their workers; spans of layers. The targets
+//!   are `latchwork::keyed`, `latchwork::retry`, `latchwork` and `latchwork::layer`.
 //! - `tower`: [a lock in front of a service](layer::KeyedLockLayer), [preconditions](web::IfMatch), errors as
 //!   [problems](docs::problems), for hyper, tonic and everything else that is built on tower.
 //! - `axum`: the same for axum, with extractors and responses.

@@ -8,6 +8,10 @@ use crate::error::Busy;
 use crate::fence::Fence;
 use crate::key::IntoKey;
 
+/// The name for filters, which does not change when this module moves.
+#[cfg(feature = "tracing")]
+const TARGET: &str = "latchwork::keyed";
+
 #[cfg(feature = "tracing")]
 fn shown<'a, K>(
     options: &Options<K>,
@@ -26,9 +30,9 @@ pub(super) fn acquired<K>(options: &Options<K>, key: &K, fence: Fence, waited: O
     #[cfg(feature = "tracing")]
     {
         let fence = fence.get();
-        tracing::debug!(key = shown(options, key), fence, waited_us = waited.map(micros), "acquired");
+        tracing::debug!(target: TARGET, key = shown(options, key), fence, waited_us = waited.map(micros), "acquired");
         if let Some(waited) = waited.filter(|waited| *waited >= options.long_wait) {
-            tracing::warn!(key = shown(options, key), fence, waited_us = micros(waited), "long wait");
+            tracing::warn!(target: TARGET, key = shown(options, key), fence, waited_us = micros(waited), "long wait");
         }
     }
     #[cfg(not(feature = "tracing"))]
@@ -39,6 +43,7 @@ pub(super) fn acquired<K>(options: &Options<K>, key: &K, fence: Fence, waited: O
 pub(super) fn released<K>(options: &Options<K>, key: &K, fence: Fence, since: Option<Instant>) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
+        target: TARGET,
         key = shown(options, key),
         fence = fence.get(),
         held_us = since.map(|since| micros(since.elapsed())),
@@ -51,9 +56,10 @@ pub(super) fn released<K>(options: &Options<K>, key: &K, fence: Fence, since: Op
 #[inline]
 pub(super) fn rejected<K: Eq, Q: IntoKey<K>>(options: &Options<K>, sought: &mut Sought<K, Q>, busy: Busy) {
     #[cfg(feature = "tracing")]
-    if tracing::enabled!(tracing::Level::WARN) {
+    if tracing::enabled!(target: TARGET, tracing::Level::WARN) {
         let key = options.show_key.and_then(|_| sought.take_key());
         tracing::warn!(
+            target: TARGET,
             key = key.as_ref().and_then(|key| shown(options, key)),
             holder = busy.holder.map(Fence::get),
             waiters = busy.waiters,

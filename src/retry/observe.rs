@@ -67,6 +67,10 @@ pub struct Ungated<'e> {
     pub error: &'e LockError,
 }
 
+/// The name for filters, which does not change when this module moves.
+#[cfg(feature = "tracing")]
+const TARGET: &str = "latchwork::retry";
+
 /// What a policy calls before each wait.
 pub(super) type Observer = dyn Fn(&Retrying) + Send + Sync;
 
@@ -76,6 +80,7 @@ pub(super) type UngatedObserver = dyn Fn(&Ungated<'_>) + Send + Sync;
 pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
+        target: TARGET,
         name = retrying.name,
         attempt = retrying.attempt,
         kind = ?retrying.kind,
@@ -90,6 +95,7 @@ pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
 pub(super) fn report_ungated(observer: Option<&UngatedObserver>, ungated: &Ungated<'_>) {
     #[cfg(feature = "tracing")]
     tracing::warn!(
+        target: TARGET,
         name = ungated.name,
         attempt = ungated.attempt,
         error = %ungated.error,
