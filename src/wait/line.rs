@@ -132,8 +132,10 @@ impl Line {
             match self.newcomer(seen, need) {
                 Ok(next) if pool.swap(seen, next) => return true,
                 Ok(_) => {}
+                // The marks may be older than the last round: nobody may be expected any more.
                 Err(Refusal::Reserved) if self.is_stale => self.settle(pool, wakes),
                 Err(Refusal::Reserved) => {
+                    // The call leaves, so the helper must see that the eldest keeps others out, even if it is alone.
                     self.is_tried = true;
                     return false;
                 }
@@ -164,6 +166,7 @@ impl Line {
             };
             match next {
                 Ok(next) if pool.swap(seen, next) => {
+                    // A newcomer was never counted, so nothing has changed for the others.
                     if let Some(place) = place {
                         self.served(node, place, wakes);
                         self.settle(pool, wakes);
@@ -175,6 +178,7 @@ impl Line {
                 Err(_) => break seen,
             }
         };
+        // Its waker is unspent, and still the right one: there is nothing to do.
         let in_ring = matches!(place, Some(Place::Queued | Place::Oversized));
         if in_ring && self.list.wakes(node.as_mut(), task) {
             return Step::Refused;
@@ -189,6 +193,7 @@ impl Line {
                     return Step::Refused;
                 }
             }
+            // Its waker is spent.
             Some(place @ (Place::Notified | Place::Away)) => {
                 self.came_in_vain(pool, node, place, seen, waker);
             }
@@ -277,6 +282,7 @@ impl Line {
         self.settle(pool, wakes);
         let seen = pool.word();
         let passed = self.passed_at(seen);
+        // A starving front has nothing to learn: the permits are reserved for it.
         if self.notified == 0
             && let Some(front) = self.list.front(Place::Queued)
             && front.notified_at != passed
@@ -297,7 +303,9 @@ impl Line {
             let mut is_new = false;
             let left = match eldest {
                 None => 0,
+                // Reserved for it.
                 Some((eldest, _)) if eldest.is_starving => 0,
+                // A turn begins: a new share of the bound.
                 Some((eldest, _)) if self.eldest != Some(eldest.ticket) => {
                     is_new = true;
                     let passed_it = passed.wrapping_sub(eldest.entered);
@@ -309,8 +317,10 @@ impl Line {
                 Some(_) => seen.left(),
             };
             let next = seen.marked(Marks {
+                // While all permits are claimed, the claimants settle when they come, and a release need not look.
                 queued: self.queued > 0
                     && (self.claimed < pool.total() || matches!(eldest, Some((_, Place::Queued)))),
+                // A writer at the front: the readers before the last one need not look.
                 whole: self.notified == 0
                     && pool.total() == MAX_PERMITS
                     && matches!(eldest, Some((Stand { need: MAX_PERMITS, .. }, _))),
@@ -335,13 +345,14 @@ impl Line {
     fn notify_fitting(&mut self, pool: &impl Pool, seen: Word, wakes: &mut Wakes) {
         while let Some(front) = self.list.front(Place::Queued) {
             if front.need > pool.total() {
+                // It must not keep out requests that can be served.
                 self.set_aside(front.need);
                 continue;
             }
             let goes_first =
                 self.list.front(Place::Notified).is_none_or(|other| is_older(front.ticket, other.ticket));
-            let unclaimed = if goes_first { 0 } else { self.claimed };
-            if front.need > seen.permits().saturating_sub(unclaimed) {
+            let claimed_before = if goes_first { 0 } else { self.claimed };
+            if front.need > seen.permits().saturating_sub(claimed_before) {
                 if goes_first && seen.permits() > 0 {
                     // It needs more than there is: newcomers must not take what comes back one by one.
                     self.list.change_front(Place::Queued, |front| front.is_starving = true);
@@ -349,6 +360,7 @@ impl Line {
                 return;
             }
             if wakes.is_full() {
+                // Wakers run outside the lock, so the batch has an end. The rest follows when it is woken.
                 return wakes.come_back();
             }
             let notified_at = self.passed_at(seen);
