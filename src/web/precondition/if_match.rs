@@ -29,8 +29,8 @@ use crate::web::problem::Problem;
 /// A weak tag never matches here. If a proxy weakens the tags (as some do when they compress), reading again gives another
 /// weak tag. So the client gets 400 at once.
 ///
-/// A header without a tag is correct HTTP, and is refused nevertheless. A client that forgot to fill it in should not be
-/// told that another client was faster.
+/// A header without a tag is correct HTTP, and is refused nevertheless. The answer to a client that forgot to fill it in
+/// should not blame another client.
 ///
 /// A handler that has to find the value first answers 404 before it looks at preconditions (section 13.2.1).
 ///

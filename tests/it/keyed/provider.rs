@@ -187,3 +187,16 @@ fn a_provider_shows_keys_as_its_builder_says() {
         Some("user 7")
     );
 }
+
+#[test]
+fn the_place_of_a_request_is_that_of_its_caller_also_through_any_locks() {
+    let locks = Arc::new(KeyedLock::<u32>::builder().track_callers(true).build());
+    let local = locks.begin(1, Ask::now());
+    let any = AnyLocks::new(locks.clone()).begin(2, Ask::now());
+    let views = locks.snapshot();
+    assert_eq!(views.len(), 2);
+    for view in views {
+        assert_eq!(view.caller().map(|place| place.file()), Some(file!()), "{view:?}");
+    }
+    drop((local, any));
+}

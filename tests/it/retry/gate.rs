@@ -143,6 +143,16 @@ fn an_attempt_whose_lock_is_not_acquired_is_made_without_it_and_says_so() {
 }
 
 #[test]
+fn a_lock_that_is_lost_when_it_arrives_is_not_held_for_the_attempt() {
+    let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::Loses));
+    let seen = gate.clone();
+    let store = move |()| Ok::<_, Fault>(seen.held());
+    let change = watched.policy.retry_on_conflict_blocking(|| Ok(()), Ok, store);
+    assert_eq!(change.escalate_after(0, &gate, 7_u32).run_blocking(), Ok(0));
+    assert_eq!((watched.counts().gate_lost, watched.counts().ungated()), (1, 1));
+}
+
+#[test]
 fn the_time_limit_of_the_lock_may_be_set_before_the_lock() {
     let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::Hangs));
     let change = watched.policy.retry_on_conflict_blocking(|| Ok::<_, Fault>(()), Ok, |()| Ok(()));
