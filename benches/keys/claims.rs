@@ -16,7 +16,7 @@ pub(crate) fn run(report: &mut Report) {
     let measure = Measure::new("24-byte name as &str, claim + drop")
         .also("allocations")
         .run("latchwork", |ops| each(&names, ops, |name| ours.try_claim(name.as_str()).is_ok()))
-        .run("Mutex<HashSet>", |ops| each(&names, ops, |name| by_hand.try_claim(name).is_some()));
+        .run("a HashSet in a Mutex", |ops| each(&names, ops, |name| by_hand.try_claim(name).is_some()));
     report.add(measure);
 }
 
