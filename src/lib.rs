@@ -93,7 +93,7 @@
 //!
 //! [patterns](docs::patterns) · [adopting it in an axum service](docs::adopting) · [retries](docs::retries) ·
 //! [problems](docs::problems) · [metrics](docs::metrics) · [performance](docs::performance) ·
-//! [limitations](docs::limitations) · [internals](docs::internals)
+//! [limitations](docs::limitations) · [compatibility](docs::compatibility) · [internals](docs::internals)
 //!
 //! # Features
 //!

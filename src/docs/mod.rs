@@ -1,4 +1,4 @@
-//! Guides: patterns, adopting, retries, problems, metrics, performance, limitations and internals.
+//! Guides: patterns, adopting, retries, problems, metrics, performance, limitations, compatibility and internals.
 
 mod example;
 
@@ -11,6 +11,9 @@ pub mod adopting {}
 
 #[doc = include_str!("limitations.md")]
 pub mod limitations {}
+
+#[doc = include_str!("compatibility.md")]
+pub mod compatibility {}
 
 #[doc = include_str!("internals.md")]
 pub mod internals {}
