@@ -140,6 +140,8 @@ pub mod semaphore;
 #[cfg(feature = "serde")]
 mod serde;
 mod shards;
+#[cfg(all(feature = "sqlx", not(latchwork_loom)))]
+pub mod sql;
 pub mod stamp;
 mod sync;
 pub mod verdict;

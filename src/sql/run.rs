@@ -1,0 +1,102 @@
+//! [`Scope::run`]: a whole transaction, again if it must be.
+
+use std::future::Future;
+use std::ops::ControlFlow::{Break, Continue};
+
+use sqlx::Database;
+
+use super::scope::Scope;
+use super::stats::Ending;
+use super::tx::Tx;
+use crate::RetryPolicy;
+use crate::retry::{Classifier, RetryError};
+
+impl<DB: Database> Scope<DB> {
+    /// Runs `work` in a transaction, and commits if it returns `Ok`. If it returns an error, the transaction is rolled
+    /// back. The policy decides whether the whole transaction is made again, with all its reads.
+    ///
+    /// `work` gets the transaction by value, and gives it back by dropping it. So it can't forget to commit. It may also
+    /// commit or roll back itself.
+    ///
+    /// The policy classifies the errors of `work`, of the opening and of a commit that was refused. The latter two are made
+    /// from an [`sqlx::Error`]. A commit whose outcome is unknown ends the call: its [`sqlx::Error`] tells
+    /// [`CommitError::is_unknown`](super::CommitError::is_unknown), and the error's classification must not retry it. That
+    /// of this crate does not.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`RetryError`] with the last error, and why there was no further attempt.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `work` does, and where [`begin`](Self::begin) and [`RetryPolicy::run`] do. Panics if `work` keeps the
+    /// transaction beyond its end.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped at any point: the transaction is rolled back. If its commit is on its way, it may be committed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{RetryPolicy, sql::{Scope, transaction_verdict}};
+    /// use sqlx::{query, query_scalar, sqlite::SqlitePoolOptions};
+    ///
+    /// # latchwork::__example!(in real time, async {
+    /// let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+    /// query("create table sweets (id integer primary key, stock integer not null)").execute(&pool).await?;
+    /// query("insert into sweets values (7, 3)").execute(&pool).await?;
+    ///
+    /// let scope = Scope::new(pool).immediate(true);
+    /// let policy = RetryPolicy::new().classify_with(transaction_verdict);
+    /// let left = scope.run(&policy, async |mut tx| {
+    ///     let stock: i64 = query_scalar("select stock from sweets where id = 7").fetch_one(&mut *tx).await?;
+    ///     query("update sweets set stock = $1 where id = 7").bind(stock - 1).execute(&mut *tx).await?;
+    ///     Ok(stock - 1)
+    /// });
+    /// assert_eq!(left.await?, 2);
+    /// # });
+    /// ```
+    pub async fn run<T, E, C, F, Fut>(&self, policy: &RetryPolicy<C>, mut work: F) -> Result<T, RetryError<E>>
+    where
+        F: FnMut(Tx<DB>) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: From<sqlx::Error>,
+        C: Classifier<E>,
+    {
+        let mut session = policy.session();
+        loop {
+            let result = self.run_once(&mut work).await;
+            match session.settle(result).await {
+                Break(out) => return out,
+                Continue(()) => self.stats.repeat(),
+            }
+        }
+    }
+
+    async fn run_once<T, E, F, Fut>(&self, work: &mut F) -> Result<T, E>
+    where
+        F: FnMut(Tx<DB>) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: From<sqlx::Error>,
+    {
+        let (tx, home) = Tx::lend(self.open().await?);
+        // If this future is dropped, or `work` panics, the transaction goes home, and is dropped with that.
+        let result = work(tx).await;
+        let open = home.open();
+        match (result, open) {
+            (Ok(value), Some(open)) => {
+                open.commit().await.map_err(sqlx::Error::from)?;
+                Ok(value)
+            }
+            // It has ended the transaction itself.
+            (Ok(value), None) => Ok(value),
+            (Err(error), open) => {
+                if let Some(open) = open {
+                    open.end(Ending::Failed);
+                }
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What a scope counts: [`ScopeStats`], live, and [`ScopeCounts`], a snapshot. [`Watch`] counts one transaction.
+
+use std::array;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::panicking;
+use std::time::{Duration, Instant};
+
+use super::events;
+
+/// How a transaction ended.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::sql::Ending;
+///
+/// assert_eq!(Ending::Abandoned.name(), "abandoned");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Ending {
+    /// The database has committed.
+    Committed,
+    /// Rolled back by [`Tx::rollback`](super::Tx::rollback).
+    RolledBack,
+    /// Rolled back, since the closure of [`Scope::run`](super::Scope::run) returned an error.
+    Failed,
+    /// Rolled back, since it was dropped before its end: by `?`, or with the future that held it.
+    Abandoned,
+    /// Rolled back, since the code that held it panicked.
+    Panicked,
+    /// The database refused to commit, and has rolled back.
+    CommitRefused,
+    /// The connection was lost, or the commit was dropped, before the database answered: committed or not.
+    CommitUnknown,
+}
+
+impl Ending {
+    /// Every ending.
+    pub const ALL: &'static [Self] = &[
+        Self::Committed,
+        Self::RolledBack,
+        Self::Failed,
+        Self::Abandoned,
+        Self::Panicked,
+        Self::CommitRefused,
+        Self::CommitUnknown,
+    ];
+
+    /// Returns the name in metrics and events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::RolledBack => "rolled_back",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+            Self::Panicked => "panicked",
+            Self::CommitRefused => "commit_refused",
+            Self::CommitUnknown => "commit_unknown",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Counters {
+    /// Increased after the ending is, so that a snapshot never shows more endings than beginnings: see `counts`.
+    opened: AtomicU64,
+    not_opened: AtomicU64,
+    cancelled: AtomicU64,
+    repeated: AtomicU64,
+    ended: [AtomicU64; Ending::ALL.len()],
+}
+
+/// The live counters of a [`Scope`](super::Scope). All clones of the scope share them.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::sql::{Ending, ScopeStats};
+///
+/// let stats = ScopeStats::default();
+/// assert_eq!((stats.counts().open(), stats.counts().ended(Ending::Committed)), (0, 0));
+/// ```
+#[derive(Clone, Default)]
+pub struct ScopeStats(Arc<Counters>);
+
+impl ScopeStats {
+    /// Returns a snapshot. The counters are read one after the other, while transactions go on.
+    #[must_use]
+    pub fn counts(&self) -> ScopeCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        // The endings first: each of them began before.
+        let ended = array::from_fn(|at| self.0.ended[at].load(Ordering::Acquire));
+        ScopeCounts {
+            opened: read(&self.0.opened),
+            not_opened: read(&self.0.not_opened),
+            cancelled: read(&self.0.cancelled),
+            repeated: read(&self.0.repeated),
+            ended,
+        }
+    }
+
+    pub(super) fn repeat(&self) {
+        self.0.repeated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for ScopeStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ScopeStats").field(&self.counts()).finish()
+    }
+}
+
+/// A snapshot of [`ScopeStats`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ScopeCounts {
+    /// How many transactions were opened.
+    pub opened: u64,
+    /// How many could not be opened: no connection became free, or the database refused.
+    pub not_opened: u64,
+    /// How many were dropped while they were opened. A task rolls these back.
+    pub cancelled: u64,
+    /// How often a whole transaction was made again.
+    pub repeated: u64,
+    ended: [u64; Ending::ALL.len()],
+}
+
+impl ScopeCounts {
+    /// Returns how many transactions ended in this way.
+    #[must_use]
+    pub const fn ended(&self, ending: Ending) -> u64 {
+        self.ended[ending as usize]
+    }
+
+    /// Returns how many transactions are open now.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.opened - self.ended.iter().sum::<u64>()
+    }
+}
+
+/// Counts an opening that is dropped before its answer.
+pub(super) struct OpeningWatch<'a> {
+    stats: &'a ScopeStats,
+    name: &'static str,
+    is_pending: bool,
+}
+
+impl<'a> OpeningWatch<'a> {
+    pub(super) fn new(stats: &'a ScopeStats, name: &'static str) -> Self {
+        Self { stats, name, is_pending: true }
+    }
+
+    pub(super) fn opened(mut self) -> Watch {
+        self.is_pending = false;
+        ScopeStats::add(&self.stats.0.opened);
+        events::opened(self.name);
+        Watch { stats: self.stats.clone(), name: self.name, since: Instant::now(), ending: Ending::Abandoned }
+    }
+
+    pub(super) fn failed(mut self, error: &sqlx::Error) {
+        self.is_pending = false;
+        ScopeStats::add(&self.stats.0.not_opened);
+        events::not_opened(self.name, error);
+    }
+}
+
+impl Drop for OpeningWatch<'_> {
+    fn drop(&mut self) {
+        if self.is_pending {
+            ScopeStats::add(&self.stats.0.cancelled);
+        }
+    }
+}
+
+/// Counts an open transaction when it ends.
+pub(super) struct Watch {
+    stats: ScopeStats,
+    name: &'static str,
+    since: Instant,
+    /// What it counts as if it is dropped now.
+    ending: Ending,
+}
+
+impl Watch {
+    pub(super) fn set(&mut self, ending: Ending) {
+        self.ending = ending;
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(super) fn open_for(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.ending == Ending::Abandoned && panicking() {
+            self.ending = Ending::Panicked;
+        }
+        // Released, so that a snapshot that sees the ending sees the opening too.
+        self.stats.0.ended[self.ending as usize].fetch_add(1, Ordering::Release);
+        events::ended(self.name, self.ending, self.open_for());
+    }
+}

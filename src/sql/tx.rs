@@ -1,0 +1,191 @@
+//! [`Tx`]: an open transaction.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sqlx::{Database, Transaction};
+
+use super::commit::CommitError;
+use super::on_runtime::OnRuntime;
+use super::stats::{Ending, Watch};
+
+/// An open transaction of a [`Scope`](super::Scope). It dereferences to the connection, for statements.
+///
+/// A transaction that is dropped before [`commit`](Self::commit) is rolled back: on `?`, on panic, and when the future
+/// that holds it is dropped. The drop does not wait. The connection is rolled back before it is used again. It may be
+/// dropped on any thread, inside a runtime or not.
+///
+/// A statement that was dropped half way runs to its end on the server, and holds its row locks until then: set a
+/// [`statement_timeout`](super::Scope::statement_timeout).
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::sql::Scope;
+/// use sqlx::sqlite::SqlitePoolOptions;
+///
+/// # latchwork::__example!(in real time, async {
+/// let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+/// sqlx::query("create table sweets (id integer primary key, stock integer not null)").execute(&pool).await?;
+///
+/// let mut tx = Scope::new(pool.clone()).begin().await?;
+/// sqlx::query("insert into sweets values (1, 5)").execute(&mut *tx).await?;
+/// drop(tx);
+/// let rows: i64 = sqlx::query_scalar("select count(*) from sweets").fetch_one(&pool).await?;
+/// assert_eq!(rows, 0);
+/// # });
+/// ```
+#[must_use = "a transaction that is dropped is rolled back"]
+pub struct Tx<DB: Database> {
+    /// `None` once it has ended.
+    open: Option<Open<DB>>,
+    /// Where it goes when it is dropped, if it is lent to a closure.
+    home: Option<Arc<Mutex<Option<Open<DB>>>>>,
+}
+
+/// A place to which a closure gives its transaction back by dropping it.
+pub(super) struct Home<DB: Database>(Arc<Mutex<Option<Open<DB>>>>);
+
+impl<DB: Database> Home<DB> {
+    /// Returns the transaction, or `None` if the closure has ended it.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the closure has kept it: it can't be committed.
+    pub(super) fn open(self) -> Option<Open<DB>> {
+        let open = self.0.lock().take();
+        assert!(open.is_some() || Arc::strong_count(&self.0) == 1, "the closure has kept its transaction");
+        open
+    }
+}
+
+pub(super) struct Open<DB: Database> {
+    // Declared first: it is counted when it ends, and rolled back after that.
+    watch: Watch,
+    transaction: OnRuntime<Transaction<'static, DB>>,
+    is_immediate: bool,
+}
+
+impl<DB: Database> Open<DB> {
+    pub(super) fn new(
+        transaction: OnRuntime<Transaction<'static, DB>>,
+        watch: Watch,
+        is_immediate: bool,
+    ) -> Self {
+        Self { watch, transaction, is_immediate }
+    }
+
+    pub(super) async fn commit(self) -> Result<(), CommitError> {
+        let Self { mut watch, transaction, .. } = self;
+        let (transaction, runtime) = transaction.take();
+        // Until the answer comes nobody knows.
+        watch.set(Ending::CommitUnknown);
+        match OnRuntime::new(Box::pin(transaction.commit()), runtime).await {
+            Ok(()) => {
+                watch.set(Ending::Committed);
+                Ok(())
+            }
+            Err(error) => {
+                let error = CommitError::of(error);
+                if let CommitError::Refused(_) = error {
+                    watch.set(Ending::CommitRefused);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Rolls back without waiting.
+    pub(super) fn end(mut self, ending: Ending) {
+        self.watch.set(ending);
+    }
+
+    async fn rollback(self) -> Result<(), sqlx::Error> {
+        let Self { mut watch, transaction, .. } = self;
+        let (transaction, runtime) = transaction.take();
+        watch.set(Ending::RolledBack);
+        OnRuntime::new(Box::pin(transaction.rollback()), runtime).await
+    }
+}
+
+const OPEN: &str = "it is open until it is taken by value";
+
+impl<DB: Database> Tx<DB> {
+    pub(super) fn new(open: Open<DB>) -> Self {
+        Self { open: Some(open), home: None }
+    }
+
+    pub(super) fn is_immediate(&self) -> bool {
+        self.open.as_ref().expect(OPEN).is_immediate
+    }
+
+    /// Lends a transaction to a closure.
+    pub(super) fn lend(open: Open<DB>) -> (Self, Home<DB>) {
+        let home = Arc::new(Mutex::new(None));
+        (Self { open: Some(open), home: Some(home.clone()) }, Home(home))
+    }
+
+    fn take(mut self) -> Open<DB> {
+        self.open.take().expect(OPEN)
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`CommitError::Refused`] if nothing was stored, and [`CommitError::Unknown`] if nobody knows.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, the transaction is committed or rolled back: the commit may be on its way.
+    pub async fn commit(self) -> Result<(), CommitError> {
+        self.take().commit().await
+    }
+
+    /// Rolls back, and waits until the database has done so. A drop does the same without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the connection. The database rolls a lost connection's transaction back by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, the transaction is rolled back as by any other drop.
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.take().rollback().await
+    }
+}
+
+impl<DB: Database> Deref for Tx<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        &self.open.as_ref().expect(OPEN).transaction
+    }
+}
+
+impl<DB: Database> DerefMut for Tx<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        &mut self.open.as_mut().expect(OPEN).transaction
+    }
+}
+
+impl<DB: Database> Drop for Tx<DB> {
+    fn drop(&mut self) {
+        if let (Some(open), Some(home)) = (self.open.take(), &self.home) {
+            *home.lock() = Some(open);
+        }
+    }
+}
+
+impl<DB: Database> fmt::Debug for Tx<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Tx");
+        if let Some(open) = &self.open {
+            out.field("scope", &open.watch.name()).field("open_for", &open.watch.open_for());
+        }
+        out.finish_non_exhaustive()
+    }
+}
