@@ -11,14 +11,14 @@ mod sqlite;
 
 #[path = "."]
 mod on_postgres {
-    pub(crate) use crate::postgres::{Db, idle_in_transaction, pool};
+    pub(crate) use crate::postgres::{Db, LOCKING_READ, idle_in_transaction, pool};
 
     mod both;
 }
 
 #[path = "."]
 mod on_sqlite {
-    pub(crate) use crate::sqlite::{Db, idle_in_transaction, pool};
+    pub(crate) use crate::sqlite::{Db, LOCKING_READ, idle_in_transaction, pool};
 
     mod both;
 }

@@ -16,6 +16,9 @@ pub(crate) fn options(database: &str) -> PgConnectOptions {
     PgConnectOptions::new().socket(cluster::socket()).username("tests").database(database)
 }
 
+/// A read that keeps other writers away until the transaction ends.
+pub(crate) const LOCKING_READ: &str = "select n from numbers where id = 1 for update";
+
 /// Returns a pool of this many connections to an empty database of its own.
 pub(crate) async fn pool(connections: u32) -> Pool<Db> {
     connect(connections, options(&database().await)).await

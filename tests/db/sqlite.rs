@@ -10,6 +10,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 
 pub(crate) type Db = sqlx::Sqlite;
 
+/// A read that keeps other writers away until the transaction ends, if that is immediate.
+pub(crate) const LOCKING_READ: &str = "select n from numbers where id = 1";
+
 /// Returns a pool of this many connections to an empty file of its own.
 pub(crate) async fn pool(connections: u32) -> Pool<Db> {
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -1,8 +1,12 @@
 //! What holds on every database.
 
-pub(crate) use super::{Db, idle_in_transaction, pool};
+pub(crate) use super::{Db, LOCKING_READ, idle_in_transaction, pool};
 
+mod bank;
+mod columns;
 mod drops;
+mod runs;
+mod taken;
 
 use sqlx::{Pool, query, query_scalar};
 
