@@ -34,7 +34,9 @@ impl Code {
         };
         // A message of PostgreSQL may begin with any number, but hardly with its own SQLSTATE behind it.
         let own = leading_number(text.as_str()).filter(|(_, rest)| {
-            rest.strip_prefix(" (").and_then(|rest| rest.strip_prefix(&*code)).is_some_and(|rest| rest.starts_with("):"))
+            rest.strip_prefix(" (")
+                .and_then(|rest| rest.strip_prefix(&*code))
+                .is_some_and(|rest| rest.starts_with("):"))
         });
         own.map_or(Self::SqlState(state), |(number, _)| Self::MySql(number))
     }

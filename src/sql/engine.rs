@@ -99,7 +99,8 @@ impl Settings {
         ];
         for (name, timeout) in timeouts {
             if let Some(timeout) = timeout {
-                write!(sql, "; SET LOCAL {name} = {}", millis(timeout)).expect("a string takes what is written");
+                write!(sql, "; SET LOCAL {name} = {}", millis(timeout))
+                    .expect("a string takes what is written");
             }
         }
         sql

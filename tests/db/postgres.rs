@@ -1,5 +1,6 @@
 //! Pools of connections to databases of the run's own PostgreSQL, and what holds there alone.
 
+mod engine;
 mod held;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,9 +49,11 @@ pub(crate) async fn database() -> String {
 pub(crate) async fn idle_in_transaction(pool: &Pool<Db>) -> i64 {
     let name = pool.connect_options().get_database().expect("it has one").to_owned();
     let mut admin = PgConnection::connect_with(&options("postgres")).await.expect("the server answers");
-    query_scalar("select count(*) from pg_stat_activity where datname = $1 and state like 'idle in transaction%'")
-        .bind(name)
-        .fetch_one(&mut admin)
-        .await
-        .expect("the view can be read")
+    query_scalar(
+        "select count(*) from pg_stat_activity where datname = $1 and state like 'idle in transaction%'",
+    )
+    .bind(name)
+    .fetch_one(&mut admin)
+    .await
+    .expect("the view can be read")
 }

@@ -121,7 +121,8 @@ async fn answers(
             _ = valve.wait_for(|valve| *valve == Valve::Cut) => return,
             read = from.read(&mut buffer) => read.unwrap_or(0),
         };
-        let is_open = valve.wait_for(|valve| *valve != Valve::Held).await.is_ok_and(|valve| *valve == Valve::Open);
+        let is_open =
+            valve.wait_for(|valve| *valve != Valve::Held).await.is_ok_and(|valve| *valve == Valve::Open);
         if length == 0 || !is_open || to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

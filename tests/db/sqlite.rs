@@ -1,4 +1,6 @@
-//! Pools of connections to SQLite files.
+//! Pools of connections to SQLite files, and what holds there alone.
+
+mod engine;
 
 use std::path::Path;
 use std::process;

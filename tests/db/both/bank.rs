@@ -40,7 +40,12 @@ fn transfer() -> impl Strategy<Value = Transfer> {
         1 => Just(End::Error),
         2 => (1..12_u32).prop_map(End::Cancel),
     ];
-    (0..ACCOUNTS, 0..ACCOUNTS, 1..100_i64, end).prop_map(|(from, to, amount, end)| Transfer { from, to, amount, end })
+    (0..ACCOUNTS, 0..ACCOUNTS, 1..100_i64, end).prop_map(|(from, to, amount, end)| Transfer {
+        from,
+        to,
+        amount,
+        end,
+    })
 }
 
 async fn make(scope: &Scope<super::Db>, transfer: &Transfer) -> Result<(), Error> {
@@ -66,7 +71,10 @@ fn any_program_leaves_what_its_committed_transfers_make() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     let pool = runtime.block_on(async {
         let pool = pool(2).await;
-        query("create table accounts (id bigint primary key, balance bigint not null)").execute(&pool).await.expect("new");
+        query("create table accounts (id bigint primary key, balance bigint not null)")
+            .execute(&pool)
+            .await
+            .expect("new");
         query("insert into accounts values (0, 0), (1, 0), (2, 0)").execute(&pool).await.expect("it is new");
         pool
     });
@@ -87,7 +95,9 @@ fn any_program_leaves_what_its_committed_transfers_make() {
                 assert_whole(&pool).await;
                 let stored = balances(&pool).await;
                 match (transfer.end, done) {
-                    (End::Commit, Some(Ok(()))) | (End::Cancel(_), Some(Ok(()))) => prop_assert_eq!(&stored, &after),
+                    (End::Commit, Some(Ok(()))) | (End::Cancel(_), Some(Ok(()))) => {
+                        prop_assert_eq!(&stored, &after)
+                    }
                     // Its commit may have been on its way.
                     (End::Cancel(_), None) => prop_assert!(stored == model || stored == after),
                     (End::Rollback | End::Drop, Some(Ok(()))) | (End::Error, Some(Err(_))) => {

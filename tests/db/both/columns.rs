@@ -19,12 +19,13 @@ async fn stamps_and_fences_come_back_as_they_were_stored() {
             .expect("they are numbers");
         assert_eq!(stored, (stamp, fence));
     }
-    let none: (Option<Stamp>, Option<Fence>) = query_as("insert into cards values ($1, $2) returning version, fence")
-        .bind(None::<Stamp>)
-        .bind(None::<Fence>)
-        .fetch_one(&pool)
-        .await
-        .expect("they may be null");
+    let none: (Option<Stamp>, Option<Fence>) =
+        query_as("insert into cards values ($1, $2) returning version, fence")
+            .bind(None::<Stamp>)
+            .bind(None::<Fence>)
+            .fetch_one(&pool)
+            .await
+            .expect("they may be null");
     assert_eq!(none, (None, None));
 }
 

@@ -155,7 +155,8 @@ fn drop_elsewhere(value: impl Send + 'static) {
 fn a_transaction_may_outlive_its_runtime() {
     let outside = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     let pool = outside.block_on(numbers(1));
-    let inside = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime starts");
+    let inside =
+        Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime starts");
     let scope = Scope::new(inside.block_on(pool_of_the_same(&pool)));
     let mut tx = inside.block_on(scope.begin()).expect("it opens");
     inside.block_on(query(ADD).execute(&mut *tx)).expect("it is done");

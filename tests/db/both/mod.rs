@@ -13,7 +13,10 @@ use sqlx::{Pool, query, query_scalar};
 /// Returns a pool over a table of numbers, with one row: 1, 0.
 async fn numbers(connections: u32) -> Pool<Db> {
     let pool = pool(connections).await;
-    query("create table numbers (id bigint primary key, n bigint not null)").execute(&pool).await.expect("it is new");
+    query("create table numbers (id bigint primary key, n bigint not null)")
+        .execute(&pool)
+        .await
+        .expect("it is new");
     query("insert into numbers values (1, 0)").execute(&pool).await.expect("it is new");
     pool
 }

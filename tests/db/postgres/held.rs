@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use latchwork::RetryPolicy;
-use latchwork::sql::{CommitError, Ending, Scope, transaction_verdict};
 use latchwork::retry::StopReason;
+use latchwork::sql::{CommitError, Ending, Scope, transaction_verdict};
 use sqlx::{Pool, query, query_scalar};
 use tokio::select;
 
@@ -24,7 +24,10 @@ impl Scene {
     async fn new() -> Self {
         let (proxy, name) = (Proxy::start().await, database().await);
         let beside = connect(2, options(&name)).await;
-        query("create table numbers (id bigint primary key, n bigint not null)").execute(&beside).await.expect("new");
+        query("create table numbers (id bigint primary key, n bigint not null)")
+            .execute(&beside)
+            .await
+            .expect("new");
         query("insert into numbers values (1, 0)").execute(&beside).await.expect("it is new");
         // Untested, so that the first packet of a transaction is its BEGIN.
         let options = pool_options(1).test_before_acquire(false);
@@ -33,7 +36,10 @@ impl Scene {
     }
 
     async fn number(&self) -> i64 {
-        query_scalar("select n from numbers where id = 1").fetch_one(&self.beside).await.expect("the row is there")
+        query_scalar("select n from numbers where id = 1")
+            .fetch_one(&self.beside)
+            .await
+            .expect("the row is there")
     }
 
     /// Polls the future until the server was sent this text, whose answer is held back, and drops it.
@@ -162,7 +168,11 @@ async fn a_session_ended_before_its_commit_is_unknown() {
     let mut tx = scope.begin().await.expect("it opens");
     query(ADD).execute(&mut *tx).await.expect("it is done");
     let own: i32 = query_scalar("select pg_backend_pid()").fetch_one(&mut *tx).await.expect("a number");
-    query("select pg_terminate_backend($1, 60000)").bind(own).execute(&scene.beside).await.expect("it is allowed");
+    query("select pg_terminate_backend($1, 60000)")
+        .bind(own)
+        .execute(&scene.beside)
+        .await
+        .expect("it is allowed");
     let error = tx.commit().await.expect_err("the session is gone");
     assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
     assert_eq!(scene.number().await, 0);
