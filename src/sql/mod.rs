@@ -10,7 +10,7 @@
 //! engine     which database it is, and the statement that begins
 //! code       what the database said: its code, without allocating. classify: what that means
 //! constraint which constraint a change violated, on every database
-//! columns    stamps and fences as columns
+//! columns    stamps and fences as columns; rows: rows with versions
 //! stats      live counters, and their values at some moment; events: what is logged
 //! lock       a lock by key until the transaction ends
 //! ```
@@ -49,6 +49,7 @@ mod events;
 mod lock;
 mod on_runtime;
 mod opening;
+mod rows;
 mod run;
 mod scope;
 mod stats;
@@ -58,6 +59,7 @@ pub use self::classify::{statement_verdict, transaction_verdict};
 pub use self::commit::CommitError;
 pub use self::constraint::violated_constraint;
 pub use self::engine::Isolation;
+pub use self::rows::{RowConflict, RowEdit, RowError, RowWritten, VersionedTable};
 pub use self::scope::Scope;
 pub use self::stats::{Ending, ScopeCounts, ScopeStats};
 pub use self::tx::Tx;
