@@ -1,6 +1,8 @@
 //! One flight: its lead, the line of the calls that joined it, and its value.
 
+use std::any::Any;
 use std::cell::Cell;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
@@ -20,7 +22,11 @@ struct Inside<V> {
     line: Option<Arc<Mutex<Line>>>,
     /// The end of the flight: no call leads or enlists after it.
     value: Option<Arc<V>>,
+    /// What a leader that went left to the next one. It is user code: it is dropped outside the locks.
+    rest: Option<Rest>,
 }
+
+pub(super) type Rest = Box<dyn Any + Send>;
 
 /// The lead is a permit of which there is one, as in a mutex. The flight's lock guards its word.
 struct Lead(Cell<Word>);
@@ -66,7 +72,12 @@ impl<V> Flight<V> {
     /// Creates a flight that the caller leads.
     pub(super) fn led() -> Self {
         let lead = Lead(Cell::new(Word::free(0)));
-        Self { inside: Mutex::new(Inside { lead, line: None, value: None }) }
+        Self { inside: Mutex::new(Inside { lead, line: None, value: None, rest: None }) }
+    }
+
+    /// Puts what the leader leaves, or takes what the leader before it left. Returns what was there.
+    pub(super) fn swap_rest(&self, rest: Option<Rest>) -> Option<Rest> {
+        mem::replace(&mut self.inside.lock().rest, rest)
     }
 
     /// Makes a newcomer's attempt: returns the value, or the lead if that is free. As at every lock, a newcomer may have
