@@ -67,9 +67,9 @@ impl<K, V> Leader<K, V> {
         }
     }
 
-    /// Ends the lead without a value, as dropping it does, and leaves `rest` to the next leader: work that is half done.
-    /// If no call has joined, `rest` is dropped. Otherwise the flight keeps it until a leader
-    /// [takes it over](Self::take_over).
+    /// Ends the lead without a value, as dropping it does, and leaves `rest` to the next leader: half-done work. The
+    /// flight keeps it until a leader [takes it over](Self::take_over). If no call has joined, or all of them give up, it
+    /// is dropped.
     ///
     /// # Examples
     ///

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::cache_control::{CacheControl, Unreadable, seconds};
 use super::date::seconds_since_1970;
-use super::request::{ALONE, CREDENTIALS, Common, Credentials, VARIES};
+use super::request::{Common, Credentials};
 
 /// Statuses that may be reused without a word of the service (RFC 9110, section 15.1). 206 is not among them, since it
 /// answers a range.
@@ -64,19 +64,14 @@ pub(super) enum Sharing {
 /// What a layer and its request say about answers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// All requests that join belong to one user.
-    may_be_private: bool,
-    compares_credentials: bool,
+    policy: Credentials,
+    is_of_one_user: bool,
     shares_failures: bool,
 }
 
 impl Rules {
-    pub(super) fn new(common: &Common, credentials: Credentials, shares_failures: bool) -> Self {
-        Self {
-            may_be_private: credentials == Credentials::Any || common.has_credentials(),
-            compares_credentials: credentials != Credentials::Any,
-            shares_failures,
-        }
+    pub(super) fn new(common: &Common, policy: Credentials, shares_failures: bool) -> Self {
+        Self { policy, is_of_one_user: common.is_of_one_user(), shares_failures }
     }
 
     /// Decides about an answer by its head.
@@ -95,13 +90,11 @@ impl Rules {
 
     /// Returns `true` if the headers say that not all requests with equal [`Common`] may get the answer.
     fn is_for_one(self, headers: &HeaderMap, said: &CacheControl) -> bool {
-        // A request that shares has none of the headers in `ALONE`, so `Vary` may name them.
-        let compared = VARIES.iter().chain(&ALONE);
-        let compared = compared.chain(CREDENTIALS.iter().filter(|_| self.compares_credentials));
-        let is_compared =
-            |word: &[u8]| compared.clone().any(|name| word.eq_ignore_ascii_case(name.as_str().as_bytes()));
+        let is_compared = |word: &[u8]| {
+            self.policy.compared().any(|name| word.eq_ignore_ascii_case(name.as_str().as_bytes()))
+        };
         headers.contains_key(header::SET_COOKIE)
-            || (said.is_private && !self.may_be_private)
+            || (said.is_private && !self.is_of_one_user)
             || !words(headers, &header::VARY).all(is_compared)
     }
 }

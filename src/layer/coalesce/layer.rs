@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::request::{Common, Credentials};
 use super::service::CoalesceService;
-use super::stored::{Limits, Stored};
-use crate::flight::{FlightCounts, SingleFlight};
+use super::setup::Setup;
+use crate::flight::FlightCounts;
 use crate::layer::request_key::RequestKey;
 
-/// One call of a service for all GETs with the same key that run at the same time: a [`SingleFlight`] around a service.
+/// One call of a service for all GETs with the same key that run at the same time: a
+/// [`SingleFlight`](crate::SingleFlight) around a service.
 ///
 /// The first request *leads*: it calls the service. The others *join*, and get the same answer. Nothing is cached: a GET
 /// that arrives after the answer calls the service again.
@@ -43,41 +43,51 @@ use crate::layer::request_key::RequestKey;
 /// | answer | shared | source |
 /// |---|---|---|
 /// | 200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501 | yes | RFC 9110, 15.1 |
-/// | another final status | if it is marked as fresh: `public`, `max-age`, `s-maxage` or `Expires` | RFC 9111, 3 and 4.2.2 |
-/// | 206, 304, 401, 407, 428, 429, 431, 511 | never | RFC 9111, 3; RFC 6585 |
-/// | `no-store`, `no-cache`, or stale: `max-age=0`, a past `Expires`, a large `Age` | never | RFC 9111, 4.2 and 5.2.2 |
+/// | another final status | if marked as fresh: `public`, `max-age`, `s-maxage`, `Expires` | RFC 9111, 3 and 4.2 |
+/// | 206, 304 | never | RFC 9111, 3 |
+/// | 401, 407: they refuse the credentials of one request | never | RFC 9110, 11.6 and 11.7 |
+/// | 428, 429, 431, 511 | never | RFC 6585, 3 to 6 |
+/// | `no-store`, `no-cache` | never | RFC 9111, 5.2.2 |
+/// | stale: `max-age=0`, a past `Expires`, an `Age` beyond its lifetime | never | RFC 9111, 4.2 |
 /// | `private` | among requests with equal credentials | RFC 9111, 5.2.2.7 |
 /// | `Vary` names a header that is not compared | never | RFC 9111, 4.1 |
-/// | `Set-Cookie`, or a header above that can't be read | never | |
+/// | `Set-Cookie` | never | |
+/// | one of these headers can't be read | never | |
 /// | longer than [`max_body`](Self::max_body), or slower than [`read_timeout`](Self::read_timeout) | never | |
-/// | a stream: an event stream, NDJSON, JSON sequence, gRPC, `multipart/x-mixed-replace`, or `X-Accel-Buffering: no` | never; its parts are sent at once | |
+/// | a stream | never | |
 ///
-/// Requests with `Authorization` share only if the layer shares credentials. Then all who share an answer have the same
-/// credentials, so section 3.5 of RFC 9111 does not limit the answers further.
+/// Streams are `text/event-stream`, NDJSON, JSON Lines, JSON text sequences, gRPC and `multipart/x-mixed-replace`, and
+/// each answer with `X-Accel-Buffering: no`. Their parts are sent as they come. All other answers are read to their end
+/// before they are sent, if they may be shared.
 ///
-/// The layer reads an answer to its end before it shares it. The leader gets an answer that is not shared, and each
-/// other request calls the service itself, at once.
+/// Section 3.5 of RFC 9111 limits what a cache may reuse for requests with `Authorization`. Here these requests share
+/// only with requests of the same user, so the answer may be reused.
+///
+/// The leader gets an answer that is not shared. At the same time, each joined request calls the service itself.
 ///
 /// # Failures
 ///
-/// A failure is an error of the service, an answer with 429 or 5xx that is not shared, an answer that breaks off, or a
-/// panic. The leader gets it. *One* of the joined requests leads next, and the others stay joined. So a service that is
-/// down is called by one request after the other. [`share_failures`](Self::share_failures) gives failures to all
-/// requests that joined.
+/// The following are failures: an error of the service, an answer with 5xx or 429 that is not shared, an answer that
+/// breaks off, and a panic. The leader gets the failure. *One* of the joined requests leads next, and the others stay
+/// joined. So a service that is down is called by one request after the other. With
+/// [`share_failures`](Self::share_failures) it is called once.
+///
+/// # Age
 ///
 /// An answer may be older than the request: a GET after a client's own write may join a call that began before the
 /// write. A client that must see its write sends `Cache-Control: no-cache`.
 ///
 /// # Backpressure
 ///
-/// The layer is ready when the service is ready. A request that joins gives its readiness back. So a limit inside the
-/// layer counts one call for all of them.
+/// The layer is ready when the service is ready. A request that joins gives its readiness back, and waits for a new one
+/// if it must call the service. So a limit on concurrency inside the layer counts one call for all of them. The limit must
+/// be at least two: a request can join only when it has a ready service.
 ///
 /// # Cancel safety
 ///
-/// A request that is dropped leaves the call. If it led, one of the joined requests goes on with the same call of the
-/// service: work is lost only if nobody waits for it. With [`detached`](Self::detached) it is never lost. The extensions
-/// and spans of the call stay those of the request that began it.
+/// A request that is dropped leaves the call. If it led, one of the joined requests leads, and goes on with the same call
+/// of the service. So work is lost only if no request waits for it. With [`detached`](Self::detached) it is never lost.
+/// The call keeps the extensions of the request that began it.
 ///
 /// # Deadlock
 ///
@@ -109,65 +119,30 @@ pub struct CoalesceLayer<K, F> {
     setup: Setup<K, F>,
 }
 
-/// The key, and what else the requests of one flight have in common.
-pub(super) type Full<K> = (K, Common);
-
-/// An answer for all; `None` if each request must call the service itself.
-pub(super) type Flights<K> = SingleFlight<Full<K>, Option<Arc<Stored>>>;
-
-pub(super) struct Setup<K, F> {
-    pub(super) flights: Flights<K>,
-    pub(super) key: F,
-    pub(super) limits: Limits,
-    shares_credentials: bool,
-    shares_across_credentials: bool,
-    pub(super) shares_failures: bool,
-    pub(super) is_detached: bool,
-}
-
 impl<K: Eq + Hash, F: RequestKey<K>> CoalesceLayer<K, F> {
     /// Creates a layer that makes one call for each key that `key` finds.
     #[must_use]
     pub fn new(key: F) -> Self {
-        let setup = Setup {
-            flights: SingleFlight::new(),
-            key,
-            limits: Limits { max_body: 1024 * 1024, read_timeout: None },
-            shares_credentials: false,
-            shares_across_credentials: false,
-            shares_failures: false,
-            is_detached: false,
-        };
-        Self { setup }
-    }
-}
-
-impl<K, F> Setup<K, F> {
-    pub(super) fn credentials(&self) -> Credentials {
-        match (self.shares_across_credentials, self.shares_credentials) {
-            (true, _) => Credentials::Any,
-            (false, true) => Credentials::Equal,
-            (false, false) => Credentials::Alone,
-        }
+        Self { setup: Setup::new(key) }
     }
 }
 
 impl<K, F> CoalesceLayer<K, F> {
-    /// Sets how much of an answer is kept in memory and shared, in bytes of the body and its trailers; 1 MiB by default.
-    /// What is kept is one piece, whatever the pieces are in which the service sends it.
+    /// Sets the longest body that is kept in memory and shared, in bytes with its trailers; 1 MiB by default. It is kept in
+    /// one piece, so many small frames need no more memory than one large frame.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.setup.limits.max_body = bytes;
         self
     }
 
-    /// Sets how long the layer may read an answer. A slower answer is not shared: what was read goes to the leader, and
-    /// the rest as it comes. There is no limit by default, so a stream that the layer does not recognise is held back
-    /// until it ends or is longer than [`max_body`](Self::max_body).
+    /// Sets how long the layer may read the body of an answer. A slower answer is not shared: the leader gets what was
+    /// read, and then the rest as it comes. There is no limit by default. So a stream of an unknown media type is held back
+    /// until it ends, or is longer than [`max_body`](Self::max_body).
     ///
     /// # Panics
     ///
-    /// A request that leads panics outside a tokio runtime with its time driver enabled.
+    /// A request that leads panics if it reads a body outside a tokio runtime with its time driver enabled.
     #[must_use]
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.setup.limits.read_timeout = Some(timeout);
@@ -177,7 +152,7 @@ impl<K, F> CoalesceLayer<K, F> {
     /// Shares answers among requests with equal `Authorization`, `Proxy-Authorization` and `Cookie` headers, also answers
     /// that are `private`. Off by default.
     ///
-    /// Every set of credentials has a call of its own. So the service checks them all.
+    /// Requests with other credentials call the service themselves. So the service checks all credentials.
     #[must_use]
     pub fn share_credentials(mut self, share: bool) -> Self {
         self.setup.shares_credentials = share;
@@ -191,10 +166,10 @@ impl<K, F> CoalesceLayer<K, F> {
     /// - an authentication *in front of this layer* has verified the credentials of each request;
     /// - the key names the user.
     ///
-    /// Otherwise a request with a wrong token or another user's token gets this user's answer. Credentials in the key
-    /// need no such care: [`share_credentials`](Self::share_credentials).
+    /// Otherwise a request with an invalid token gets the answer for another user. If in doubt, use
+    /// [`share_credentials`](Self::share_credentials), which compares the credentials.
     ///
-    /// An answer whose `Vary` names `Cookie` or `Authorization` is not shared then, as these headers are not compared.
+    /// An answer whose `Vary` names `Authorization` or `Cookie` is not shared, as these headers are not compared.
     ///
     /// # Examples
     ///
@@ -214,23 +189,26 @@ impl<K, F> CoalesceLayer<K, F> {
         self
     }
 
-    /// Gives an answer with status 5xx to all requests that joined. So a service that is down is called once for all of
-    /// them. Off by default.
+    /// Gives an answer with 5xx to all requests that joined, so that they do not call a service that is down. Off by
+    /// default.
     ///
-    /// Such an answer is shared even if it is marked `no-store` or `no-cache`, as frameworks mark most of them. An answer
-    /// with 429 or 511 is not shared. Neither is a 5xx answer that is `private`, sets a cookie, or varies by a header
-    /// that is not compared. An error of the service can't be cloned: only the leader gets it.
+    /// Such an answer is shared even if it is `no-store` or `no-cache`, since frameworks mark most failures so. The
+    /// following failures are not shared:
+    ///
+    /// - an error of the service, as it can't be cloned;
+    /// - an answer with 429 or 511, or one that breaks off;
+    /// - an answer that is `private`, sets a cookie, or varies by a header that is not compared.
     #[must_use]
     pub fn share_failures(mut self, share: bool) -> Self {
         self.setup.shares_failures = share;
         self
     }
 
-    /// Lets a call of the service go on even if all clients hang up, so that the next requests join it. Off by default.
+    /// Lets a call of the service go on even if all clients hang up. Later requests join it. Off by default.
     ///
     /// The leader's call runs in a task of its own. A panic in it still reaches the leader. If the runtime shuts down, the
-    /// leader is answered with 503. An outer limit on concurrency or time does not see the task: put limits inside of
-    /// this layer.
+    /// leader is answered with 503. The task outlives limits on concurrency or time in front of this layer: put such
+    /// limits behind it.
     ///
     /// # Panics
     ///
@@ -241,8 +219,8 @@ impl<K, F> CoalesceLayer<K, F> {
         self
     }
 
-    /// Returns the counters of shared calls. A request that goes on with the call of a dropped one counts as a flight of
-    /// its own.
+    /// Returns the counters of shared calls. A request that goes on with the call of a dropped leader counts as another
+    /// flight.
     #[must_use]
     pub fn counts(&self) -> FlightCounts {
         self.setup.flights.counts()
@@ -251,7 +229,7 @@ impl<K, F> CoalesceLayer<K, F> {
 
 #[cfg(feature = "metrics")]
 impl<K, F> CoalesceLayer<K, F> {
-    pub(crate) fn flights(&self) -> &Flights<K> {
+    pub(crate) fn flights(&self) -> &super::setup::Flights<K> {
         &self.setup.flights
     }
 }
@@ -270,26 +248,8 @@ impl<K, F: Clone> Clone for CoalesceLayer<K, F> {
     }
 }
 
-impl<K, F: Clone> Clone for Setup<K, F> {
-    fn clone(&self) -> Self {
-        Self { flights: self.flights.clone(), key: self.key.clone(), ..*self }
-    }
-}
-
 impl<K, F> fmt::Debug for CoalesceLayer<K, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.setup.fmt(f)
-    }
-}
-
-impl<K, F> fmt::Debug for Setup<K, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CoalesceLayer")
-            .field("flights", &self.flights)
-            .field("limits", &self.limits)
-            .field("credentials", &self.credentials())
-            .field("shares_failures", &self.shares_failures)
-            .field("is_detached", &self.is_detached)
-            .finish_non_exhaustive()
     }
 }

@@ -13,8 +13,8 @@ use tower_service::Service;
 
 use super::answer::{Rules, Sharing};
 use super::body::{BoxError, SharedBody};
-use super::layer::Full;
 use super::ready::Ready;
+use super::setup::Full;
 use super::stored::{Limits, Stop, Stored, read};
 use crate::flight;
 use crate::web::Problem;

@@ -6,11 +6,11 @@ use http::{HeaderName, HeaderValue, Method, header, request};
 use super::cache_control::{CacheControl, Unreadable};
 
 /// The headers whose values are part of the key, since answers depend on them.
-pub(super) const VARIES: [HeaderName; 5] =
+const VARIES: [HeaderName; 5] =
     [header::ACCEPT, header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE, header::HOST, header::ORIGIN];
 
 /// A request with one of these headers gets an answer that is valid for this request alone.
-pub(super) const ALONE: [HeaderName; 9] = [
+const ALONE: [HeaderName; 9] = [
     header::ACCESS_CONTROL_REQUEST_HEADERS,
     header::ACCESS_CONTROL_REQUEST_METHOD,
     header::IF_MATCH,
@@ -22,11 +22,10 @@ pub(super) const ALONE: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-pub(super) const CREDENTIALS: [HeaderName; 3] =
-    [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
+const CREDENTIALS: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
 
 /// Which requests with credentials share an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Credentials {
     /// None.
     Alone,
@@ -36,6 +35,14 @@ pub(super) enum Credentials {
     Any,
 }
 
+impl Credentials {
+    /// Returns the headers that are equal in all requests that share. None of these requests has a header in `ALONE`.
+    pub(super) fn compared(self) -> impl Iterator<Item = &'static HeaderName> {
+        let credentials: &[HeaderName] = if self == Self::Any { &[] } else { &CREDENTIALS };
+        VARIES.iter().chain(&ALONE).chain(credentials)
+    }
+}
+
 /// What requests that share an answer have in common, beside their key. It holds credentials, so it has no `Debug`.
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct Common {
@@ -43,38 +50,41 @@ pub(crate) struct Common {
     host: Option<Authority>,
     /// The values of `VARIES`, in that order.
     varies: [Option<HeaderValue>; 5],
+    /// Clones of one layer share their flights, and may have different policies.
+    policy: Credentials,
     /// All values of each of `CREDENTIALS`, if they are compared.
     credentials: [Vec<HeaderValue>; 3],
 }
 
 impl Common {
     /// Returns `None` for a request that does not share.
-    pub(super) fn of(head: &request::Parts, credentials: Credentials) -> Option<Self> {
+    pub(super) fn of(head: &request::Parts, policy: Credentials) -> Option<Self> {
         let headers = &head.headers;
         let has = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
         let is_single = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_none();
         let is_alone = head.method != Method::GET
             || has(&ALONE)
-            || (credentials == Credentials::Alone && has(&CREDENTIALS))
+            || (policy == Credentials::Alone && has(&CREDENTIALS))
             || !VARIES.iter().all(is_single)
             || wants_a_new_answer(head);
         if is_alone {
             return None;
         }
-        let compares = credentials == Credentials::Equal;
+        let compares = policy == Credentials::Equal;
         let all_of = |name: HeaderName| {
             if compares { headers.get_all(name).iter().cloned().collect() } else { Vec::new() }
         };
         Some(Self {
             host: head.uri.authority().cloned(),
             varies: VARIES.map(|name| headers.get(name).cloned()),
+            policy,
             credentials: CREDENTIALS.map(all_of),
         })
     }
 
-    /// Returns `true` if the requests have credentials, which are equal.
-    pub(super) fn has_credentials(&self) -> bool {
-        self.credentials.iter().any(|values| !values.is_empty())
+    /// Returns `true` if all requests that share belong to one user.
+    pub(super) fn is_of_one_user(&self) -> bool {
+        self.policy == Credentials::Any || self.credentials.iter().any(|values| !values.is_empty())
     }
 }
 

@@ -16,10 +16,10 @@ use tower_service::Service;
 
 use super::answer::Rules;
 use super::body::SharedBody;
-use super::layer::{Full, Setup};
 use super::lead::{Leading, Work, detached, work};
 use super::ready::Ready;
 use super::request::Common;
+use super::setup::{Full, Setup};
 use crate::flight::Role;
 use crate::layer::request_key::RequestKey;
 

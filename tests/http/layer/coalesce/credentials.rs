@@ -56,6 +56,20 @@ fn requests_with_different_credentials_share_only_if_the_layer_is_told_so() {
 }
 
 #[test]
+fn clones_of_a_layer_with_other_rules_for_credentials_do_not_join_each_other() {
+    let first = layer();
+    let equal = first.clone().share_credentials(true);
+    let any = first.clone().share_across_credentials(true);
+    let menu = Menu::new(soup);
+    let mut asked = Vec::new();
+    for layer in [&first, &equal, &any] {
+        let mut service = menu.behind(layer);
+        asked.extend([(); 2].map(|()| Hand::queued(call(&mut service, get("/soup")))));
+    }
+    assert_eq!((menu.calls(), first.counts().joined), (3, 3));
+}
+
+#[test]
 fn a_private_answer_is_shared_only_among_equal_credentials() {
     fn of(layer: &Pages, said: &'static str, request: impl Fn() -> Request<Body>) -> Fate {
         let answer =

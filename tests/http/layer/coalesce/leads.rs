@@ -139,6 +139,23 @@ async fn detached_work_goes_on_though_all_clients_hang_up() {
 }
 
 #[tokio::test]
+async fn detached_work_is_in_the_span_of_its_request() {
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let inner = service_fn(async |_: Request<Body>| {
+        let name = tracing::Span::current().metadata().map_or("none", |span| span.name());
+        Ok::<_, Infallible>(Response::new(Body::from(name)))
+    });
+    let mut service = around(&layer().detached(true), inner);
+    let mut leader = Hand::new(call(&mut service, get("/soup")));
+    assert!(tracing::info_span!("request").in_scope(|| leader.poll()).is_none());
+    while !leader.is_woken() {
+        tokio::task::yield_now().await;
+    }
+    let Ok(answer) = leader.poll().unwrap();
+    assert_eq!(taste(answer).2, Ok(("request".into(), false)));
+}
+
+#[tokio::test]
 async fn a_panic_in_detached_work_reaches_its_leader_and_another_leads() {
     let menu = Menu::new(|nth| if nth == 0 { panic!("asked for") } else { soup(nth) });
     let layer = layer().detached(true);
