@@ -129,7 +129,7 @@ impl<K: Eq + Hash, F: RequestKey<K>> CoalesceLayer<K, F> {
 
 impl<K, F> CoalesceLayer<K, F> {
     /// Sets the longest body that is kept in memory and shared, in bytes with its trailers; 1 MiB by default. It is kept in
-    /// one piece, so many small frames need no more memory than one large frame.
+    /// one piece: a thousand small frames need no more memory than one large frame.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.setup.limits.max_body = bytes;

@@ -194,7 +194,7 @@ fn streams_pass_through_at_once() {
     let by_media = media.map(|media| (header::CONTENT_TYPE, media));
     let unbuffered = (HeaderName::from_static("x-accel-buffering"), "No");
     for header in by_media.into_iter().chain([unbuffered]) {
-        let (layer, menu) = (layer(), Menu::new(endless(&[header.clone()])));
+        let (layer, menu) = (layer(), Menu::new(endless(std::slice::from_ref(&header))));
         let mut service = menu.behind(&layer);
         let mut both = [(); 2].map(|()| Hand::queued(call(&mut service, get("/news"))));
         for (nth, guest) in both.iter_mut().enumerate() {

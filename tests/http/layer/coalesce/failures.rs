@@ -5,7 +5,7 @@ use std::io;
 use axum::body::Body;
 use axum::http::{HeaderName, Response, StatusCode, header};
 
-use super::menu::{Cooked, Fate, Menu, answer, data, fate, frames, layer, soup, taste, trailers};
+use super::menu::{Cook, Cooked, Fate, Menu, answer, data, fate, frames, layer, soup, taste, trailers};
 use crate::layer::service::{call, get};
 use crate::support::Hand;
 
@@ -15,7 +15,7 @@ fn when_the_leaders_call_fails_one_of_the_others_calls() {
     fn busy(nth: usize) -> Cooked {
         answer(nth, StatusCode::SERVICE_UNAVAILABLE, Body::from("busy"))
     }
-    let failures: [fn(usize) -> Cooked; 3] =
+    let failures: [Cook; 3] =
         [|_| Err("sold out"), busy, |nth| answer(nth, StatusCode::TOO_MANY_REQUESTS, Body::empty())];
     for fails in failures {
         let (layer, menu) = (layer(), Menu::new(move |nth| if nth < 2 { fails(nth) } else { soup(nth) }));
@@ -97,8 +97,8 @@ fn an_answer_that_can_not_be_shared_is_whole_and_each_calls_by_itself() {
         Ok(soup(nth)?.map(|_| frames([data("s"), data(""), data("o"), data("up"), trailers()])))
     }
     let whole = || Ok(("soup".into(), true));
-    let cases: [(fn(usize) -> Cooked, usize, _); 9] = [
-        (with_cookie, 100, whole()),
+    let cases = [
+        (with_cookie as Cook, 100, whole()),
         (soup, 42, whole()),
         (soup, 4, whole()),
         (soup, 3, whole()),

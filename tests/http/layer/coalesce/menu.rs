@@ -20,6 +20,7 @@ use crate::support::Hand;
 
 pub(crate) type Pages = CoalesceLayer<String, ByPath>;
 pub(crate) type Cooked = Result<Response<Body>, &'static str>;
+pub(crate) type Cook = fn(usize) -> Cooked;
 
 /// What is read of a body, and whether it has trailers; or how it breaks off.
 pub(crate) type Tasted = Result<(Bytes, bool), String>;
