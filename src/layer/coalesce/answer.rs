@@ -8,8 +8,8 @@ use super::cache_control::{CacheControl, Unreadable, seconds};
 use super::date::seconds_since_1970;
 use super::request::{Common, Credentials};
 
-/// Statuses that may be reused without a word of the service (RFC 9110, section 15.1). 206 is not among them, since it
-/// answers a range.
+/// Statuses of answers that may be reused, even if their headers do not say for how long (RFC 9110, section 15.1). 206 is
+/// left out, as it answers a range.
 const REUSABLE: [StatusCode; 11] = [
     StatusCode::OK,
     StatusCode::NON_AUTHORITATIVE_INFORMATION,
@@ -24,8 +24,8 @@ const REUSABLE: [StatusCode; 11] = [
     StatusCode::NOT_IMPLEMENTED,
 ];
 
-/// Statuses about one request or one client, whatever their headers say: the parts of an answer, requests for
-/// credentials, and those of RFC 6585, which no cache may store.
+/// Statuses of answers to one request or one client, whatever their headers say: parts of an answer, requests for
+/// credentials, and the statuses of RFC 6585, which no cache may store.
 const NEVER: [StatusCode; 8] = [
     StatusCode::PARTIAL_CONTENT,
     StatusCode::NOT_MODIFIED,
@@ -50,10 +50,13 @@ const STREAMS: [&str; 9] = [
     "text/event-stream",
 ];
 
+/// With "no", an answer asks proxies to send each part at once.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 /// What happens with an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sharing {
-    /// All requests that joined get it, too, once it was read to its end.
+    /// All requests that joined get it, after it was read to its end.
     Shared,
     /// Only the leader gets it. Each request that joined calls the service itself.
     Alone,
@@ -148,14 +151,19 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [u8]
 /// Returns `true` if the answer comes in parts that the client must get at once.
 fn is_stream(headers: &HeaderMap) -> bool {
     let is_stream = |word: &[u8]| {
-        let media = word.split(|byte| *byte == b';').next().unwrap_or(word).trim_ascii().to_ascii_lowercase();
-        STREAMS.iter().any(|stream| stream.as_bytes() == media)
-            || media.starts_with(b"application/grpc")
-            || media.ends_with(b"+json-seq")
+        let media = word.split(|byte| *byte == b';').next().unwrap_or(word).trim_ascii_end();
+        let begins =
+            |with: &[u8]| media.get(..with.len()).is_some_and(|part| part.eq_ignore_ascii_case(with));
+        let ends = |with: &[u8]| {
+            let rest = media.len().checked_sub(with.len()).and_then(|start| media.get(start..));
+            rest.is_some_and(|part| part.eq_ignore_ascii_case(with))
+        };
+        STREAMS.iter().any(|stream| media.eq_ignore_ascii_case(stream.as_bytes()))
+            || begins(b"application/grpc")
+            || ends(b"+json-seq")
     };
     words(headers, &header::CONTENT_TYPE).any(is_stream)
-        || words(headers, &HeaderName::from_static("x-accel-buffering"))
-            .any(|word| word.eq_ignore_ascii_case(b"no"))
+        || words(headers, &X_ACCEL_BUFFERING).any(|word| word.eq_ignore_ascii_case(b"no"))
 }
 
 /// Returns the words of a list. They need not be text.

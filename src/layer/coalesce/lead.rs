@@ -15,7 +15,7 @@ use super::answer::{Rules, Sharing};
 use super::body::{BoxError, SharedBody};
 use super::ready::Ready;
 use super::setup::Full;
-use super::stored::{Limits, Stop, Stored, read};
+use super::stored::{Limits, Stop, Stored, store};
 use crate::flight;
 use crate::web::Problem;
 
@@ -26,13 +26,13 @@ pub(super) type Answer<R, E> = Result<Response<SharedBody<R>>, E>;
 
 /// How the flight ends.
 pub(super) enum End {
-    /// All requests that joined get this; or call the service themselves.
+    /// All requests that joined get this answer. If it is `None`, they call the service themselves.
     Value(Option<Arc<Stored>>),
     /// One of the requests that joined leads.
     Failed,
 }
 
-/// The call of the service and the reading of its answer. It knows nothing of its leader, so another one can go on
+/// The call of the service and the reading of its answer. It does not know its leader, so another leader can go on
 /// with it.
 pub(super) type Work<R, E> = Pin<Box<dyn Future<Output = (Answer<R, E>, End)> + Send>>;
 
@@ -52,7 +52,7 @@ where
         Err(error) => return (Err(error), End::Failed),
     };
     match rules.judge(&answer) {
-        Sharing::Shared => match read(answer, limits).await {
+        Sharing::Shared => match store(answer, limits).await {
             Stop::Stored(stored) => {
                 let stored = Arc::new(stored);
                 (Ok(stored.response()), End::Value(Some(stored)))
@@ -88,7 +88,7 @@ impl<K, R, E> Future for Leading<K, R, E> {
     type Output = Answer<R, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Work that panics is not put back: nobody goes on with it.
+        // Work that panics is not put back, so no leader goes on with it.
         let mut work = self.work.take().expect("it is not polled again after it was ready or has panicked");
         let Poll::Ready((answer, how)) = work.as_mut().poll(cx) else {
             self.work = Some(work);
@@ -119,7 +119,7 @@ where
     E: Send + 'static,
 {
     let task = async move {
-        // The work is gone before the lead is, also when the runtime shuts down.
+        // The work is dropped before the lead, also when the runtime shuts down.
         let (answer, how) = work.await;
         end(leader, how);
         answer

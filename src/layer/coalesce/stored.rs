@@ -1,6 +1,7 @@
 //! [`Stored`]: an answer that was read to its end, for several requests.
 
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
@@ -42,38 +43,42 @@ pub(super) struct Limits {
 }
 
 /// Reads an answer to its end.
-pub(super) async fn read<B>(answer: Response<B>, limits: Limits) -> Stop<B>
+pub(super) async fn store<B>(answer: Response<B>, limits: Limits) -> Stop<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    let least = answer.body().size_hint().lower();
-    let fits = usize::try_from(least).is_ok_and(|least| least <= limits.max_body);
-    if !fits {
+    let least = usize::try_from(answer.body().size_hint().lower()).unwrap_or(usize::MAX);
+    if least > limits.max_body {
         return Stop::Passed(answer.map(SharedBody::passed));
     }
     let (parts, body) = answer.into_parts();
+    if body.is_end_stream() {
+        return Stop::Stored(Stored { parts, read: Read::default() });
+    }
+    // In a box, since the leader may get the rest of it.
     let mut body = Box::pin(body);
     let mut timer = pin!(limits.read_timeout.map(sleep));
-    let mut data = Data { left: limits.max_body, empty: 0, first: Bytes::new(), more: BytesMut::new() };
+    let mut data =
+        Data { left: limits.max_body, empty: 0, least, first: Bytes::new(), more: BytesMut::new() };
     let (read, then) = loop {
-        let next = match next(body.as_mut(), timer.as_mut()).await {
+        let added = match next(body.as_mut(), timer.as_mut()).await {
             Next::Frame(frame) => data.add(frame, limits.max_body),
             Next::End => Added::Last(None),
             Next::Failed(error) => {
-                let body = SharedBody::read(data.read(), Then::Failed(Some(error)));
+                let body = SharedBody::read(data.into_read(), Then::Failed(Some(error)));
                 return Stop::Broken(Response::from_parts(parts, body));
             }
-            Next::TimedOut => break (data.read(), Then::Rest(body)),
+            Next::TimedOut => break (data.into_read(), Then::Rest(body)),
         };
-        match next {
+        match added {
             Added::Kept => {}
             Added::Last(trailers) => {
-                return Stop::Stored(Stored { parts, read: Read { trailers, ..data.read() } });
+                return Stop::Stored(Stored { parts, read: Read { trailers, ..data.into_read() } });
             }
-            Added::Over(over) => break (Read { over, ..data.read() }, Then::Rest(body)),
+            Added::Over(over) => break (Read { over, ..data.into_read() }, Then::Rest(body)),
             // Nothing comes after trailers.
             Added::OverWithTrailers(trailers) => {
-                break (Read { trailers: Some(trailers), ..data.read() }, Then::End);
+                break (Read { trailers: Some(trailers), ..data.into_read() }, Then::End);
             }
         }
     };
@@ -107,16 +112,22 @@ where
 struct Data {
     /// How many bytes may still come.
     left: usize,
+    /// How many frames were empty.
     empty: usize,
+    /// How many bytes there are at least in all.
+    least: usize,
     /// The only frame so far. It is not copied.
     first: Bytes,
     /// All frames, if there are several.
     more: BytesMut,
 }
 
+/// What became of a frame.
 enum Added {
     Kept,
+    /// It is the last one.
     Last(Option<HeaderMap>),
+    /// It is too long to be kept.
     Over(Bytes),
     OverWithTrailers(HeaderMap),
 }
@@ -125,7 +136,7 @@ impl Data {
     fn add(&mut self, frame: Frame<Bytes>, max_body: usize) -> Added {
         match frame.into_data() {
             Ok(data) if data.is_empty() => {
-                // It costs nothing to keep. But reading must end.
+                // Nothing is kept of it. But reading must end, also if all frames are empty.
                 self.empty += 1;
                 if self.empty > max_body { Added::Over(data) } else { Added::Kept }
             }
@@ -150,12 +161,14 @@ impl Data {
             self.first = data;
             return;
         }
-        self.more.extend_from_slice(&self.first);
+        if self.more.is_empty() {
+            self.more.reserve(self.least);
+            self.more.extend_from_slice(&mem::take(&mut self.first));
+        }
         self.more.extend_from_slice(&data);
-        self.first = Bytes::new();
     }
 
-    fn read(self) -> Read {
+    fn into_read(self) -> Read {
         let data = if self.more.is_empty() { self.first } else { self.more.freeze() };
         Read { data, ..Read::default() }
     }

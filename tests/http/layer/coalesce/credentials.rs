@@ -1,4 +1,4 @@
-//! Requests that say who they are.
+//! Requests with credentials.
 
 use axum::body::Body;
 use axum::http::{HeaderName, Request, Response, header};

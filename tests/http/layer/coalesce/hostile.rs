@@ -1,4 +1,4 @@
-//! Headers of those who mean harm, and of those who can't spell.
+//! Headers that are hostile, or wrong.
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Request, Response, header};

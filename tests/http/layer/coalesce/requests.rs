@@ -10,7 +10,7 @@ use crate::support::Hand;
 type With = fn(request::Builder) -> request::Builder;
 
 #[test]
-fn what_is_for_one_request_alone_is_not_shared() {
+fn a_request_whose_answer_is_for_itself_alone_does_not_share() {
     let alone: [With; 11] = [
         |request| request.method(Method::HEAD),
         |request| request.method(Method::POST),
@@ -89,7 +89,7 @@ fn joins(with: With) -> bool {
 }
 
 #[test]
-fn who_accepts_something_else_does_not_join() {
+fn requests_that_accept_something_else_do_not_join() {
     let (layer, menu) = (layer(), Menu::new(soup));
     let mut service = menu.behind(&layer);
     let request = |accept| Request::get("/soup").header(header::ACCEPT, accept).body(Body::empty()).unwrap();
@@ -103,7 +103,7 @@ fn who_accepts_something_else_does_not_join() {
 }
 
 #[test]
-fn who_asks_another_host_does_not_join() {
+fn requests_to_another_host_do_not_join() {
     let (layer, menu) = (layer(), Menu::new(soup));
     let mut service = menu.behind(&layer);
     // As HTTP/1.1 says it, and as HTTP/2 does.
