@@ -1,4 +1,4 @@
-//! What the lock around a service promises, over real connections: clients that hang up, crowds, pipelines, streams.
+//! What the layers around a service promise, over real connections: clients that hang up, crowds, pipelines, streams.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
@@ -7,6 +7,7 @@ mod server;
 
 mod around;
 mod bodies;
+mod coalesce;
 mod crowd;
 mod detached;
 mod hangups;
