@@ -142,6 +142,8 @@ mod serde;
 mod shards;
 pub mod stamp;
 mod sync;
+#[cfg(feature = "tracing")]
+mod throttle;
 pub mod verdict;
 pub mod versioned;
 mod wait;

@@ -41,6 +41,10 @@ where
         true
     }
 
+    fn name(&self) -> Option<&'static str> {
+        KeyedLock::name(self)
+    }
+
     fn show_key(&self) -> Option<ShowKey<K>> {
         self.how_to_show()
     }

@@ -71,6 +71,8 @@ pub(crate) use self::imp::{nap, stand_in, watch};
 /// ```
 pub fn round() {
     play();
+    #[cfg(feature = "tracing")]
+    super::overdue::report(std::time::Instant::now());
 }
 
 /// Plays a round. Returns `true` if the next one is urgent, since a line did not move.
@@ -235,6 +237,8 @@ mod imp {
     pub fn without_thread() {
         HELPER.lock().state = State::Off;
         WORK.notify_one();
+        #[cfg(feature = "tracing")]
+        super::super::overdue::without_thread();
     }
 
     /// Returns `true` if the helper thread was started, whether it looks at a line now or sleeps.
