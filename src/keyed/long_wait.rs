@@ -145,7 +145,9 @@ mod traced {
             let seen = state.seen();
             drop(state);
             let (waited, was_reported) = (record.began.elapsed(), told == Told::Loudly);
-            let report = || events::given_up(record.lock, &seen, waited, end, was_reported);
+            // In the caller's span: a server drops what waits for a client that hung up outside it.
+            let report =
+                || record.span.in_scope(|| events::given_up(record.lock, &seen, waited, end, was_reported));
             if !panicking() {
                 return report();
             }

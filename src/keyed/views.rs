@@ -149,8 +149,9 @@ impl<K, S> Table<K, S> {
 /// Formats a lock or a semaphore for `Debug`.
 pub(super) fn debug<T: AsTable>(name: &str, table: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let table = table.table();
-    f.debug_struct(name)
-        .field("name", &table.options().name)
-        .field("keys", &table.len())
-        .finish_non_exhaustive()
+    let mut shown = f.debug_struct(name);
+    if let Some(name) = table.options().name {
+        shown.field("name", &name);
+    }
+    shown.field("keys", &table.len()).finish_non_exhaustive()
 }

@@ -155,9 +155,9 @@ where
             if is_news {
                 taking.stand_aside(nodes, at);
             }
-            let place = taking.parts[at].place;
             taking.keep();
-            if let Some(entry) = place
+            drop(taking);
+            if let Some(entry) = parts[at].place
                 && (is_news || !long_wait.has_begun())
             {
                 long_wait.waits_at(table, entry);
