@@ -53,8 +53,15 @@ where
         keys.sort_unstable();
         keys.dedup();
         // Filled in place: a copy would cost as much as locking a key.
-        let (parts, long_wait) = (SmallVec::new(), LongWait::new());
-        let mut this = Self { handle, terms, parts, at: 0, nodes: None, long_wait, is_over: false };
+        let mut this = Self {
+            handle,
+            terms,
+            parts: SmallVec::new(),
+            at: 0,
+            nodes: None,
+            long_wait: LongWait::new(),
+            is_over: false,
+        };
         this.parts.reserve_exact(keys.len());
         for key in keys {
             this.parts.push(Part::new(this.handle.table().sought(key)));
