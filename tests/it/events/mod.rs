@@ -4,6 +4,7 @@
 //! first at that place. So each test runs in a process of its own, in which every thread has one.
 
 mod capture;
+mod guide;
 mod keyed;
 mod long_waits;
 mod others;

@@ -42,8 +42,12 @@ fn an_attempt_without_its_lock_is_a_warning() {
         let change = policy.retry_on_conflict_blocking(|| Ok::<_, latchwork::Busy>(()), Ok, |()| Ok(()));
         let change = change.escalate_after(0, &locks, 7).gate_timeout(Duration::ZERO);
         let seen = captured(Level::WARN, || (), || assert!(change.run_blocking().is_ok()));
-        let fields =
-            [("attempt", "1"), ("error", "timed out waiting for the lock"), ("name", "\"save card\"")];
+        let fields = [
+            ("attempt", "1"),
+            ("error", "timed out waiting for the lock"),
+            ("name", "\"save card\""),
+            ("others", "0"),
+        ];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let seen: Vec<_> =
             seen.into_iter().filter(|event| event.message == "attempt without its lock").collect();
