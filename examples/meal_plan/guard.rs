@@ -1,4 +1,4 @@
-//! The lock for each user: one layer in front of the handler, and what is told about it.
+//! The lock for each user: one layer in front of the handler, and its counters.
 
 use std::sync::Arc;
 

@@ -34,7 +34,7 @@ use crate::support::alone;
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// What a span has come to.
+/// What was recorded of a span.
 #[derive(Clone, Default, Debug)]
 struct Seen {
     name: &'static str,
@@ -367,8 +367,8 @@ fn a_lock_that_was_lost_is_a_warning_when_the_key_is_released() {
 }
 
 #[test]
-fn who_hangs_up_leaves_a_whole_span() {
-    alone("spans::who_hangs_up_leaves_a_whole_span", || {
+fn a_client_that_hangs_up_leaves_a_whole_span() {
+    alone("spans::a_client_that_hangs_up_leaves_a_whole_span", || {
         let locks = shown();
         let slow = |layer: KeyedLockLayer<String, ByPath>| {
             let service = layer.layer(service_fn(|_: Request<Body>| {
@@ -423,7 +423,7 @@ fn a_detached_handler_stays_inside_the_span() {
     });
 }
 
-/// Panics when it is told something for the nth time.
+/// Panics when it is called for the nth time.
 struct Shaky(AtomicUsize);
 
 impl Shaky {
