@@ -14,6 +14,7 @@ mod traced {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::thread::panicking;
     use std::time::{Duration, Instant};
+
     use tracing::dispatcher::{Dispatch, get_default, with_default};
 
     use crate::fence::Fence;
@@ -49,12 +50,14 @@ mod traced {
         }
     }
 
+    /// What the reports of one wait need.
     struct Record {
         lock: Option<&'static str>,
         /// Shared by all waits of the table.
         warnings: Arc<Throttle>,
         began: Instant,
-        due: Instant,
+        /// `None` if that time is beyond the clock's range.
+        due: Option<Instant>,
         /// Where the waiting caller's events go, ...
         dispatch: Dispatch,
         /// ... and the span that it is in.
@@ -68,16 +71,18 @@ mod traced {
         key: Option<String>,
         line: Arc<Mutex<Line>>,
         fence: Arc<AtomicU64>,
-        told: Told,
+        report: Report,
     }
 
     #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Told {
-        Nothing,
-        /// Only at the level `debug`, since another long wait was reported a moment before.
-        Quietly,
-        Loudly,
-        /// The wait is over.
+    enum Report {
+        /// There was none yet.
+        Due,
+        /// It was a debug event, since there was a warning a moment before.
+        Quiet,
+        /// It was a warning.
+        Warning,
+        /// There will be none: the wait is over.
         Over,
     }
 
@@ -109,8 +114,7 @@ mod traced {
                 return;
             }
             let began = Instant::now();
-            // A time beyond the clock's range never comes.
-            let Some(due) = began.checked_add(options.long_wait) else { return };
+            let due = began.checked_add(options.long_wait);
             let record = Arc::new(Record {
                 lock: options.name,
                 warnings: options.warnings.clone(),
@@ -118,10 +122,12 @@ mod traced {
                 due,
                 dispatch: get_default(Dispatch::clone),
                 span: tracing::Span::current(),
-                state: Mutex::new(State { key, line, fence, told: Told::Nothing }),
+                state: Mutex::new(State { key, line, fence, report: Report::Due }),
             });
             self.0 = Some(record.clone());
-            overdue::enlist(record);
+            if let Some(due) = due {
+                overdue::enlist(due, record);
+            }
         }
 
         pub(in crate::keyed) fn has_begun(&self) -> bool {
@@ -132,27 +138,27 @@ mod traced {
         #[inline]
         pub(in crate::keyed) fn granted(&mut self) -> Waited {
             self.0.take().map_or_else(Waited::default, |record| {
-                let told = record.end();
-                Waited { began: Some(record.began), was_reported: told == Told::Loudly }
+                let report = record.end();
+                Waited { began: Some(record.began), was_reported: report == Report::Warning }
             })
         }
 
         /// The request has left the line without its permits.
         pub(in crate::keyed) fn given_up(&mut self, end: End) {
             let Some(record) = self.0.take() else { return };
-            let told = record.end();
+            let report = record.end();
             let state = record.state.lock();
             let seen = state.seen();
             drop(state);
-            let (waited, was_reported) = (record.began.elapsed(), told == Told::Loudly);
+            let (waited, was_reported) = (record.began.elapsed(), report == Report::Warning);
             // In the caller's span: a server drops what waits for a client that hung up outside it.
-            let report =
+            let emit =
                 || record.span.in_scope(|| events::given_up(record.lock, &seen, waited, end, was_reported));
             if !panicking() {
-                return report();
+                return emit();
             }
             // A subscriber's panic that leaves a destructor while the thread unwinds would abort the process.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(report)) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(emit)) {
                 let _ = ManuallyDrop::new(panic);
             }
         }
@@ -173,9 +179,11 @@ mod traced {
 
     impl Record {
         /// Ends the wait, and returns how it was reported.
-        fn end(self: &Arc<Self>) -> Told {
-            overdue::withdraw(self);
-            mem::replace(&mut self.state.lock().told, Told::Over)
+        fn end(self: &Arc<Self>) -> Report {
+            if let Some(due) = self.due {
+                overdue::withdraw(due, self);
+            }
+            mem::replace(&mut self.state.lock().report, Report::Over)
         }
     }
 
@@ -187,17 +195,13 @@ mod traced {
     }
 
     impl Overdue for Record {
-        fn due(&self) -> Instant {
-            self.due
-        }
-
         fn report(&self, now: Instant) {
             let mut state = self.state.lock();
-            if state.told != Told::Nothing {
+            if state.report != Report::Due {
                 return;
             }
             let others = self.warnings.pass(now);
-            state.told = if others.is_some() { Told::Loudly } else { Told::Quietly };
+            state.report = if others.is_some() { Report::Warning } else { Report::Quiet };
             let seen = state.seen();
             // A subscriber is user code, which may end this very wait.
             drop(state);

@@ -24,9 +24,6 @@ use parking_lot::{Condvar, Mutex};
 
 /// A wait that is reported if it lasts too long.
 pub(crate) trait Overdue: Send + Sync {
-    /// Returns the time at which it is reported. It does not change.
-    fn due(&self) -> Instant;
-
     /// Reports the wait, unless it has ended.
     fn report(&self, now: Instant);
 }
@@ -54,15 +51,14 @@ enum Clerk {
 static WAITS: Mutex<Waits> = Mutex::new(Waits { list: BTreeMap::new(), clerk: Clerk::NotStarted });
 static NEWS: Condvar = Condvar::new();
 
-fn place(wait: &Arc<impl Overdue>) -> Place {
-    (wait.due(), Arc::as_ptr(wait).addr())
+fn place(due: Instant, wait: &Arc<impl Overdue>) -> Place {
+    (due, Arc::as_ptr(wait).addr())
 }
 
 /// Reports `wait` when it is due, unless it is withdrawn before.
-pub(crate) fn enlist(wait: Arc<impl Overdue + 'static>) {
+pub(crate) fn enlist(due: Instant, wait: Arc<impl Overdue + 'static>) {
     let mut waits = WAITS.lock();
-    let due = wait.due();
-    waits.list.insert(place(&wait), wait);
+    waits.list.insert(place(due, &wait), wait);
     match waits.clerk {
         Clerk::Awake | Clerk::Absent => {}
         Clerk::Asleep(until) => {
@@ -83,8 +79,8 @@ pub(crate) fn enlist(wait: Arc<impl Overdue + 'static>) {
 }
 
 /// Forgets a wait that has ended.
-pub(crate) fn withdraw(wait: &Arc<impl Overdue>) {
-    let withdrawn = WAITS.lock().list.remove(&place(wait));
+pub(crate) fn withdraw(due: Instant, wait: &Arc<impl Overdue>) {
+    let withdrawn = WAITS.lock().list.remove(&place(due, wait));
     // Dropped after the lock is released.
     drop(withdrawn);
 }

@@ -87,6 +87,7 @@ fn a_wait_is_not_reported_before_its_time() {
             drop(waiters);
             drop(guards);
         });
+        assert_eq!(seen.iter().filter(|event| event.message == "cancelled").count(), 2);
         assert!(seen.iter().all(|event| event.level == Level::DEBUG), "{seen:?}");
         assert!(seen.iter().all(|event| event.message != "still waiting"), "{seen:?}");
     });
