@@ -19,7 +19,7 @@ use crate::error::{Busy, TimedOut};
 use crate::key::IntoKey;
 use crate::keyed::events;
 use crate::keyed::guard::KeyedHold;
-use crate::keyed::long_wait::{LongWait, Waited};
+use crate::keyed::long_wait::LongWait;
 use crate::keyed::sought::Terms;
 use crate::keyed::table::AsTable;
 use crate::wait::{Acquire, Acquisition, Attempt, End, Node, Nodes};
@@ -189,7 +189,7 @@ where
             let grant = grant.take().expect("each key was granted");
             // The wait is reported with the last key.
             let (terms, waited) =
-                if rest.parts.is_empty() { (&*terms, waited) } else { (&at_once, Waited::default()) };
+                if rest.parts.is_empty() { (&*terms, waited) } else { (&at_once, Default::default()) };
             held.holds.push(KeyedHold::new(handle.clone(), grant, terms, waited));
             // If the key panics when it is dropped, the guard must exist to be dropped, too.
             sought.forget();

@@ -12,7 +12,6 @@ use tower_layer::Layer;
 use super::mode::ModeSwitch;
 use super::service::KeyedLockService;
 use super::setup::Setup;
-use super::span::Outages;
 use super::stats::LayerStats;
 use crate::keyed::KeyedLock;
 use crate::layer::request_key::RequestKey;
@@ -137,7 +136,7 @@ impl<K, F: RequestKey<K>, L: LockProvider<K>> KeyedLockLayer<K, F, L> {
             shares_guard: false,
             mode: ModeSwitch::default(),
             stats: LayerStats::default(),
-            outages: Outages::default(),
+            outages: Default::default(),
             name,
             render: None,
             of: PhantomData,

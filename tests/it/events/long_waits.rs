@@ -3,7 +3,7 @@
 //! The tests play rounds by hand, and a round reports what is due. Waits with a threshold of zero are due at once.
 
 use std::collections::BTreeMap;
-use std::mem::forget;
+use std::mem::ManuallyDrop;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -369,7 +369,7 @@ fn a_wait_that_was_forgotten_is_reported_and_keeps_neither_the_table_nor_a_key()
                 let guard = keys.lock(key.clone()).wait();
                 let mut waits = Box::pin(keys.lock(key.clone()));
                 assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-                forget(waits);
+                let _ = ManuallyDrop::new(waits);
                 drop(guard);
                 assert!(Arc::strong_count(&key) > 1, "its place keeps the key");
                 drop(keys);
