@@ -164,7 +164,16 @@ where
 /// A mistake in how the service was put together: the client gets a bare 500, and the cause goes to the log.
 pub(crate) fn misplaced(cause: &'static str) -> Problem {
     #[cfg(feature = "tracing")]
-    tracing::error!(target: "latchwork::layer", cause, "cannot find the key of a request");
+    {
+        // Any client can send such requests.
+        static ERRORS: crate::throttle::Throttle = crate::throttle::Throttle::new();
+        match ERRORS.pass(std::time::Instant::now()) {
+            Some(others) => {
+                tracing::error!(target: "latchwork::layer", cause, others, "cannot find the key of a request");
+            }
+            None => tracing::debug!(target: "latchwork::layer", cause, "cannot find the key of a request"),
+        }
+    }
     #[cfg(not(feature = "tracing"))]
     let _ = cause;
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR)

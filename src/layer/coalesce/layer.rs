@@ -219,6 +219,13 @@ impl<K, F> CoalesceLayer<K, F> {
         self
     }
 
+    /// Sets the layer's name in metrics. None by default.
+    #[must_use]
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.setup.flights = self.setup.flights.named(name);
+        self
+    }
+
     /// Returns the counters of shared calls. A request that goes on with the call of a dropped leader counts as another
     /// flight.
     #[must_use]

@@ -123,6 +123,7 @@ impl<K, F: RequestKey<K>, L: LockProvider<K>> KeyedLockLayer<K, F, L> {
     /// ```
     #[must_use]
     pub fn new(locks: L, key: F) -> Self {
+        let name = locks.name().unwrap_or("requests");
         let setup = Setup {
             locks,
             key,
@@ -135,7 +136,8 @@ impl<K, F: RequestKey<K>, L: LockProvider<K>> KeyedLockLayer<K, F, L> {
             shares_guard: false,
             mode: ModeSwitch::default(),
             stats: LayerStats::default(),
-            name: "requests",
+            outages: Default::default(),
+            name,
             render: None,
             of: PhantomData,
         };
@@ -230,7 +232,8 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
         self
     }
 
-    /// Sets the layer's name in spans and events; "requests" by default.
+    /// Sets the layer's name in spans and metrics. By default it is the name of the locks, or "requests" if they have
+    /// none.
     #[must_use]
     pub fn name(mut self, name: &'static str) -> Self {
         self.setup.name = name;
@@ -266,6 +269,12 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
     #[must_use]
     pub fn stats(&self) -> LayerStats {
         self.setup.stats.clone()
+    }
+
+    /// Returns the name, for metrics.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn label(&self) -> &'static str {
+        self.setup.name
     }
 }
 

@@ -74,12 +74,12 @@ where
                 return KeyedCall::unlocked(setup, inner.call(request));
             }
             Err(problem) => {
-                let span = Span::new(setup.name, None::<&str>);
+                let span = Span::new(setup.name, setup.locks.name(), None::<&str>);
                 let state = refused(setup, &span, inner, request, Refusal::BadKey(problem), mode);
                 return KeyedCall::new(setup, span, state);
             }
         };
-        let span = Span::new(setup.name, Shown::new(setup.locks.show_key(), &key));
+        let span = Span::new(setup.name, setup.locks.name(), Shown::new(setup.locks.show_key(), &key));
         let state = match span.run(|| setup.locks.begin(key, ask)) {
             Begun::Acquired(guard) if !guard.is_lost() => {
                 setup.note(&span, Outcome::Acquired);

@@ -11,7 +11,7 @@ use http::Response;
 use super::mode::ModeSwitch;
 use super::outcome::Outcome;
 use super::refusal::Refusal;
-use super::span::Span;
+use super::span::{Outages, Span};
 use super::stats::LayerStats;
 use crate::provider::{Ask, LockError};
 use crate::web::Problem;
@@ -31,6 +31,7 @@ pub(super) struct Setup<K, F, L> {
     pub(super) shares_guard: bool,
     pub(super) mode: ModeSwitch,
     pub(super) stats: LayerStats,
+    pub(super) outages: Outages,
     pub(super) name: &'static str,
     pub(super) render: Option<Arc<Render>>,
     pub(super) of: PhantomData<fn() -> K>,
@@ -75,7 +76,7 @@ impl<K, F, L> Setup<K, F, L> {
     /// log.
     pub(super) fn note_refusal(&self, span: &Span, refusal: &Refusal, outcome: Outcome) {
         if let Refusal::Lock(LockError::Unavailable(cause)) = refusal {
-            span.unavailable(&**cause);
+            span.unavailable(&self.outages, &**cause);
         }
         self.note(span, outcome);
     }
@@ -95,6 +96,7 @@ impl<K, F: Clone, L: Clone> Clone for Setup<K, F, L> {
             key: self.key.clone(),
             mode: self.mode.clone(),
             stats: self.stats.clone(),
+            outages: self.outages.clone(),
             render: self.render.clone(),
             ..*self
         }
