@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod service;
+pub(crate) mod service;
 
 mod body;
 mod coalesce;
 mod detached;
 mod drops;
+mod extracted;
 mod held;
 mod keys;
 mod modes;
@@ -16,3 +17,4 @@ mod plain;
 mod ready;
 mod refused;
 mod remote;
+mod typed;
