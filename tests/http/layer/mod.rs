@@ -5,12 +5,14 @@
 pub(crate) mod service;
 
 mod body;
+mod bounded;
 mod coalesce;
 mod detached;
 mod drops;
 mod extracted;
 mod held;
 mod keys;
+mod min_hold;
 mod modes;
 mod panics;
 mod plain;

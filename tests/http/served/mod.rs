@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod client;
-mod server;
+pub(crate) mod client;
+pub(crate) mod server;
 
 mod around;
 mod bodies;
+mod bounded;
 mod crowd;
 mod detached;
 mod hangups;
@@ -16,3 +17,4 @@ mod plain;
 mod refused;
 mod stacked;
 mod streams;
+mod unread;
