@@ -25,6 +25,7 @@ where
     type Guard = OwnedKeyedGuard<K, S>;
     type Wait = LocalWait<OwnedKeyedGuard<K, S>>;
 
+    #[inline]
     #[track_caller]
     fn begin(&self, key: K, ask: Ask) -> Begun<Self::Guard, Self::Wait> {
         let lock: LockOwned<K, K, S> =
@@ -54,6 +55,7 @@ where
     type Guard = KeyedGuard<'static, K, S>;
     type Wait = LocalWait<KeyedGuard<'static, K, S>>;
 
+    #[inline]
     #[track_caller]
     fn begin(&self, key: K, ask: Ask) -> Begun<Self::Guard, Self::Wait> {
         let locks: &'static KeyedLock<K, S> = self;
@@ -75,6 +77,7 @@ where
     }
 }
 
+#[inline]
 fn begin<H, K, S>(lock: Acquire<OneKey<H, K>>, ask: Ask) -> Begun<KeyedHold<H>, LocalWait<KeyedHold<H>>>
 where
     H: Deref<Target = KeyedLock<K, S>> + Send + Sync + 'static,

@@ -21,6 +21,12 @@ impl Problem {
         Self::of(ProblemKind::QueueFull)
     }
 
+    /// Returns 503: too many requests are running.
+    #[must_use]
+    pub fn overloaded() -> Self {
+        Self::of(ProblemKind::Overloaded)
+    }
+
     /// Returns 503: another request got the lock before the work was done. A [`StaleFence`](crate::fence::StaleFence)
     /// becomes this.
     #[must_use]
@@ -38,6 +44,12 @@ impl Problem {
     #[must_use]
     pub fn shutting_down() -> Self {
         Self::of(ProblemKind::ShuttingDown)
+    }
+
+    /// Returns 500: the work was stopped before its end. It is not retryable, as the work may have been done in part.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self::of(ProblemKind::Interrupted)
     }
 
     /// Returns 400: the request has no valid key. `detail` should say where the key must be, and not repeat what was

@@ -30,12 +30,16 @@ pub enum ProblemKind {
     TimedOut,
     /// 503: too many requests were waiting for the key.
     QueueFull,
+    /// 503: too many requests are running.
+    Overloaded,
     /// 503: another request got the lock before the work was done.
     LockLost,
     /// 503: the lock provider could not be reached.
     LockUnavailable,
     /// 503: the service accepts no more work.
     ShuttingDown,
+    /// 500: the work was stopped before its end, and may have been done in part.
+    Interrupted,
     /// 400: the request has no valid key.
     BadKey,
     /// 409: the version that the request names is not the current one.
@@ -64,9 +68,11 @@ impl ProblemKind {
         Self::Busy,
         Self::TimedOut,
         Self::QueueFull,
+        Self::Overloaded,
         Self::LockLost,
         Self::LockUnavailable,
         Self::ShuttingDown,
+        Self::Interrupted,
         Self::BadKey,
         Self::Conflict,
         Self::PreconditionFailed,
@@ -110,6 +116,7 @@ impl ProblemKind {
             Self::Busy
                 | Self::TimedOut
                 | Self::QueueFull
+                | Self::Overloaded
                 | Self::LockLost
                 | Self::LockUnavailable
                 | Self::ShuttingDown
@@ -128,9 +135,13 @@ impl ProblemKind {
             Self::Busy => ("busy", StatusCode::CONFLICT, "the key is busy"),
             Self::TimedOut => ("timed-out", UNAVAILABLE, "timed out waiting for the lock"),
             Self::QueueFull => ("queue-full", UNAVAILABLE, "too many requests are waiting for the key"),
+            Self::Overloaded => ("overloaded", UNAVAILABLE, "too many requests are running"),
             Self::LockLost => ("lock-lost", UNAVAILABLE, "the lock was lost"),
             Self::LockUnavailable => ("lock-unavailable", UNAVAILABLE, "the lock service is unavailable"),
             Self::ShuttingDown => ("shutting-down", UNAVAILABLE, "the service is shutting down"),
+            Self::Interrupted => {
+                ("interrupted", StatusCode::INTERNAL_SERVER_ERROR, "the work was stopped before its end")
+            }
             Self::BadKey => ("bad-key", StatusCode::BAD_REQUEST, "the request has no valid key"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "the version does not match"),
             Self::PreconditionFailed => {

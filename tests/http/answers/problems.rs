@@ -450,6 +450,7 @@ fn every_kind_has_its_anchor_and_row_in_the_room_that_its_type_leads_to() {
             ProblemKind::Busy
                 | ProblemKind::TimedOut
                 | ProblemKind::QueueFull
+                | ProblemKind::Overloaded
                 | ProblemKind::LockLost
                 | ProblemKind::LockUnavailable
                 | ProblemKind::ShuttingDown

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod client;
-mod server;
+pub(crate) mod client;
+pub(crate) mod server;
 
 mod around;
 mod bodies;
+mod bounded;
 mod coalesce;
 mod crowd;
 mod detached;
@@ -17,3 +18,4 @@ mod plain;
 mod refused;
 mod stacked;
 mod streams;
+mod unread;

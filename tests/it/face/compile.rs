@@ -32,6 +32,8 @@ fn programs_that_would_be_wrong_do_not_compile() {
     let cases = trybuild::TestCases::new();
     // The words of the compiler are those of the toolchain that the repository is developed with.
     cases.compile_fail("tests/compile_fail/*.rs");
+    #[cfg(feature = "axum")]
+    cases.compile_fail("tests/compile_fail/layer/*.rs");
 }
 
 macro_rules! is {
