@@ -1,10 +1,17 @@
 //! Problems, errors and tagged answers as responses.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::claim::{ClaimExhausted, Taken};
 use crate::digits::BadNumber;
-use crate::error::{Busy, TimedOut};
+use crate::error::{Busy, NotAcquired, TimedOut};
 use crate::fence::{ParseFenceError, StaleFence};
 use crate::layer::ParseModeError;
 use crate::provider::LockError;
@@ -20,10 +27,40 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Answers as [`Tagged::response`] does.
+/// Answers as [`Tagged::response`] does. Neither 304 nor 204 has a `Content-Length` (RFC 9110, section 8.6).
 impl<R: IntoResponse> IntoResponse for Tagged<R> {
     fn into_response(self) -> Response {
-        self.map(IntoResponse::into_response).response()
+        let response = self.map(IntoResponse::into_response).response();
+        match response.status() {
+            StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT => response.map(|_| Body::new(NoBody)),
+            _ => response,
+        }
+    }
+}
+
+/// The body of an answer that can't have one.
+///
+/// Its length is unknown, and not zero: axum's router writes every known length into `Content-Length`. A 304 to GET or
+/// HEAD may only have the length that the 200 would have, and a 204 may have none.
+struct NoBody;
+
+impl HttpBody for NoBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
     }
 }
 
@@ -42,6 +79,7 @@ macro_rules! answered_as_problems {
 answered_as_problems!(
     Busy,
     TimedOut,
+    NotAcquired,
     LockError,
     StaleFence,
     StampsExhausted,
@@ -61,13 +99,14 @@ impl<T> IntoResponse for Conflict<T> {
     }
 }
 
-/// Answers with the [`Problem`] of the error.
-impl<T, E> IntoResponse for WriteError<T, E>
-where
-    Problem: From<E>,
-{
+/// Answers with the [`Problem`] of the conflict or of the stamps that ran out. An error of the closure answers for itself.
+impl<T, E: IntoResponse> IntoResponse for WriteError<T, E> {
     fn into_response(self) -> Response {
-        <Problem as From<Self>>::from(self).into_response()
+        match self {
+            Self::Conflict(conflict) => conflict.into_response(),
+            Self::Refused(error) => error.into_response(),
+            Self::Exhausted(exhausted) => exhausted.into_response(),
+        }
     }
 }
 

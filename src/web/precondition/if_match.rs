@@ -1,9 +1,9 @@
 //! [`IfMatch`]: which versions a write may replace.
 
-use http::header;
+use http::header::IF_MATCH;
 use http::request::Parts;
 
-use super::etags::{self, Tags};
+use super::etags::{self, BadTags, Tags};
 use crate::stamp::Stamp;
 use crate::versioned::Expect;
 use crate::web::problem::Problem;
@@ -79,14 +79,13 @@ impl IfMatch {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read(head: &Parts) -> Result<Option<Self>, Problem> {
-        match etags::read(&head.headers, &header::IF_MATCH) {
-            Ok(None) => Ok(None),
-            Ok(Some(Tags::Any)) => Ok(Some(Self(Expect::Present))),
-            Ok(Some(Tags::List { has_weak: true, .. })) => {
-                Err(Problem::bad_precondition("If-Match: weak entity tags can't be used here"))
-            }
-            Ok(Some(Tags::List { stamps, .. })) => Ok(Some(Self(one_of(stamps)))),
-            Err(why) => Err(Problem::bad_precondition(format!("If-Match: {why}"))),
+        let refuse = |why| etags::refuse(&IF_MATCH, why);
+        match etags::read(&head.headers, &IF_MATCH).map_err(refuse)? {
+            None => Ok(None),
+            Some(Tags::Any) => Ok(Some(Self(Expect::Present))),
+            Some(Tags::List { has_weak: true, .. }) => Err(refuse(BadTags::Weak)),
+            Some(Tags::List { has_suffix: true, .. }) => Err(refuse(BadTags::Suffixed)),
+            Some(Tags::List { stamps, .. }) => Ok(Some(Self(one_of(stamps)))),
         }
     }
 
@@ -96,7 +95,7 @@ impl IfMatch {
     ///
     /// 428 if the header is missing, 400 if it can't be used.
     pub fn require(head: &Parts) -> Result<Self, Problem> {
-        etags::required(Self::read(head)?, &header::IF_MATCH)
+        etags::required(Self::read(head)?, &IF_MATCH)
     }
 
     /// Returns the versions that the write may replace.

@@ -1,9 +1,10 @@
 //! [`IfNoneMatch`]: which versions a reader has, and which a write must not replace.
 
+use http::Method;
+use http::header::IF_NONE_MATCH;
 use http::request::Parts;
-use http::{Method, header};
 
-use super::etags::{self, Tags};
+use super::etags::{self, BadTags, Tags};
 use crate::stamp::Stamp;
 use crate::versioned::Expect;
 use crate::web::problem::Problem;
@@ -56,11 +57,14 @@ impl IfNoneMatch {
     /// 400 if the header can't be used: see the table above.
     pub fn read(head: &Parts) -> Result<Option<Self>, Problem> {
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
-        let expect = match etags::read(&head.headers, &header::IF_NONE_MATCH) {
-            Ok(None) => return Ok(None),
-            Ok(Some(Tags::Any)) => Expect::Absent,
-            Ok(Some(Tags::List { stamps, .. })) => Expect::NoneOf(stamps.into()),
-            Err(why) => return Err(Problem::bad_precondition(format!("If-None-Match: {why}"))),
+        let refuse = |why| etags::refuse(&IF_NONE_MATCH, why);
+        let expect = match etags::read(&head.headers, &IF_NONE_MATCH).map_err(refuse)? {
+            None => return Ok(None),
+            Some(Tags::Any) => Expect::Absent,
+            // The write would be admitted, and replace the very version that its client wants to keep. A read is safe: its
+            // client gets the whole answer.
+            Some(Tags::List { has_suffix: true, .. }) if !is_read => return Err(refuse(BadTags::Suffixed)),
+            Some(Tags::List { stamps, .. }) => Expect::NoneOf(stamps.into()),
         };
         Ok(Some(Self { expect, is_read }))
     }
@@ -71,7 +75,7 @@ impl IfNoneMatch {
     ///
     /// 428 if the header is missing, 400 if it can't be used.
     pub fn require(head: &Parts) -> Result<Self, Problem> {
-        etags::required(Self::read(head)?, &header::IF_NONE_MATCH)
+        etags::required(Self::read(head)?, &IF_NONE_MATCH)
     }
 
     /// Returns what the write must find.
