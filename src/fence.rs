@@ -90,6 +90,49 @@ impl FromStr for Fence {
     }
 }
 
+/// A number is out of the range of a [`Fence`], or a fence is out of the range of `i64`.
+///
+/// # Examples
+///
+/// ```
+/// let error = latchwork::Fence::try_from(0_i64).unwrap_err();
+/// assert_eq!(error.to_string(), "fences in a signed column go from 1 to 9223372036854775807");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("fences in a signed column go from 1 to {}", i64::MAX)]
+#[non_exhaustive]
+pub struct FenceOutOfRange;
+
+/// For the value of a `BIGINT` column.
+///
+/// ```
+/// let fence = latchwork::Fence::try_from(7_i64)?;
+/// assert_eq!(i64::try_from(fence)?, 7);
+/// # Ok::<(), latchwork::fence::FenceOutOfRange>(())
+/// ```
+impl TryFrom<i64> for Fence {
+    type Error = FenceOutOfRange;
+
+    fn try_from(number: i64) -> Result<Self, FenceOutOfRange> {
+        u64::try_from(number).ok().and_then(Self::new).ok_or(FenceOutOfRange)
+    }
+}
+
+/// For a `BIGINT` column. A lock that began at 1 never gets beyond the range.
+impl TryFrom<Fence> for i64 {
+    type Error = FenceOutOfRange;
+
+    fn try_from(fence: Fence) -> Result<Self, FenceOutOfRange> {
+        Self::try_from(fence.get()).map_err(|_| FenceOutOfRange)
+    }
+}
+
+impl From<Fence> for u64 {
+    fn from(fence: Fence) -> Self {
+        fence.get()
+    }
+}
+
 /// A write has a smaller fence than one that was admitted before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("fence {offered} is stale, {latest} was admitted already")]

@@ -12,12 +12,12 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use crate::claim::{ClaimExhausted, Taken};
 use crate::digits::BadNumber;
 use crate::error::{Busy, NotAcquired, TimedOut};
-use crate::fence::{ParseFenceError, StaleFence};
+use crate::fence::{FenceOutOfRange, ParseFenceError, StaleFence};
 use crate::layer::ParseModeError;
 use crate::provider::LockError;
 use crate::retry::RetryError;
-use crate::stamp::{BadEtag, ParseStampError, StampOutOfRange, StampsExhausted};
-use crate::versioned::{Conflict, WriteError};
+use crate::stamp::{BadEtag, ImplausibleStamp, ParseStampError, StampOutOfRange, StampsExhausted};
+use crate::versioned::{Conflict, Exhausted, WriteError};
 use crate::web::{Problem, Tagged};
 
 /// Answers as [`Problem::response`] does.
@@ -88,6 +88,8 @@ answered_as_problems!(
     ParseStampError,
     ParseFenceError,
     StampOutOfRange,
+    FenceOutOfRange,
+    ImplausibleStamp,
     BadEtag,
     ParseModeError,
 );
@@ -99,13 +101,23 @@ impl<T> IntoResponse for Conflict<T> {
     }
 }
 
-/// Answers with the [`Problem`] of the conflict or of the stamps that ran out. An error of the closure answers for itself.
+/// Answers with the [`Problem`] of the error.
+impl<T> IntoResponse for Exhausted<T> {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
+
+/// Answers with the closure's error as it is, which may be the service's own type. The write's own errors are answered as
+/// [`Problem`]s.
 impl<T, E: IntoResponse> IntoResponse for WriteError<T, E> {
     fn into_response(self) -> Response {
+        let own = |error: WriteError<T>| Problem::from(error).into_response();
         match self {
-            Self::Conflict(conflict) => conflict.into_response(),
             Self::Refused(error) => error.into_response(),
-            Self::Exhausted(exhausted) => exhausted.into_response(),
+            Self::Conflict(conflict) => own(WriteError::Conflict(conflict)),
+            Self::Crowded(conflict) => own(WriteError::Crowded(conflict)),
+            Self::Exhausted(exhausted) => own(WriteError::Exhausted(exhausted)),
         }
     }
 }

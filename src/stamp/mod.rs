@@ -12,4 +12,4 @@ pub use self::etag::BadEtag;
 #[cfg(feature = "tower")]
 pub(crate) use self::etag::is_suffixed;
 pub use self::number::{ParseStampError, Stamp, StampOutOfRange};
-pub use self::source::{StampSource, StampsExhausted};
+pub use self::source::{ImplausibleStamp, StampSource, StampsExhausted};

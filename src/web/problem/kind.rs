@@ -44,7 +44,7 @@ pub enum ProblemKind {
     PreconditionFailed,
     /// 428: the request must name the version that it was made from.
     PreconditionRequired,
-    /// 400: `If-Match` or `If-None-Match` is malformed, or has a weak tag where none can be used.
+    /// 400: `If-Match` or `If-None-Match` is malformed, or has a tag that can't be used: a weak one, say.
     BadPrecondition,
     /// 409: another owner has the name.
     Taken,
@@ -54,6 +54,8 @@ pub enum ProblemKind {
     StampsExhausted,
     /// 400: the text is not the number of a stamp or a fence.
     BadNumber,
+    /// 500: a number from a database is not that of a stamp or a fence.
+    BadStoredNumber,
 }
 
 impl ProblemKind {
@@ -74,6 +76,7 @@ impl ProblemKind {
         Self::NoFreeName,
         Self::StampsExhausted,
         Self::BadNumber,
+        Self::BadStoredNumber,
     ];
 
     /// Returns the last part of the type.
@@ -145,6 +148,11 @@ impl ProblemKind {
                 ("stamps-exhausted", StatusCode::INTERNAL_SERVER_ERROR, "no more versions can be stored")
             }
             Self::BadNumber => ("bad-number", StatusCode::BAD_REQUEST, "not a valid version or fence number"),
+            Self::BadStoredNumber => (
+                "bad-stored-number",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "a stored version or fence number is not valid",
+            ),
         }
     }
 }

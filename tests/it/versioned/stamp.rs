@@ -263,4 +263,102 @@ mod messages {
         assert!(serde_json::from_str::<Card>(r#"{"version":7.5}"#).is_err());
         assert!(serde_json::from_str::<Card>(r#"{"version":99999999999999999999}"#).is_err());
     }
+
+    /// A message with both numbers, as elements and as attributes.
+    #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+    #[serde(rename = "row")]
+    struct Row {
+        #[serde(rename = "@version")]
+        version: Stamp,
+        #[serde(rename = "@fence")]
+        fence: Fence,
+        before: Vec<Stamp>,
+        by: Option<Fence>,
+    }
+
+    fn row() -> Row {
+        let fence = |number| Fence::new(number).expect("it is not zero");
+        Row {
+            version: stamp(7),
+            fence: fence(u64::MAX),
+            before: vec![Stamp::MIN, Stamp::MAX],
+            by: Some(fence(3)),
+        }
+    }
+
+    #[test]
+    fn xml_is_read_as_it_is_written_in_elements_and_attributes() {
+        let xml = quick_xml::se::to_string(&row()).expect("it can be written");
+        assert_eq!(
+            xml,
+            "<row version=\"7\" fence=\"18446744073709551615\"><before>1</before>\
+             <before>9223372036854775807</before><by>3</by></row>"
+        );
+        assert_eq!(quick_xml::de::from_str::<Row>(&xml).expect("it was written"), row());
+    }
+
+    #[test]
+    fn an_xml_element_may_have_attributes_spaces_and_cdata_beside_its_number() {
+        #[derive(serde::Deserialize)]
+        struct Card {
+            version: Stamp,
+        }
+        let read = |version: &str| {
+            let xml = format!("<card><version{version}</version></card>");
+            quick_xml::de::from_str::<Card>(&xml).map(|card| card.version)
+        };
+        for version in [">7", " xmlns=\"urn:cards\" unit=\"\">7", ">\n  7\n", "><![CDATA[7]]>", ">&#55;"] {
+            assert_eq!(read(version).expect(version), stamp(7), "{version}");
+        }
+        for version in [">", ">07", ">7 8", ">-7", "><b>7</b>", " value=\"7\">", ">7<b/>", ">9223372036854775808"] {
+            assert!(read(version).is_err(), "{version}");
+        }
+    }
+
+    #[test]
+    fn a_map_is_no_number_unless_it_is_how_a_format_shows_a_text() {
+        for json in [r#"{}"#, r#"{"version":7}"#, r#"{"$text":{"$text":7}}"#, r#"{"$text":7,"$text":7}"#, "[7]"] {
+            assert!(serde_json::from_str::<Stamp>(json).is_err(), "{json}");
+        }
+        // As serde_json shows each number with its feature `arbitrary_precision`.
+        let entry = |text| {
+            [
+                Token::Map { len: Some(1) },
+                Token::Str("$serde_json::private::Number"),
+                Token::Str(text),
+                Token::MapEnd,
+            ]
+        };
+        assert_de_tokens(&stamp(7).readable(), &entry("7"));
+        assert_de_tokens_error::<serde_test::Readable<Stamp>>(
+            &entry("7.5")[..3],
+            "not a stamp: it has a character that is not a digit",
+        );
+    }
+
+    #[test]
+    fn json_keys_and_flattened_messages_and_yaml_are_read_as_they_are_written() {
+        use std::collections::BTreeMap;
+
+        let keys = BTreeMap::from([(stamp(7), Fence::new(8).expect("it is not zero"))]);
+        let json = serde_json::to_string(&keys).expect("it can be written");
+        assert_eq!(json, r#"{"7":"8"}"#);
+        assert_eq!(serde_json::from_str::<BTreeMap<Stamp, Fence>>(&json).ok(), Some(keys));
+
+        #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+        struct Outer {
+            #[serde(flatten)]
+            row: Row,
+        }
+        let outer = Outer { row: row() };
+        let json = serde_json::to_string(&outer).expect("it can be written");
+        assert_eq!(serde_json::from_str::<Outer>(&json).expect("it was written"), outer);
+        let xml = quick_xml::se::to_string_with_root("row", &outer).expect("it can be written");
+        assert_eq!(quick_xml::de::from_str::<Outer>(&xml).expect("it was written").row.version, stamp(7));
+
+        for yaml in ["version: 7", "version: '7'", "version: \"7\""] {
+            let read = serde_saphyr::from_str::<BTreeMap<String, Stamp>>(yaml).expect("it is YAML");
+            assert_eq!(read["version"], stamp(7), "{yaml}");
+        }
+    }
 }
