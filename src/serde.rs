@@ -54,10 +54,15 @@ impl Number for Fence {
 const TEXTS: [&str; 2] = ["$text", "$serde_json::private::Number"];
 
 /// Reads a string or a number, and nothing else.
-struct Scalar<N>(PhantomData<N>);
+struct Scalar<N> {
+    /// In an XML element, white space around a number has no meaning (XML Schema, part 2, section 4.3.6).
+    in_element: bool,
+    number: PhantomData<N>,
+}
 
 impl<N> Scalar<N> {
-    const NEW: Self = Self(PhantomData);
+    const NEW: Self = Self { in_element: false, number: PhantomData };
+    const IN_ELEMENT: Self = Self { in_element: true, number: PhantomData };
 }
 
 impl<N: Number> Visitor<'_> for Scalar<N> {
@@ -68,6 +73,7 @@ impl<N: Number> Visitor<'_> for Scalar<N> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<N, E> {
+        let text = if self.in_element { text.trim_matches([' ', '\t', '\r', '\n']) } else { text };
         text.parse().map_err(E::custom)
     }
 
@@ -116,7 +122,7 @@ impl<'de, N: Number> Visitor<'de> for Either<N> {
         let mut found = None;
         while let Some(name) = map.next_key()? {
             match name {
-                Name::Text if found.is_none() => found = Some(map.next_value_seed(Scalar::NEW)?),
+                Name::Text if found.is_none() => found = Some(map.next_value_seed(Scalar::IN_ELEMENT)?),
                 Name::Attribute => drop(map.next_value::<IgnoredAny>()?),
                 Name::Text | Name::Other => return Err(A::Error::invalid_type(Unexpected::Map, &self)),
             }

@@ -137,12 +137,50 @@ fn only_one_strong_entity_tag_is_that_of_a_stamp() {
 fn a_source_counts_up_and_stops_at_the_end() {
     let source = StampSource::new();
     assert_eq!((source.latest(), source.next()), (None, Ok(Stamp::MIN)));
-    source.observe(stamp(MAX - 1));
-    source.observe(stamp(5));
+    source.observe(stamp(7)).expect("it is plausible");
+    source.observe(stamp(5)).expect("it is plausible");
+    assert_eq!((source.next(), source.latest()), (Ok(stamp(8)), Some(stamp(8))));
+    let source = StampSource::after(stamp(MAX - 1));
     assert_eq!((source.next(), source.latest()), (Ok(Stamp::MAX), Some(Stamp::MAX)));
     for _ in 0..3 {
         assert_eq!(source.next().expect_err("it never wraps").to_string(), "no stamps are left");
         assert_eq!(source.latest(), Some(Stamp::MAX));
+    }
+}
+
+#[test]
+fn a_source_observes_no_stamp_that_would_leave_too_few() {
+    let limit = StampSource::MAX_OBSERVED.get();
+    let source = StampSource::new();
+    for damaged in [limit + 1, MAX - 1, MAX] {
+        let refused = source.observe(stamp(damaged)).expect_err("it is damaged");
+        assert_eq!((refused.stamp, source.latest()), (stamp(damaged), None));
+        assert_eq!(refused.to_string(), format!("stamp {damaged} leaves too few stamps for later writes"));
+    }
+    assert_eq!((source.observe(stamp(limit)), source.next()), (Ok(()), Ok(stamp(limit + 1))));
+    // A source that is there already loses nothing.
+    let late = StampSource::after(stamp(MAX - 5));
+    assert!(late.observe(stamp(MAX - 5)).is_ok() && late.observe(stamp(MAX - 4)).is_err());
+    assert_eq!(late.next(), Ok(stamp(MAX - 4)));
+}
+
+#[test]
+fn numbers_of_signed_columns_are_converted_both_ways() {
+    assert_eq!((i64::from(Stamp::MAX), u64::from(Stamp::MAX)), (i64::MAX, MAX));
+    assert_eq!((Stamp::try_from(i64::MAX), Stamp::try_from(-1_i64).is_err()), (Ok(Stamp::MAX), true));
+    let fence = |number| Fence::new(number).expect("it is not zero");
+    assert_eq!((Fence::try_from(7_i64), u64::from(fence(7))), (Ok(fence(7)), 7));
+    assert!([0, -1, i64::MIN].iter().all(|number| Fence::try_from(*number).is_err()));
+    assert_eq!((i64::try_from(fence(MAX)), i64::try_from(fence(MAX + 1)).is_err()), (Ok(i64::MAX), true));
+}
+
+#[test]
+fn a_tag_that_a_proxy_changed_when_it_compressed_is_told_apart() {
+    for tag in [r#""7-gzip""#, r#""7--gzip""#, r#""7;gzip""#, r#""7-br""#, r#""7-zstd""#, r#""7:DEFLATE""#] {
+        assert_eq!(Stamp::from_etag(tag), Err(BadEtag::Suffixed), "{tag}");
+    }
+    for tag in [r#""7gzip""#, r#""07-gzip""#, r#""-gzip""#, r#""7---gzip""#, r#""7-""#, r#""7-gzip2""#, r#""x-gzip""#] {
+        assert!(matches!(Stamp::from_etag(tag), Err(BadEtag::NotAStamp(_))), "{tag}");
     }
 }
 
@@ -348,13 +386,17 @@ mod messages {
         #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
         struct Outer {
             #[serde(flatten)]
-            row: Row,
+            card: Card,
         }
-        let outer = Outer { row: row() };
+        #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+        struct Card {
+            version: Stamp,
+        }
+        let outer = Outer { card: Card { version: stamp(7) } };
         let json = serde_json::to_string(&outer).expect("it can be written");
         assert_eq!(serde_json::from_str::<Outer>(&json).expect("it was written"), outer);
-        let xml = quick_xml::se::to_string_with_root("row", &outer).expect("it can be written");
-        assert_eq!(quick_xml::de::from_str::<Outer>(&xml).expect("it was written").row.version, stamp(7));
+        let xml = quick_xml::se::to_string_with_root("card", &outer).expect("it can be written");
+        assert_eq!(quick_xml::de::from_str::<Outer>(&xml).expect("it was written"), outer);
 
         for yaml in ["version: 7", "version: '7'", "version: \"7\""] {
             let read = serde_saphyr::from_str::<BTreeMap<String, Stamp>>(yaml).expect("it is YAML");
