@@ -5,6 +5,7 @@ use http::header::IF_NONE_MATCH;
 use http::request::Parts;
 
 use super::etags::{self, BadTags, Tags};
+use super::if_match::check;
 use crate::stamp::Stamp;
 use crate::versioned::Expect;
 use crate::web::problem::Problem;
@@ -21,9 +22,15 @@ use crate::web::problem::Problem;
 /// | `*` | [`Expect::Absent`] |
 /// | `"7"`, `W/"7"`, lists of them, also on several lines | [`Expect::NoneOf`] |
 /// | `"x"`, `"07"` | matches nothing, so every version is admitted |
+/// | `"7-gzip"`, `"7--gzip"`, `"7;gzip"` and the like | matches nothing for a read, 400 for a write |
 /// | malformed, `*` among others, no tag at all, more than 8 KiB | 400 |
 ///
 /// Tags are compared weakly: `W/"7"` equals `"7"`.
+///
+/// A tag like `"7-gzip"` is from a proxy that compresses: see
+/// [compressing proxies](crate::docs::problems#compressing-proxies). A read with it gets the whole answer, and never 304.
+///
+/// `If-Modified-Since` is ignored: values have no date.
 ///
 /// # Examples
 ///
@@ -96,6 +103,16 @@ impl IfNoneMatch {
     #[must_use]
     pub fn matches(&self, stamp: Stamp) -> bool {
         !self.expect.admits(Some(stamp))
+    }
+
+    /// Compares the header of a write with the current version of a value in a database, read in the transaction that
+    /// writes it. Pass `None` if no value exists.
+    ///
+    /// # Errors
+    ///
+    /// 412 with the current version, if the header does not admit it.
+    pub fn check(&self, current: Option<Stamp>) -> Result<(), Problem> {
+        check(&self.expect, current)
     }
 
     /// Returns the answer to a write that failed: 412 for a conflict, and the error's own problem otherwise.
