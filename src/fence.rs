@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU64;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::str::FromStr;
 
 use crate::digits::{self, BadNumber};
@@ -171,6 +172,10 @@ pub struct FenceGate<K, S = RandomState> {
     shards: Shards<Mutex<Entries<Seen<K>>>>,
     hasher: S,
 }
+
+/// `Eq` of keys is the only user code under a shard's lock, and it runs before anything changes.
+impl<K: RefUnwindSafe, S: UnwindSafe> UnwindSafe for FenceGate<K, S> {}
+impl<K: RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for FenceGate<K, S> {}
 
 /// A key and the greatest fence that was admitted for it.
 struct Seen<K> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::mem::replace;
 use std::num::NonZeroUsize;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use super::attempt::{self, Change, Missed, UNTIL_DONE, always, at_most, unshared};
@@ -43,6 +44,10 @@ pub(super) struct State<T> {
     /// The watch of the waiters for the end of the current version.
     pub(super) watch: Option<Arc<Watch>>,
 }
+
+/// A panic leaves a whole value and its stamp: values are replaced as a whole, and no code of the user runs under the lock.
+impl<T: RefUnwindSafe> UnwindSafe for Versioned<T> {}
+impl<T: RefUnwindSafe> RefUnwindSafe for Versioned<T> {}
 
 impl<T> Versioned<T> {
     /// Creates a value with the first stamp, 1.

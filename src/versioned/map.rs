@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::mem::replace;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use super::attempt::unshared;
@@ -39,6 +40,11 @@ pub struct VersionedMap<K, V, S = RandomState> {
     hasher: S,
     source: StampSource,
 }
+
+/// A panic leaves whole values and their stamps: values are replaced as a whole. Of the user's code only `Eq` and `Clone` of
+/// keys run under a shard's lock, and before anything changes.
+impl<K: RefUnwindSafe, V: RefUnwindSafe, S: UnwindSafe> UnwindSafe for VersionedMap<K, V, S> {}
+impl<K: RefUnwindSafe, V: RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for VersionedMap<K, V, S> {}
 
 /// What [`VersionedMap::upsert`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
