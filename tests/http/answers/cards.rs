@@ -219,7 +219,8 @@ async fn an_answer_that_can_have_no_body_has_no_length_on_http1_and_keeps_its_co
         assert!(lines.next().is_some_and(|line| line.split(' ').nth(1) == Some(status)), "{status}: {head}");
         let length = lines.find_map(|line| line.strip_prefix("content-length: ")).map(str::to_owned);
         assert!(!head.contains("transfer-encoding"), "{status}: {head}");
-        let body = if has_body { length.as_deref().unwrap_or("0").parse().expect("it is a number") } else { 0 };
+        let body =
+            if has_body { length.as_deref().unwrap_or("0").parse().expect("it is a number") } else { 0 };
         rest = &after[body..];
         length
     };
@@ -241,7 +242,11 @@ async fn an_answer_that_can_have_no_body_has_no_length_on_http2() {
     for method in [Method::GET, Method::HEAD] {
         let answer = server.ask_h2(method.clone(), ADA, &[("if-none-match", &etag)]).await;
         assert_eq!((answer.status.as_u16(), &answer.body[..]), (304, &b""[..]), "{method}");
-        assert_eq!((answer.header("content-length"), answer.header("etag")), (None, Some(&*etag)), "{method}");
+        assert_eq!(
+            (answer.header("content-length"), answer.header("etag")),
+            (None, Some(&*etag)),
+            "{method}"
+        );
     }
     let head = server.ask_h2(Method::HEAD, ADA, &[]).await;
     assert_eq!((head.status.as_u16(), head.header("content-length")), (200, Some("3")));

@@ -187,7 +187,8 @@ fn a_tag_that_a_proxy_changed_when_it_compressed_is_explained_to_a_write() {
         let shown: Vec<_> = lines.iter().map(|line| line.escape_ascii().to_string()).collect();
         assert_eq!((if_match(lines), if_none_match(lines)), (BAD, BAD), "{shown:?}");
         let refused = extract::<IfMatch>(Method::PUT, IF_MATCH, lines).map_err(why);
-        let words = "a proxy changed the entity tag when it compressed the answer: send it without its suffix";
+        let words =
+            "a proxy changed the entity tag when it compressed the answer: send it without its suffix";
         assert_eq!(refused, Err(format!("If-Match: {words}")), "{shown:?}");
         let refused = extract::<IfNoneMatch>(Method::DELETE, IF_NONE_MATCH, lines).map_err(why);
         assert_eq!(refused, Err(format!("If-None-Match: {words}")), "{shown:?}");
@@ -340,7 +341,8 @@ fn is_changed(opaque: &str) -> bool {
 fn changed() -> impl Strategy<Value = Vec<u8>> {
     let coding = prop::sample::select(&["gzip", "br", "zstd", "deflate", "GZIP"][..]);
     let mark = prop::sample::select(&["-", "--", ";", ":", "_"][..]);
-    (any_stamp(), mark, coding).prop_map(|(stamp, mark, coding)| format!("{stamp}{mark}{coding}").into_bytes())
+    (any_stamp(), mark, coding)
+        .prop_map(|(stamp, mark, coding)| format!("{stamp}{mark}{coding}").into_bytes())
 }
 
 /// What HTTP lets through in a header, for the most part what means something in this one.

@@ -197,7 +197,12 @@ fn one_damaged_row_does_not_end_the_writes_of_the_other_keys() {
     for round in 0..1000 {
         for (key, stored) in [
             ("ada", cards.modify("ada", |n| n + 1)),
-            ("alan", cards.upsert("alan".to_owned(), Expect::Any, round).map(|_| cards.get("alan").expect("it is there"))),
+            (
+                "alan",
+                cards
+                    .upsert("alan".to_owned(), Expect::Any, round)
+                    .map(|_| cards.get("alan").expect("it is there")),
+            ),
         ] {
             let stamp = stored.unwrap_or_else(|error| panic!("{key}: {error}")).stamp();
             assert!(stamp > last, "{key}: {stamp} after {last}");

@@ -179,7 +179,15 @@ fn a_tag_that_a_proxy_changed_when_it_compressed_is_told_apart() {
     for tag in [r#""7-gzip""#, r#""7--gzip""#, r#""7;gzip""#, r#""7-br""#, r#""7-zstd""#, r#""7:DEFLATE""#] {
         assert_eq!(Stamp::from_etag(tag), Err(BadEtag::Suffixed), "{tag}");
     }
-    for tag in [r#""7gzip""#, r#""07-gzip""#, r#""-gzip""#, r#""7---gzip""#, r#""7-""#, r#""7-gzip2""#, r#""x-gzip""#] {
+    for tag in [
+        r#""7gzip""#,
+        r#""07-gzip""#,
+        r#""-gzip""#,
+        r#""7---gzip""#,
+        r#""7-""#,
+        r#""7-gzip2""#,
+        r#""x-gzip""#,
+    ] {
         assert!(matches!(Stamp::from_etag(tag), Err(BadEtag::NotAStamp(_))), "{tag}");
     }
 }
@@ -348,14 +356,18 @@ mod messages {
         for version in [">7", " xmlns=\"urn:cards\" unit=\"\">7", ">\n  7\n", "><![CDATA[7]]>", ">&#55;"] {
             assert_eq!(read(version).expect(version), stamp(7), "{version}");
         }
-        for version in [">", ">07", ">7 8", ">-7", "><b>7</b>", " value=\"7\">", ">7<b/>", ">9223372036854775808"] {
+        for version in
+            [">", ">07", ">7 8", ">-7", "><b>7</b>", " value=\"7\">", ">7<b/>", ">9223372036854775808"]
+        {
             assert!(read(version).is_err(), "{version}");
         }
     }
 
     #[test]
     fn a_map_is_no_number_unless_it_is_how_a_format_shows_a_text() {
-        for json in [r#"{}"#, r#"{"version":7}"#, r#"{"$text":{"$text":7}}"#, r#"{"$text":7,"$text":7}"#, "[7]"] {
+        for json in
+            [r#"{}"#, r#"{"version":7}"#, r#"{"$text":{"$text":7}}"#, r#"{"$text":7,"$text":7}"#, "[7]"]
+        {
             assert!(serde_json::from_str::<Stamp>(json).is_err(), "{json}");
         }
         // As serde_json shows each number with its feature `arbitrary_precision`.
