@@ -122,7 +122,7 @@ impl<K> Names<K> {
 }
 
 impl<K: Eq> Names<K> {
-    /// Claims a free name. One that is taken comes back, with `true` if it is kept.
+    /// Claims a free name. Returns a taken one, with `true` if it is kept.
     pub(super) fn claim(&self, hash: u64, name: K) -> Result<Arc<Lent<K>>, (K, bool)> {
         let mut shard = self.0.of(hash).lock();
         let Inside { entries, spares } = &mut *shard;

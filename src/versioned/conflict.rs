@@ -133,8 +133,8 @@ impl<T> Classify for Exhausted<T> {
 pub enum WriteError<T, E = Infallible> {
     /// The current version is not the expected one.
     Conflict(Conflict<T>),
-    /// A write by closure with a bound on its calls was never fast enough: other callers wrote during each of them. The
-    /// conflict is about the last one. No version of the caller's was stale.
+    /// Other callers wrote during each call of the closure, and the number of calls was bounded. The conflict is that of
+    /// the last call. The caller named no stale version.
     Crowded(Conflict<T>),
     /// The closure refused.
     Refused(E),
@@ -143,7 +143,7 @@ pub enum WriteError<T, E = Infallible> {
 }
 
 impl<T, E> WriteError<T, E> {
-    /// Returns the conflict, if it is one, of a stale version or of a crowd of writers.
+    /// Returns the conflict, if it is one: with a stale version, or with a crowd of writers.
     ///
     /// # Examples
     ///
@@ -169,9 +169,9 @@ impl<T, E> WriteError<T, E> {
         }
     }
 
-    /// Returns the closure's error. `own` makes one of the write's own errors, which contain no error of the closure.
+    /// Returns the closure's error, or what `own` returns for a failure of the write itself.
     ///
-    /// So a service whose closures return its own type of errors gets that type for each failure.
+    /// It is for services with an error type of their own: their closures return that type, and `own` makes one.
     ///
     /// # Examples
     ///
@@ -180,11 +180,11 @@ impl<T, E> WriteError<T, E> {
     ///
     /// let stock = Versioned::new(0_u32);
     /// let sell = |left: &u32| left.checked_sub(1).map(Change::Set).ok_or("sold out".to_owned());
-    /// let told = |expect: Expect| {
+    /// let text = |expect: Expect| {
     ///     stock.try_update(expect, sell).unwrap_err().refused_or_else(|own| own.to_string())
     /// };
-    /// assert_eq!(told(Expect::Any), "sold out");
-    /// assert_eq!(told(Expect::Absent), "conflict: expected no value, found stamp 1");
+    /// assert_eq!(text(Expect::Any), "sold out");
+    /// assert_eq!(text(Expect::Absent), "conflict: expected no value, found stamp 1");
     /// ```
     pub fn refused_or_else(self, own: impl FnOnce(WriteError<T>) -> E) -> E {
         own(match self {

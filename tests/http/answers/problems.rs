@@ -113,7 +113,7 @@ fn no_free_name() -> ClaimExhausted {
 
 fn stale_fence() -> StaleFence {
     let fence = |number| Fence::new(number).expect("it is not zero");
-    let gate = FenceGate::new();
+    let gate = FenceGate::<String>::new();
     gate.admit(SECRET, fence(SECRET_NUMBER + 1)).expect("it is the first");
     gate.admit(SECRET, fence(SECRET_NUMBER)).expect_err("it is stale")
 }

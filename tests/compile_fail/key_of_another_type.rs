@@ -1,0 +1,8 @@
+//! The compiler says which key is expected, and what may be passed for it.
+
+fn main() {
+    let locks = latchwork::KeyedLock::<String>::new();
+    let _guard = locks.try_lock(7_u32);
+    let gate = latchwork::fence::FenceGate::<u64>::new();
+    let _fence = gate.latest("seven");
+}
