@@ -71,8 +71,8 @@ fn a_burst_of_keys_is_forgotten_and_each_is_found_on_the_way() {
     let gate = FenceGate::<u64, _>::with_hasher(BuildHasherDefault::<DefaultHasher>::default());
     (0..5000).for_each(|key| assert_eq!(gate.admit(key, fence(key + 1)), Ok(())));
     for key in 0..5000 {
-        assert_eq!((gate.latest(&key), gate.latest(&4999)), (Some(fence(key + 1)), Some(fence(5000))));
-        assert_eq!((gate.forget(&key), gate.forget(&key)), (Some(fence(key + 1)), None));
+        assert_eq!((gate.latest(key), gate.latest(4999)), (Some(fence(key + 1)), Some(fence(5000))));
+        assert_eq!((gate.forget(key), gate.forget(key)), (Some(fence(key + 1)), None));
     }
     assert_eq!(format!("{gate:?}"), "FenceGate { keys: 0, .. }");
 }
