@@ -3,6 +3,4 @@
 fn main() {
     let locks = latchwork::KeyedLock::<String>::new();
     let _guard = locks.try_lock(7_u32);
-    let gate = latchwork::fence::FenceGate::<u64>::new();
-    let _fence = gate.latest("seven");
 }
