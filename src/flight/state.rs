@@ -26,7 +26,7 @@ struct Inside<V> {
 /// What the leader has left. All of it is user code, and dropped outside the locks.
 enum Left<V> {
     Nothing,
-    /// Half-done work, for the next leader. In a second box, so that a flight is no larger for it.
+    /// Half-done work, for the next leader. In a second box, so that a flight stays small.
     Rest(Box<Rest>),
     /// The end of the flight: no call leads or enlists after it.
     Value(Arc<V>),
