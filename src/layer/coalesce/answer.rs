@@ -1,11 +1,11 @@
 //! [`Sharing`]: which answers are shared.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::str;
+use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::cache_control::{CacheControl, Unreadable, seconds};
-use super::date::seconds_since_1970;
 use super::request::{Common, Credentials};
 
 /// Statuses of answers that may be reused, even if their headers do not say for how long (RFC 9110, section 15.1). 206 is
@@ -120,7 +120,10 @@ fn is_fresh(headers: &HeaderMap, said: &CacheControl) -> Result<Option<bool>, Un
     let lifetime = match said.s_maxage.or(said.max_age) {
         Some(seconds) => seconds,
         None => match date(headers, &header::EXPIRES)? {
-            Some(end) => end.saturating_sub(date(headers, &header::DATE)?.unwrap_or_else(now)),
+            Some(end) => {
+                let begin = date(headers, &header::DATE)?.unwrap_or_else(SystemTime::now);
+                end.duration_since(begin).map_or(0, |lifetime| lifetime.as_secs())
+            }
             None => return Ok(None),
         },
     };
@@ -128,15 +131,10 @@ fn is_fresh(headers: &HeaderMap, said: &CacheControl) -> Result<Option<bool>, Un
     Ok(Some(lifetime > age))
 }
 
-fn date(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Unreadable> {
-    match only(headers, name)? {
-        Some(date) => seconds_since_1970(date).map(Some).ok_or(Unreadable),
-        None => Ok(None),
-    }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+fn date(headers: &HeaderMap, name: &HeaderName) -> Result<Option<SystemTime>, Unreadable> {
+    let Some(date) = only(headers, name)? else { return Ok(None) };
+    let date = str::from_utf8(date).ok().and_then(|date| httpdate::parse_http_date(date).ok());
+    date.map(Some).ok_or(Unreadable)
 }
 
 /// Returns the value of a header that must not occur twice.

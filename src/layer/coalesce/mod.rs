@@ -6,7 +6,7 @@
 //! request               which requests are equal
 //! lead                  the work of the request that leads
 //! answer                which answers are shared
-//! cache_control, date   the headers that are parsed for it
+//! cache_control         the header that is parsed for it
 //! stored                an answer that is read to its end
 //! body                  the bodies of all answers
 //! ```
@@ -30,7 +30,6 @@
 mod answer;
 mod body;
 mod cache_control;
-mod date;
 mod layer;
 mod lead;
 mod ready;
