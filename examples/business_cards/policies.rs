@@ -113,7 +113,7 @@ impl Policies {
     /// Adds the counters of every policy, edits that were refused included.
     pub(crate) fn publish(&self, publisher: Publisher) -> Publisher {
         let publisher = publisher.budget("file", &FILE);
-        self.stats.iter().fold(publisher, |publisher, (name, stats)| publisher.retries(name, stats))
+        self.stats.iter().fold(publisher, |publisher, (name, stats)| publisher.retry_stats(name, stats))
     }
 }
 

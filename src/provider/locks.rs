@@ -36,6 +36,11 @@ pub trait LockProvider<K>: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Returns the name of the locks in events, spans and metrics, if they have one.
+    fn name(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Returns how to write a key in logs, if keys may be shown there at all.
     fn show_key(&self) -> Option<ShowKey<K>> {
         None

@@ -94,13 +94,17 @@ pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
 
 pub(super) fn report_ungated(observer: Option<&UngatedObserver>, ungated: &Ungated<'_>) {
     #[cfg(feature = "tracing")]
-    tracing::warn!(
-        target: TARGET,
-        name = ungated.name,
-        attempt = ungated.attempt,
-        error = %ungated.error,
-        "attempt without its lock"
-    );
+    {
+        // Clients cause this by many changes of one row: not a warning for each of them.
+        static WARNINGS: crate::throttle::Throttle = crate::throttle::Throttle::new();
+        let Ungated { name, attempt, error } = *ungated;
+        match WARNINGS.pass(std::time::Instant::now()) {
+            Some(others) => {
+                tracing::warn!(target: TARGET, name, attempt, %error, others, "attempt without its lock");
+            }
+            None => tracing::debug!(target: TARGET, name, attempt, %error, "attempt without its lock"),
+        }
+    }
     if let Some(observer) = observer {
         observer(ungated);
     }

@@ -124,6 +124,12 @@ impl<C> RetryPolicy<C> {
         self
     }
 
+    /// Returns the name and the counters, for metrics.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn published(&self) -> (&'static str, Option<&Shared<RetryStats>>) {
+        (self.name, self.stats.as_ref())
+    }
+
     /// Sets the observer that is called before each wait: see [`Retrying`]. It is not called after the last failure.
     #[must_use]
     pub fn on_retry(mut self, observer: impl Fn(&Retrying) + Send + Sync + 'static) -> Self {

@@ -277,7 +277,7 @@ fn names_and_fences_give_their_memory_back_after_a_burst() {
     let most = BYTES.get() - before;
     assert!(most > MANY as i64 * 40, "blind: {most} bytes");
     for key in 0..MANY {
-        assert!(gate.forget(&key).is_some() && names.release(&key));
+        assert!(gate.forget(key).is_some() && names.release(&key));
     }
     let left = BYTES.get() - before;
     assert!(left < most / 20, "{left} of {most} bytes");

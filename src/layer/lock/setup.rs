@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderValue, Response};
 
+use super::hold::Terms;
 use super::mode::ModeSwitch;
 use super::outcome::Outcome;
 use super::refusal::Refusal;
-use super::span::Span;
+use super::span::{Outages, Span};
 use super::stats::LayerStats;
 use crate::provider::{Ask, LockError};
+use crate::semaphore::{OwnedPermit, Semaphore};
 use crate::web::Problem;
 
 /// What a layer and its services know.
@@ -29,8 +31,13 @@ pub(super) struct Setup<K, F, L> {
     pub(super) until_body_end: bool,
     pub(super) is_detached: bool,
     pub(super) shares_guard: bool,
+    /// How long a key is held at least.
+    pub(super) min_hold: Option<Duration>,
+    /// A permit for each request that may run. Clones share them.
+    pub(super) places: Option<Arc<Semaphore>>,
     pub(super) mode: ModeSwitch,
     pub(super) stats: LayerStats,
+    pub(super) outages: Outages,
     pub(super) name: &'static str,
     pub(super) render: Option<Arc<Render>>,
     pub(super) of: PhantomData<fn() -> K>,
@@ -39,11 +46,28 @@ pub(super) struct Setup<K, F, L> {
 pub(super) type Render = dyn Fn(&Problem) -> Response<Bytes> + Send + Sync;
 
 impl<K, F, L> Setup<K, F, L> {
-    pub(super) fn render(&self, problem: Problem) -> Response<Bytes> {
-        match &self.render {
-            Some(render) => render(&problem),
-            None => problem.response(),
+    /// Answers with a problem. `grpc` is the media type of the request if it is one of gRPC: such a client understands
+    /// no other answer.
+    pub(super) fn answer(&self, problem: Problem, grpc: Option<HeaderValue>) -> Response<Bytes> {
+        match (grpc, &self.render) {
+            (Some(media), _) => problem.grpc_response(media),
+            (None, Some(render)) => render(&problem),
+            (None, None) => problem.response(),
         }
+    }
+
+    /// Returns a place for a request that has its key, if there is a limit.
+    pub(super) fn place(&self) -> Result<Option<OwnedPermit>, Refusal> {
+        match &self.places {
+            Some(places) => places.try_acquire_owned().map(Some).map_err(|_| Refusal::Overloaded),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns what a key that is granted now is held for.
+    pub(super) fn terms(&self, place: Option<OwnedPermit>) -> Option<Box<Terms>> {
+        let is_plain = self.min_hold.is_none() && place.is_none();
+        (!is_plain).then(|| Box::new(Terms::new(self.min_hold, place)))
     }
 
     /// Returns how a request waits for its key.
@@ -75,7 +99,7 @@ impl<K, F, L> Setup<K, F, L> {
     /// log.
     pub(super) fn note_refusal(&self, span: &Span, refusal: &Refusal, outcome: Outcome) {
         if let Refusal::Lock(LockError::Unavailable(cause)) = refusal {
-            span.unavailable(&**cause);
+            span.unavailable(&self.outages, &**cause);
         }
         self.note(span, outcome);
     }
@@ -95,6 +119,8 @@ impl<K, F: Clone, L: Clone> Clone for Setup<K, F, L> {
             key: self.key.clone(),
             mode: self.mode.clone(),
             stats: self.stats.clone(),
+            outages: self.outages.clone(),
+            places: self.places.clone(),
             render: self.render.clone(),
             ..*self
         }

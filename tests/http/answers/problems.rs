@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use latchwork::{
     Busy, Claims, Conflict, Fence, KeyedLock, RetryPolicy, Semaphore, Stamp, TimedOut, Versioned,
     VersionedMap,
     claim::{ClaimExhausted, Taken},
-    error::BadNumber,
-    fence::{FenceGate, ParseFenceError, StaleFence},
+    error::{BadNumber, NotAcquired},
+    fence::{FenceGate, FenceOutOfRange, ParseFenceError, StaleFence},
     provider::LockError,
     retry::{Budget, RetryError},
-    stamp::{BadEtag, ParseStampError, StampOutOfRange, StampSource, StampsExhausted},
+    stamp::{BadEtag, ImplausibleStamp, ParseStampError, StampOutOfRange, StampSource, StampsExhausted},
     verdict::{RetryKind, Verdict},
-    versioned::{Change, Expect, WriteError},
+    versioned::{Change, Exhausted, Expect, WriteError},
 };
 use latchwork::{
     layer::Mode,
@@ -63,6 +63,33 @@ fn gone() -> Conflict<String> {
     refused.into_conflict().expect("it is a conflict")
 }
 
+fn value_exhausted() -> Exhausted<String> {
+    let cell = Versioned::starting_at(SECRET.to_owned(), Stamp::MAX);
+    cell.modify(|_| SECRET.to_owned()).expect_err("it was the last")
+}
+
+/// Another caller writes during each call of the closure.
+fn crowded() -> WriteError<String> {
+    let cell = Versioned::new(SECRET.to_owned());
+    cell.modify_up_to(2, |text| {
+        cell.modify(|text| format!("{text}!")).expect("stamps are left");
+        text.clone()
+    })
+    .expect_err("another caller is faster")
+}
+
+fn implausible() -> ImplausibleStamp {
+    StampSource::new().observe(Stamp::MAX).expect_err("it is damaged")
+}
+
+fn fence_out_of_range() -> FenceOutOfRange {
+    Fence::try_from(-(SECRET_NUMBER as i64)).expect_err("it is negative")
+}
+
+fn not_acquired() -> NotAcquired {
+    timed_out().into()
+}
+
 fn exhausted() -> StampsExhausted {
     StampSource::after(Stamp::MAX).next().expect_err("it was the last")
 }
@@ -86,7 +113,7 @@ fn no_free_name() -> ClaimExhausted {
 
 fn stale_fence() -> StaleFence {
     let fence = |number| Fence::new(number).expect("it is not zero");
-    let gate = FenceGate::new();
+    let gate = FenceGate::<String>::new();
     gate.admit(SECRET, fence(SECRET_NUMBER + 1)).expect("it is the first");
     gate.admit(SECRET, fence(SECRET_NUMBER)).expect_err("it is stale")
 }
@@ -114,6 +141,12 @@ enum SaveError {
     Down,
     Stale(Conflict<String>),
     Busy(Busy),
+}
+
+impl IntoResponse for SaveError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
 }
 
 impl From<SaveError> for Problem {
@@ -227,12 +260,16 @@ fn every_error_has_its_status_headers_and_body_and_gives_nothing_away() {
             versions(stale, json!("7"), json!("8")),
         ),
         (
-            answer(|| WriteError::<String, Infallible>::from(exhausted())),
+            answer(|| WriteError::<String, Infallible>::from(value_exhausted())),
             Kind::StampsExhausted,
             None,
             None,
             never.clone(),
         ),
+        (answer(value_exhausted), Kind::StampsExhausted, None, None, never.clone()),
+        // No version of the client's was stale.
+        (answer(crowded), Kind::Busy, Some("1"), None, later.clone()),
+        (answer(not_acquired), Kind::TimedOut, Some("1"), None, later.clone()),
         (answer(exhausted), Kind::StampsExhausted, None, None, never.clone()),
         (answer(|| taken(true)), Kind::Taken, None, None, never.clone()),
         (answer(|| taken(false)), Kind::Taken, None, None, later),
@@ -252,13 +289,11 @@ fn every_error_has_its_status_headers_and_body_and_gives_nothing_away() {
             detailed("not a fence: it has a character that is not a digit"),
         ),
         (answer(|| BadNumber::Sign), Kind::BadNumber, None, None, detailed("it has a sign")),
-        (
-            answer(out_of_range),
-            Kind::BadNumber,
-            None,
-            None,
-            detailed("stamps go from 1 to 9223372036854775807"),
-        ),
+        (answer(|| Problem::bad_number("no version")), Kind::BadNumber, None, None, detailed("no version")),
+        // The service's own rows.
+        (answer(out_of_range), Kind::BadStoredNumber, None, None, never.clone()),
+        (answer(fence_out_of_range), Kind::BadStoredNumber, None, None, never.clone()),
+        (answer(implausible), Kind::BadStoredNumber, None, None, never.clone()),
         (
             answer(bad_etag),
             Kind::BadPrecondition,
@@ -415,6 +450,7 @@ fn every_kind_has_its_anchor_and_row_in_the_room_that_its_type_leads_to() {
             ProblemKind::Busy
                 | ProblemKind::TimedOut
                 | ProblemKind::QueueFull
+                | ProblemKind::Overloaded
                 | ProblemKind::LockLost
                 | ProblemKind::LockUnavailable
                 | ProblemKind::ShuttingDown

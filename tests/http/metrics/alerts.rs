@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use latchwork::layer::Mode;
-use latchwork::publish::{Publisher, times};
+use latchwork::publish::Publisher;
 use latchwork::{
     KeyedLock, RetryPolicy, SingleFlight,
-    keyed::Timing,
     retry::{Budget, RetryStats, VirtualClock},
     verdict::{RetryKind, Verdict},
 };
@@ -71,24 +70,24 @@ struct Service {
 
 impl Service {
     fn new() -> Self {
-        let locks = Arc::new(KeyedLock::builder().observe_times(times("cards")).build());
+        let locks = Arc::new(KeyedLock::builder().name("cards").publish_times().build());
         let budget = Arc::new(Budget::new(100));
         let slug_failures = Arc::new(AtomicU64::new(0));
         let failures = slug_failures.clone();
-        let reads = SingleFlight::default();
+        let reads = SingleFlight::default().named("cards");
         let plans = Plans::new();
         let mut publisher = Publisher::new()
-            .locks("cards", &locks)
+            .keyed_lock(&locks)
             .budget("file", &budget)
-            .flights("cards", &reads)
-            .layer("plans", plans.layer.stats())
+            .single_flight(&reads)
+            .keyed_lock_layer(&plans.layer)
             .source(move || {
                 let failures = failures.load(Ordering::Relaxed);
                 metrics::counter!("business_cards_slug_failures_total").absolute(failures);
             });
         let stats = BTreeMap::from(POLICIES.map(|name| (name, Arc::default())));
         for (name, stats) in &stats {
-            publisher = publisher.retries(name, stats);
+            publisher = publisher.retry_stats(name, stats);
         }
         Self { locks, stats, budget, slug_failures, reads, plans, publisher }
     }
@@ -162,10 +161,9 @@ impl Service {
             assert!(self.locks.lock(1).wait_timeout(Duration::ZERO).is_err());
         }
         let waiters: Vec<_> = (0..30).map(|_| Hand::queued(self.locks.lock_owned(1))).collect();
-        // As if they had taken so long: the same observer, without the wait.
-        let observer = times("cards");
-        observer(Timing::Waited(Duration::from_secs(3)));
-        observer(Timing::Held(Duration::from_secs(4)));
+        // As if they had taken so long: the same histograms, without the wait.
+        metrics::histogram!("latchwork_lock_wait_seconds", "lock" => "cards").record(3.0);
+        metrics::histogram!("latchwork_lock_hold_seconds", "lock" => "cards").record(4.0);
         (guard, waiters)
     }
 }

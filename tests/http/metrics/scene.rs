@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response};
-use latchwork::publish::{BUCKETS, Publisher, times};
+use latchwork::publish::{BUCKETS, Publisher};
 use latchwork::{
     KeyedLock, KeyedSemaphore, RetryPolicy, SingleFlight,
     flight::Role,
@@ -67,7 +67,7 @@ impl RequestKey<String> for ByPath {
 impl Plans {
     pub(crate) fn new() -> Self {
         let (locks, mode) = (Arc::new(KeyedLock::new()), ModeSwitch::default());
-        Self { layer: KeyedLockLayer::new(locks.clone(), ByPath).mode(&mode), locks, mode }
+        Self { layer: KeyedLockLayer::new(locks.clone(), ByPath).name("plans").mode(&mode), locks, mode }
     }
 
     pub(crate) fn ask(&self, path: &str) -> u16 {
@@ -83,21 +83,22 @@ impl Plans {
 impl Scene {
     /// To be made where the recorder is.
     pub(crate) fn new() -> Self {
-        let users = Arc::new(KeyedLock::builder().observe_times(times("users")).build());
-        let seats = Arc::new(KeyedLock::builder().observe_times(times("seats")).build_semaphore(2));
+        let users = Arc::new(KeyedLock::builder().name("users").publish_times().build());
+        let seats = Arc::new(KeyedLock::builder().name("seats").publish_times().build_semaphore(2));
         let (saves, loads) = <(Arc<RetryStats>, Arc<RetryStats>)>::default();
         let budget = Arc::new(Budget::new(40).earnings(0));
-        let (menus, pages) = (SingleFlight::default(), CoalesceLayer::new(ByPath));
+        let (menus, pages) =
+            (SingleFlight::default().named("menus"), CoalesceLayer::new(ByPath).name("pages"));
         let plans = Plans::new();
         let publisher = Publisher::new()
-            .locks("users", &users)
-            .semaphore("seats", &seats)
-            .retries("save card", &saves)
-            .retries("load card", &loads)
+            .keyed_lock(&users)
+            .keyed_semaphore(&seats)
+            .retry_policy(&RetryPolicy::new().name("save card").stats(&saves))
+            .retry_stats("load card", &loads)
             .budget("database", &budget)
-            .flights("menus", &menus)
-            .coalesce("pages", &pages)
-            .layer("plans", plans.layer.stats());
+            .single_flight(&menus)
+            .coalesce_layer(&pages)
+            .keyed_lock_layer(&plans.layer);
         Self { users, seats, saves, loads, budget, menus, pages, plans, publisher }
     }
 
