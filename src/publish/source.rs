@@ -71,13 +71,13 @@ pub(super) fn retries(name: &'static str, counts: &RetryCounts) {
     }
     counter!(RETRY_CONFLICTS, POLICY => name).absolute(counts.conflicts);
     let reasons = [
-        ("timed_out", counts.gate_timed_out),
-        ("refused", counts.gate_refused),
-        ("lost", counts.gate_lost),
-        ("unavailable", counts.gate_unavailable),
+        ("timed_out", counts.lock_timed_out),
+        ("refused", counts.lock_refused),
+        ("lost", counts.lock_lost),
+        ("unavailable", counts.lock_unavailable),
     ];
     for (reason, attempts) in reasons {
-        counter!(RETRY_UNGATED, POLICY => name, REASON => reason).absolute(attempts);
+        counter!(RETRY_WITHOUT_LOCK, POLICY => name, REASON => reason).absolute(attempts);
     }
 }
 

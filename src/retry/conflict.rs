@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::classify::Classifier;
 use super::error::RetryError;
-use super::gate::{self, Gate};
+use super::lock::{self, AttemptLock};
 use super::policy::RetryPolicy;
 use super::roles::{Load, Store};
 use super::session::Session;
@@ -55,7 +55,7 @@ impl<C> RetryPolicy<C> {
         A: FnMut(L::Value) -> Result<W, L::Error>,
         S: Store<W, Error = L::Error>,
     {
-        RetryOnConflict { policy: self, load, apply, store, gate: None, gate_timeout: None }
+        RetryOnConflict { policy: self, load, apply, store, lock: None, lock_timeout: None }
     }
 
     /// Creates a change as [`retry_on_conflict`](Self::retry_on_conflict) does, of functions that block.
@@ -86,7 +86,7 @@ impl<C> RetryPolicy<C> {
         A: FnMut(V) -> Result<W, E>,
         S: FnMut(W) -> Result<T, E>,
     {
-        RetryOnConflict { policy: self, load, apply, store, gate: None, gate_timeout: None }
+        RetryOnConflict { policy: self, load, apply, store, lock: None, lock_timeout: None }
     }
 }
 
@@ -100,8 +100,8 @@ pub struct RetryOnConflict<'p, C, L, A, S, P = AnyLocks<Infallible>, K = Infalli
     load: L,
     apply: A,
     store: S,
-    gate: Option<Gate<'p, P, K>>,
-    gate_timeout: Option<Duration>,
+    lock: Option<AttemptLock<'p, P, K>>,
+    lock_timeout: Option<Duration>,
 }
 
 impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
@@ -113,7 +113,7 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// An escalated attempt can't lose against an attempt that holds the same key. It can lose against a
     /// writer that holds no lock, and then retries until its attempts are used up.
     ///
-    /// By default an attempt waits for its key without a limit: see [`gate_timeout`](Self::gate_timeout). The policy's
+    /// By default an attempt waits for its key without a limit: see [`lock_timeout`](Self::lock_timeout). The policy's
     /// deadline does not limit this wait, but the time counts.
     ///
     /// # Attempts without their lock
@@ -121,8 +121,8 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// The condition of the store protects the data; the lock only helps attempts to get through. If the lock can't
     /// be acquired (the time runs out, the queue is full, the provider is unavailable), the attempt is made without
     /// it. If the lock is lost during an attempt, the attempt is not interrupted, and the loss is reported after it.
-    /// Each such attempt is counted in [`RetryCounts::ungated`](super::RetryCounts::ungated), and
-    /// [`on_ungated`](RetryPolicy::on_ungated) is called.
+    /// Each such attempt is counted in [`RetryCounts::without_lock`](super::RetryCounts::without_lock), and
+    /// [`on_without_lock`](RetryPolicy::on_without_lock) is called.
     ///
     /// # Deadlock
     ///
@@ -145,9 +145,9 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     ///     |left| Ok((left.stamp(), *left - 1)),
     ///     async |(stamp, left)| stock.compare_and_set(stamp, left),
     /// );
-    /// let sold = sell.escalate_after(0, &locks, 7).gate_timeout(Duration::from_secs(1)).run().await;
+    /// let sold = sell.escalate_after(0, &locks, 7).lock_timeout(Duration::from_secs(1)).run().await;
     /// assert!(sold.is_ok_and(|left| *left == 2)); // Made without the lock, and counted.
-    /// assert_eq!(STATS.counts().gate_timed_out, 1);
+    /// assert_eq!(STATS.counts().lock_timed_out, 1);
     /// # });
     /// ```
     pub fn escalate_after<Q: LockProvider<J>, J: Clone>(
@@ -156,17 +156,17 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
         locks: &'p Q,
         key: J,
     ) -> RetryOnConflict<'p, C, L, A, S, Q, J> {
-        let Self { policy, load, apply, store, gate: _, gate_timeout } = self;
-        let gate = Some(Gate { locks, key, after: conflicts });
-        RetryOnConflict { policy, load, apply, store, gate, gate_timeout }
+        let Self { policy, load, apply, store, lock: _, lock_timeout } = self;
+        let lock = Some(AttemptLock { locks, key, after: conflicts });
+        RetryOnConflict { policy, load, apply, store, lock, lock_timeout }
     }
 
     /// Sets how long each attempt waits for its lock before it is made without it. A zero limit looks once.
     ///
     /// In a task the policy's [`clock`](RetryPolicy::clock) counts, on a thread real time. Without
     /// [`escalate_after`](Self::escalate_after) there is no lock, and nothing to wait for.
-    pub fn gate_timeout(mut self, timeout: Duration) -> Self {
-        self.gate_timeout = Some(timeout);
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = Some(timeout);
         self
     }
 }
@@ -196,13 +196,13 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
         Storing: Future<Output = Result<T, E>>,
         C: Classifier<E>,
     {
-        let Self { policy, mut load, mut apply, mut store, gate, gate_timeout } = self;
+        let Self { policy, mut load, mut apply, mut store, lock, lock_timeout } = self;
         policy.report_misuse();
         let mut session = Session::new(policy);
         loop {
-            let held = match gate.as_ref().map_or(Break(None), |gate| gate.enter(gate_timeout, &session)) {
+            let held = match lock.as_ref().map_or(Break(None), |lock| lock.enter(lock_timeout, &session)) {
                 Break(held) => held,
-                Continue(wait) => gate::answered(wait.await, &session),
+                Continue(wait) => lock::answered(wait.await, &session),
             };
             session.start();
             let attempt = async {
@@ -212,7 +212,7 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
             };
             let result = attempt.await;
             // Nothing is held while it waits.
-            gate::leave(held, &session);
+            lock::leave(held, &session);
             // As in `RetryPolicy::run`.
             match result {
                 Ok(stored) => {
@@ -244,14 +244,14 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
         S: FnMut(W) -> Result<T, E>,
         C: Classifier<E>,
     {
-        let Self { policy, mut load, mut apply, mut store, gate, gate_timeout } = self;
+        let Self { policy, mut load, mut apply, mut store, lock, lock_timeout } = self;
         let mut session = Session::new(policy);
         loop {
-            let held = gate.as_ref().and_then(|gate| gate.enter_blocking(gate_timeout, &session));
+            let held = lock.as_ref().and_then(|lock| lock.enter_blocking(lock_timeout, &session));
             session.start();
             let result = load().and_then(&mut apply).and_then(&mut store);
             // Nothing is held while it waits.
-            gate::leave(held, &session);
+            lock::leave(held, &session);
             match session.judge(result) {
                 Break(out) => return out,
                 Continue(wait) => session.wait_blocking(wait),
@@ -264,8 +264,8 @@ impl<C, L, A, S, P, K> fmt::Debug for RetryOnConflict<'_, C, L, A, S, P, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryOnConflict")
             .field("policy", self.policy)
-            .field("gate", &self.gate)
-            .field("gate_timeout", &self.gate_timeout)
+            .field("lock", &self.lock)
+            .field("lock_timeout", &self.lock_timeout)
             .finish_non_exhaustive()
     }
 }

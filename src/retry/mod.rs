@@ -5,7 +5,7 @@
 //! conflict   load, apply, store if unchanged; again from the start. roles: names for its closures
 //! run        calls in a task, on a thread, or attempt by attempt
 //! session    one call, without waiting; decide: the rules by which it goes on or ends
-//! gate       the lock around the attempts of a change
+//! lock       the lock around the attempts of a change
 //! policy     what a user sets up; setters: how
 //! error      what a call that gave up returns
 //! observe    what a policy reports
@@ -28,8 +28,8 @@
 //!     ⋮  dropped in an attempt ─────────────────▶ abandoned    budget: the price is spent
 //! ```
 //!
-//! With a gate, the attempt starts once the gate is passed; a call dropped before that still counts as waiting, so its
-//! tokens are returned. An attempt also passes a gate that failed: it is made without the lock, and reported.
+//! With a lock, the attempt starts once the lock is held; a call dropped before that still counts as waiting, so its
+//! tokens are returned. An attempt whose lock fails is made without it, and reported.
 //!
 //! Tokens are conserved: each price is either spent by a retry that began and did not succeed, or put back. A call ends
 //! exactly once, in `Session::succeed`, `give_up` or `abandon`. So the counters add up: calls = first-try ok + retried
@@ -49,7 +49,7 @@ mod conflict;
 mod counts;
 mod decide;
 mod error;
-mod gate;
+mod lock;
 mod observe;
 mod policy;
 mod roles;
@@ -68,7 +68,7 @@ pub use self::clock::{Clock, Sleep, VirtualClock};
 pub use self::conflict::RetryOnConflict;
 pub use self::counts::RetryCounts;
 pub use self::error::{RetryError, StopReason};
-pub use self::observe::{Retrying, Ungated};
+pub use self::observe::{Retrying, WithoutLock};
 pub use self::policy::RetryPolicy;
 pub use self::roles::{Load, Store};
 pub use self::session::Session;

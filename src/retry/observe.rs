@@ -1,4 +1,4 @@
-//! What a policy reports of its attempts: [`Retrying`], [`Ungated`].
+//! What a policy reports of its attempts: [`Retrying`], [`WithoutLock`].
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub struct Retrying {
     pub wait: Duration,
 }
 
-/// An attempt was made without its lock. See [`on_ungated`](crate::RetryPolicy::on_ungated).
+/// An attempt was made without its lock. See [`on_without_lock`](crate::RetryPolicy::on_without_lock).
 ///
 /// # Examples
 ///
@@ -44,7 +44,7 @@ pub struct Retrying {
 /// use latchwork::{KeyedLock, RetryPolicy, Versioned};
 ///
 /// let (send, events) = channel();
-/// let policy = RetryPolicy::new().on_ungated(move |it| drop(send.send((it.attempt, it.error.to_string()))));
+/// let policy = RetryPolicy::new().on_without_lock(move |it| drop(send.send((it.attempt, it.error.to_string()))));
 /// let (row, locks) = (Versioned::new(41), Arc::new(KeyedLock::<u32>::new()));
 /// let _in_the_way = locks.try_lock(7)?;
 /// let change = policy.retry_on_conflict_blocking(
@@ -52,13 +52,13 @@ pub struct Retrying {
 ///     |loaded| Ok((loaded.stamp(), *loaded + 1)),
 ///     |(stamp, number)| row.compare_and_set(stamp, number),
 /// );
-/// assert!(change.escalate_after(0, &locks, 7).gate_timeout(Duration::ZERO).run_blocking().is_ok());
+/// assert!(change.escalate_after(0, &locks, 7).lock_timeout(Duration::ZERO).run_blocking().is_ok());
 /// assert_eq!(events.recv(), Ok((1, "timed out waiting for the lock".to_owned())));
 /// # Ok::<(), latchwork::Busy>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Ungated<'e> {
+pub struct WithoutLock<'e> {
     /// The policy's name.
     pub name: &'static str,
     /// The attempt that has no lock; the first call is 1.
@@ -75,7 +75,7 @@ const TARGET: &str = "latchwork::retry";
 pub(super) type Observer = dyn Fn(&Retrying) + Send + Sync;
 
 /// What a policy calls for each attempt without its lock.
-pub(super) type UngatedObserver = dyn Fn(&Ungated<'_>) + Send + Sync;
+pub(super) type LockObserver = dyn Fn(&WithoutLock<'_>) + Send + Sync;
 
 pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
     #[cfg(feature = "tracing")]
@@ -92,16 +92,16 @@ pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
     }
 }
 
-pub(super) fn report_ungated(observer: Option<&UngatedObserver>, ungated: &Ungated<'_>) {
+pub(super) fn report_without_lock(observer: Option<&LockObserver>, without_lock: &WithoutLock<'_>) {
     #[cfg(feature = "tracing")]
     tracing::warn!(
         target: TARGET,
-        name = ungated.name,
-        attempt = ungated.attempt,
-        error = %ungated.error,
+        name = without_lock.name,
+        attempt = without_lock.attempt,
+        error = %without_lock.error,
         "attempt without its lock"
     );
     if let Some(observer) = observer {
-        observer(ungated);
+        observer(without_lock);
     }
 }

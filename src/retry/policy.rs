@@ -12,7 +12,7 @@ use super::backoff::Backoff;
 use super::budget::Budget;
 use super::classify::{ByFunction, ByTrait};
 use super::clock::{Clock, SystemClock};
-use super::observe::{Observer, UngatedObserver};
+use super::observe::{Observer, LockObserver};
 use super::shared::Shared;
 use super::stats::RetryStats;
 use crate::verdict::RetryKind;
@@ -80,7 +80,7 @@ pub struct RetryPolicy<C = ByTrait> {
     pub(super) budget: Option<Shared<Budget>>,
     pub(super) stats: Option<Shared<RetryStats>>,
     pub(super) observer: Option<Arc<Observer>>,
-    pub(super) ungated_observer: Option<Arc<UngatedObserver>>,
+    pub(super) lock_observer: Option<Arc<LockObserver>>,
     pub(super) clock: Option<Arc<dyn Clock>>,
     /// Makes the generator of each call, so that the waits are the same each time.
     pub(super) seeded: Option<Arc<Mutex<Rng>>>,
@@ -122,7 +122,7 @@ impl<C> RetryPolicy<C> {
             budget: None,
             stats: None,
             observer: None,
-            ungated_observer: None,
+            lock_observer: None,
             clock: None,
             seeded: None,
             classifier,
@@ -137,8 +137,8 @@ impl<C> RetryPolicy<C> {
         self.observer.as_deref()
     }
 
-    pub(super) fn ungated_observer(&self) -> Option<&UngatedObserver> {
-        self.ungated_observer.as_deref()
+    pub(super) fn lock_observer(&self) -> Option<&LockObserver> {
+        self.lock_observer.as_deref()
     }
 
     pub(super) fn clock_in_use(&self) -> &dyn Clock {

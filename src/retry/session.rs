@@ -10,7 +10,7 @@ use super::backoff::Backoff;
 use super::classify::Classifier;
 use super::clock::Clock;
 use super::error::RetryError;
-use super::observe::{Ungated, report_ungated};
+use super::observe::{WithoutLock, report_without_lock};
 use super::policy::RetryPolicy;
 use crate::provider::LockError;
 
@@ -236,13 +236,13 @@ impl<'p, C> Session<'p, C> {
 
     /// Reports that an attempt is, or was, made without its lock.
     #[cold]
-    pub(super) fn report_ungated(&self, error: &LockError) {
+    pub(super) fn report_without_lock(&self, error: &LockError) {
         let policy = self.policy;
         if let Some(stats) = &policy.stats {
-            stats.ungated(error);
+            stats.without_lock(error);
         }
         let (name, attempt) = (policy.name, self.attempt);
-        report_ungated(policy.ungated_observer(), &Ungated { name, attempt, error });
+        report_without_lock(policy.lock_observer(), &WithoutLock { name, attempt, error });
     }
 }
 

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::backoff::Jitter;
 use super::budget::Budget;
 use super::clock::Clock;
-use super::observe::{Retrying, Ungated};
+use super::observe::{Retrying, WithoutLock};
 use super::policy::RetryPolicy;
 use super::shared::Shared;
 use super::stats::RetryStats;
@@ -131,12 +131,12 @@ impl<C> RetryPolicy<C> {
         self
     }
 
-    /// Sets the observer that is called for each attempt without its lock: see [`Ungated`].
+    /// Sets the observer that is called for each attempt without its lock: see [`WithoutLock`].
     ///
     /// It is called before the attempt if the lock can't be acquired, and after it if the lock was lost meanwhile.
     #[must_use]
-    pub fn on_ungated(mut self, observer: impl Fn(&Ungated<'_>) + Send + Sync + 'static) -> Self {
-        self.ungated_observer = Some(Arc::new(observer));
+    pub fn on_without_lock(mut self, observer: impl Fn(&WithoutLock<'_>) + Send + Sync + 'static) -> Self {
+        self.lock_observer = Some(Arc::new(observer));
         self
     }
 
@@ -167,7 +167,7 @@ impl<C> RetryPolicy<C> {
             budget: self.budget,
             stats: self.stats,
             observer: self.observer,
-            ungated_observer: self.ungated_observer,
+            lock_observer: self.lock_observer,
             clock: self.clock,
             seeded: self.seeded,
             classifier: classify,

@@ -359,7 +359,7 @@ fn an_attempt_without_its_lock_is_a_warning() {
         let locks = Arc::new(KeyedLock::<u32>::new());
         let _in_the_way = locks.try_lock(7).expect("it is free");
         let change = policy.retry_on_conflict_blocking(|| Ok::<_, latchwork::Busy>(()), Ok, |()| Ok(()));
-        let change = change.escalate_after(0, &locks, 7).gate_timeout(Duration::ZERO);
+        let change = change.escalate_after(0, &locks, 7).lock_timeout(Duration::ZERO);
         let seen = captured(Level::WARN, || (), || assert!(change.run_blocking().is_ok()));
         let fields =
             [("attempt", "1"), ("error", "timed out waiting for the lock"), ("name", "\"save card\"")];

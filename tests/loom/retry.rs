@@ -348,7 +348,7 @@ fn a_dropped_escalated_call_leaves_no_key_locked() {
 
 /// Each thread parks until the other has released the key, or finds it free.
 #[test]
-fn threads_that_wait_for_their_gate_get_it() {
+fn threads_that_wait_for_their_lock_get_it() {
     check(None, 13, || {
         let (locks, value) = (locks(), Arc::new(Watched::default()));
         let add = |locks: &Locks, value: &Watched| {

@@ -157,14 +157,14 @@ fn values_are_those_that_the_core_has_counted() {
         }
         let saves = |reason| {
             let labels = [("policy", "save card"), ("reason", reason)];
-            shown.value("latchwork_retry_ungated_total", &labels)
+            shown.value("latchwork_retry_without_lock_total", &labels)
         };
         let counts = scene.saves.counts();
-        assert_eq!(saves("timed_out"), counts.gate_timed_out as f64);
-        assert_eq!(saves("refused"), counts.gate_refused as f64);
-        assert_eq!(saves("lost"), counts.gate_lost as f64);
-        assert_eq!(saves("unavailable"), counts.gate_unavailable as f64);
-        assert_eq!(counts.gate_timed_out, 2, "a call went on without its lock");
+        assert_eq!(saves("timed_out"), counts.lock_timed_out as f64);
+        assert_eq!(saves("refused"), counts.lock_refused as f64);
+        assert_eq!(saves("lost"), counts.lock_lost as f64);
+        assert_eq!(saves("unavailable"), counts.lock_unavailable as f64);
+        assert_eq!(counts.lock_timed_out, 2, "a call went on without its lock");
         let ends = [
             counts.first_try_ok,
             counts.retried_ok,

@@ -196,7 +196,7 @@ impl Scene {
         for stored in [Ok(()), Err(None)] {
             let change = plain.retry_on_conflict_blocking(|| Ok(()), Ok, |()| stored);
             let change =
-                change.escalate_after(1, &self.users, "grace".to_owned()).gate_timeout(Duration::ZERO);
+                change.escalate_after(1, &self.users, "grace".to_owned()).lock_timeout(Duration::ZERO);
             assert_eq!(change.run_blocking().is_ok(), stored.is_ok());
         }
     }

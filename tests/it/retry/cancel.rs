@@ -132,9 +132,9 @@ const FREE: [(&str, Way); 6] = [
         })
     }),
     ("retry_on_conflict", |scene| Box::pin(on_conflict!(scene).run())),
-    ("gate, never alone", |scene| Box::pin(on_conflict!(scene).escalate_after(9, &scene.locks, 7).run())),
-    ("gate, alone at last", |scene| Box::pin(on_conflict!(scene).escalate_after(1, &scene.locks, 7).run())),
-    ("gate, always alone", |scene| Box::pin(on_conflict!(scene).escalate_after(0, &scene.locks, 7).run())),
+    ("lock, never alone", |scene| Box::pin(on_conflict!(scene).escalate_after(9, &scene.locks, 7).run())),
+    ("lock, alone at last", |scene| Box::pin(on_conflict!(scene).escalate_after(1, &scene.locks, 7).run())),
+    ("lock, always alone", |scene| Box::pin(on_conflict!(scene).escalate_after(0, &scene.locks, 7).run())),
 ];
 
 /// Drops a call after each number of polls, until it comes to its end; `check` looks at it after each poll
@@ -184,12 +184,12 @@ fn a_dropped_call_loses_no_token_and_holds_no_key() {
     }
 }
 
-/// What makes its attempts through a gate that is not free: there is an await before each attempt.
+/// What makes its attempts through a lock that is not free: there is an await before each attempt.
 const TURNSTILE: (&str, Way) =
     ("turnstile", |scene| Box::pin(on_conflict!(scene).escalate_after(1, &scene.turnstile, 7).run()));
 
 #[test]
-fn a_call_dropped_at_any_point_leaves_the_gate() {
+fn a_call_dropped_at_any_point_leaves_the_lock() {
     let (name, way) = TURNSTILE;
     for script in SCRIPTS {
         let awaits = drop_at_every_await(name, way, script, |scene, running| {
@@ -203,7 +203,7 @@ fn a_call_dropped_at_any_point_leaves_the_gate() {
 
 /// Its tokens counted as spent, though nothing had been loaded.
 #[test]
-fn a_retry_dropped_at_the_gate_gets_its_tokens_back() {
+fn a_retry_dropped_at_the_lock_gets_its_tokens_back() {
     let (name, way) = TURNSTILE;
     for script in SCRIPTS {
         drop_at_every_await(name, way, script, |scene, running| {
@@ -216,7 +216,7 @@ fn a_retry_dropped_at_the_gate_gets_its_tokens_back() {
 }
 
 #[test]
-fn a_call_dropped_at_the_gate_counts_no_attempt_that_it_did_not_begin() {
+fn a_call_dropped_at_the_lock_counts_no_attempt_that_it_did_not_begin() {
     let (name, way) = TURNSTILE;
     for script in SCRIPTS {
         drop_at_every_await(name, way, script, |scene, running| {

@@ -12,7 +12,7 @@ use latchwork::{
     KeyedLock, RetryPolicy,
     retry::{
         Attempt, Backoff, Budget, ByFunction, ByTrait, Clock, Jitter, RetryCounts, RetryError,
-        RetryOnConflict, RetryStats, Retrying, Session, Shared, StopReason, Ungated, VirtualClock,
+        RetryOnConflict, RetryStats, Retrying, Session, Shared, StopReason, WithoutLock, VirtualClock,
     },
     verdict::{RetryKind, Verdict},
 };
@@ -37,7 +37,7 @@ is! {
     Session<'static, fn(&Rc<u8>) -> Verdict>: Send, Sync;
     RetryOnConflict<'static, ByTrait, fn(), fn(), fn()>: Send, Sync;
     RetryOnConflict<'static, ByTrait, fn(), fn(), fn(), Arc<KeyedLock<String>>, String>: Send, Sync;
-    Ungated<'static>: Send, Sync, Copy;
+    WithoutLock<'static>: Send, Sync, Copy;
     Backoff: Send, Sync, Clone, Iterator<Item = std::time::Duration>;
     Budget: Send, Sync, std::fmt::Debug;
     RetryStats: Send, Sync, Default;
@@ -236,7 +236,7 @@ macro_rules! saved_by_key {
 static BY_NAME: LazyLock<Arc<KeyedLock<String>>> = LazyLock::new(Arc::default);
 
 #[test]
-fn changes_go_through_gates_of_every_key_under_spawn() {
+fn changes_go_through_locks_of_every_key_under_spawn() {
     let saved: [Saved; 7] = [
         saved_by_key!(Arc::new(KeyedLock::<String>::new()), String::from("row")),
         saved_by_key!(Arc::new(KeyedLock::<String>::new()), "row".to_owned()),
@@ -264,7 +264,7 @@ fn changes_can_be_written_as_async_closures_under_spawn() {
     assert_eq!(out, Ok(3));
 }
 
-/// The policy and the gate in a state that handlers share.
+/// The policy and the lock in a state that handlers share.
 #[test]
 fn changes_can_be_made_with_what_an_application_shares() {
     struct App {

@@ -82,12 +82,12 @@ fn whichever_part_fails_is_classified_and_those_after_it_do_not_run() {
 #[test]
 fn attempts_are_made_alone_after_so_many_conflicts_of_their_own() {
     let ways = |conflicts, faults: [Fault; 3]| {
-        let (gate, mut faults) = (Remote::new(|_| Answer::Grants), faults.into_iter());
+        let (lock, mut faults) = (Remote::new(|_| Answer::Grants), faults.into_iter());
         let (policy, _) = virtual_policy();
         let change =
             policy.retry_on_conflict(async || Ok(()), Ok, |()| ready(faults.next().map_or(Ok(()), Err)));
-        assert!(block_on(change.escalate_after(conflicts, &gate, "row").run()).is_ok());
-        gate.ways()
+        assert!(block_on(change.escalate_after(conflicts, &lock, "row").run()).is_ok());
+        lock.ways()
     };
     let (together, alone) = ("together", "alone");
     assert_eq!(ways(0, [CONFLICT; 3]), [alone; 4]);
@@ -188,7 +188,7 @@ fn an_attempt_whose_key_comes_late_is_made_and_the_last_one_if_it_fails() {
 
 /// It writes between the load and the store of each attempt, and takes no key.
 #[test]
-fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_gate() {
+fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_lock() {
     let (policy, locks) = (virtual_policy().0, Arc::new(KeyedLock::<u32>::new()));
     let row = Cell::new((1, 0));
     let foreign = |row: &Cell<(u32, u32)>| row.set((row.get().0 + 1, row.get().1 + 100));

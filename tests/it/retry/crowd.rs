@@ -118,7 +118,7 @@ fn on_both(claim: impl AsyncFn(Arc<Crowd>) + Send + Copy + 'static) {
 }
 
 #[test]
-fn everybody_who_goes_through_the_gate_gets_through() {
+fn everybody_who_goes_through_the_lock_gets_through() {
     on_both(async |crowd| {
         assert_eq!(crowd.all().await, TASKS);
         assert_eq!(crowd.row.load(), (TASKS, TASKS));
@@ -131,7 +131,7 @@ fn everybody_who_goes_through_the_gate_gets_through() {
 
 /// In paused time they all load before anybody stores, so that there are conflicts, and escalations.
 #[test]
-fn the_crowd_is_one_that_needs_the_gate() {
+fn the_crowd_is_one_that_needs_the_lock() {
     let crowd = Crowd::new(Duration::from_millis(100));
     paused().block_on(crowd.all());
     let stats = crowd.stats.counts();
@@ -155,7 +155,7 @@ fn the_crowd_is_one_that_needs_the_gate() {
 }
 
 #[test]
-fn beside_a_writer_that_ignores_the_gate_each_call_stores_once_or_gives_up() {
+fn beside_a_writer_that_ignores_the_lock_each_call_stores_once_or_gives_up() {
     on_both(async |crowd| {
         let (is_over, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let writer = tokio::spawn({

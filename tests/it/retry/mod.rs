@@ -5,7 +5,7 @@ mod compile;
 mod conflict;
 mod cost;
 mod crowd;
-mod gate;
+mod lock;
 mod model;
 mod panics;
 mod reference;

@@ -1,4 +1,4 @@
-//! User code that panics in a call: attempts, classifiers, observers, clocks, gates. The call counts as
+//! User code that panics in a call: attempts, classifiers, observers, clocks, locks. The call counts as
 //! abandoned, once, and whatever a retry had paid that did not begin goes back.
 
 use std::cell::Cell;
@@ -240,7 +240,7 @@ fn a_change_that_panics_anywhere_ends_the_call_and_lets_its_key_go() {
     }
 }
 
-/// A key that panics when it is cloned for the gate.
+/// A key that panics when it is cloned for the lock.
 struct Key(Fuse);
 
 impl Clone for Key {
@@ -251,9 +251,9 @@ impl Clone for Key {
 }
 
 #[test]
-fn a_gate_that_panics_ends_the_call() {
+fn a_lock_that_panics_ends_the_call() {
     for at in 1..=4 {
-        for (gate, key) in [(Fuse::lit(at), Fuse::default()), (Fuse::default(), Fuse::lit(at))] {
+        for (lock, key) in [(Fuse::lit(at), Fuse::default()), (Fuse::default(), Fuse::lit(at))] {
             let (scene, stores) = (Scene::new(Brittle::default()), Cell::new(0));
             let change = scene.policy.retry_on_conflict(
                 async || Ok(()),
@@ -264,8 +264,8 @@ fn a_gate_that_panics_ends_the_call() {
                 },
             );
             // It panics on the way in.
-            let gate = Remote::with_hook(|_| Answer::Grants, move |_| gate.pass());
-            blows(|| block_on(change.escalate_after(2, &gate, Key(key)).run()));
+            let lock = Remote::with_hook(|_| Answer::Grants, move |_| lock.pass());
+            blows(|| block_on(change.escalate_after(2, &lock, Key(key)).run()));
             assert_eq!(stores.get(), at - 1);
             let counts = scene.stats.counts();
             assert_eq!((counts.calls(), counts.abandoned), (1, 1));

@@ -275,7 +275,7 @@ mod by_tokio {
 
     /// The only worker's other tasks release the key.
     #[test]
-    fn other_tasks_run_while_a_thread_waits_for_its_gate() {
+    fn other_tasks_run_while_a_thread_waits_for_its_lock() {
         no_hang(|| {
             let runtime = one_worker();
             let locks = Arc::new(latchwork::KeyedLock::<u32>::new());
