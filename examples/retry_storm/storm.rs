@@ -134,7 +134,7 @@ pub(crate) fn run(strategy: Strategy, handlers: usize, seeds: u64) -> io::Result
             .jitter(strategy.jitter())
             .max_attempts(4)
             .base_delay(Duration::from_millis(100))
-            .multiplier(2)
+            .multiplier(2.0)
             .clock(Scaled)
             .stats(&stats)
             .seed(seed);
@@ -180,7 +180,7 @@ impl Storm {
             tokio::time::sleep(Duration::from_micros(half) * SCALE)
         };
         let change = self.policy.retry_on_conflict(
-            async || {
+            async |_| {
                 half_trip().await;
                 let loaded = self.row.snapshot();
                 half_trip().await;

@@ -52,7 +52,11 @@ pub(super) fn describe_counts() {
     describe_counter!(RETRY_ATTEMPTS, Unit::Count, "Attempts, of calls that have ended.");
     describe_counter!(RETRY_ERRORS, Unit::Count, "Failed attempts that may be retried, by kind of error.");
     describe_counter!(RETRY_CONFLICTS, Unit::Count, "Attempts that failed with a conflict.");
-    describe_counter!(RETRY_WITHOUT_LOCK, Unit::Count, "Attempts that were made without their lock, by reason.");
+    describe_counter!(
+        RETRY_WITHOUT_LOCK,
+        Unit::Count,
+        "Attempts that were made without their lock, by reason."
+    );
     describe_gauge!(BUDGET_TOKENS, Unit::Count, "Tokens left in the budget.");
     describe_gauge!(BUDGET_CAPACITY, Unit::Count, "Tokens in a full budget.");
     describe_counter!(FLIGHT_FLIGHTS, Unit::Count, "Flights that were started: each runs the work once.");

@@ -1,5 +1,7 @@
 //! What each type publishes: its counters, under the names of the table.
 
+use std::time::Instant;
+
 use metrics::{counter, gauge};
 
 use super::names::*;
@@ -59,6 +61,7 @@ pub(super) fn retries(name: &'static str, counts: &RetryCounts) {
         ("attempts_exhausted", counts.attempts_exhausted),
         ("deadline_exceeded", counts.deadline_exceeded),
         ("budget_exhausted", counts.budget_exhausted),
+        ("hint_too_long", counts.hint_too_long),
         ("abandoned", counts.abandoned),
     ];
     for (outcome, calls) in outcomes {
@@ -82,7 +85,7 @@ pub(super) fn retries(name: &'static str, counts: &RetryCounts) {
 }
 
 pub(super) fn budget(name: &'static str, budget: &Budget) {
-    gauge!(BUDGET_TOKENS, BUDGET => name).set(budget.tokens());
+    gauge!(BUDGET_TOKENS, BUDGET => name).set(budget.tokens_at(Instant::now()));
     gauge!(BUDGET_CAPACITY, BUDGET => name).set(budget.capacity());
 }
 

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
 
+use super::attempt::Attempt;
 use super::classify::Classifier;
 use super::error::RetryError;
 use super::lock::{self, AttemptLock};
@@ -18,7 +19,9 @@ impl<C> RetryPolicy<C> {
     /// Creates a change: it loads a value, applies a change to it, and stores the result unless the value has changed
     /// meanwhile. After a conflict all three steps run again. Nothing happens until [`run`](RetryOnConflict::run).
     ///
-    /// - `load()` reads the value and its version. It runs once for each attempt.
+    /// - `load(attempt)` reads the value and its version. It runs once for each attempt. If it reads through a cache, it must
+    ///   go past it after a conflict ([`attempt.conflicts()`](Attempt::conflicts)). Otherwise each attempt may load the same
+    ///   stale value.
     /// - `apply(loaded)` makes what will be stored, or refuses. It gets the loaded value itself. No later attempt can
     ///   use that value again, so no attempt stores what was made of a stale one.
     /// - `store(changed)` writes, on condition that the version is still the one that was loaded. If it is not, its
@@ -36,7 +39,7 @@ impl<C> RetryPolicy<C> {
     /// let (row, locks) = (Versioned::new(41), Arc::new(KeyedLock::<&str>::new()));
     /// let policy = RetryPolicy::new();
     /// let change = policy.retry_on_conflict(
-    ///     async || Ok(row.snapshot()),
+    ///     async |_attempt| Ok(row.snapshot()),
     ///     |loaded| Ok((loaded.stamp(), *loaded + 1)),
     ///     async |(stamp, number)| row.compare_and_set(stamp, number),
     /// );
@@ -69,7 +72,7 @@ impl<C> RetryPolicy<C> {
     ///
     /// let (row, policy) = (Versioned::new(41), RetryPolicy::new());
     /// let change = policy.retry_on_conflict_blocking(
-    ///     || Ok(row.snapshot()),
+    ///     |_attempt| Ok(row.snapshot()),
     ///     |loaded| Ok((loaded.stamp(), *loaded + 1)),
     ///     |(stamp, number)| row.compare_and_set(stamp, number),
     /// );
@@ -82,7 +85,7 @@ impl<C> RetryPolicy<C> {
         store: S,
     ) -> RetryOnConflict<'_, C, L, A, S>
     where
-        L: FnMut() -> Result<V, E>,
+        L: FnMut(Attempt) -> Result<V, E>,
         A: FnMut(V) -> Result<W, E>,
         S: FnMut(W) -> Result<T, E>,
     {
@@ -124,6 +127,11 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// Each such attempt is counted in [`RetryCounts::without_lock`](super::RetryCounts::without_lock), and
     /// [`on_without_lock`](RetryPolicy::on_without_lock) is called.
     ///
+    /// # Panics
+    ///
+    /// Panics if no attempt can come after that many conflicts: `conflicts` must be less than the policy's
+    /// [`max_attempts`](RetryPolicy::max_attempts).
+    ///
     /// # Deadlock
     ///
     /// The key is held from before `load` until after `store`, and not while the call waits for the next attempt. A
@@ -141,7 +149,7 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// let policy = RetryPolicy::new().stats(&STATS);
     /// let _in_the_way = locks.lock(7).await;
     /// let sell = policy.retry_on_conflict(
-    ///     async || Ok(stock.snapshot()),
+    ///     async |_| Ok(stock.snapshot()),
     ///     |left| Ok((left.stamp(), *left - 1)),
     ///     async |(stamp, left)| stock.compare_and_set(stamp, left),
     /// );
@@ -150,6 +158,7 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// assert_eq!(STATS.counts().lock_timed_out, 1);
     /// # });
     /// ```
+    #[track_caller]
     pub fn escalate_after<Q: LockProvider<J>, J: Clone>(
         self,
         conflicts: u32,
@@ -157,6 +166,11 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
         key: J,
     ) -> RetryOnConflict<'p, C, L, A, S, Q, J> {
         let Self { policy, load, apply, store, lock: _, lock_timeout } = self;
+        assert!(
+            conflicts < policy.max_attempts,
+            "no attempt comes after {conflicts} conflicts: the policy makes {} at most",
+            policy.max_attempts
+        );
         let lock = Some(AttemptLock { locks, key, after: conflicts });
         RetryOnConflict { policy, load, apply, store, lock, lock_timeout }
     }
@@ -189,7 +203,7 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
     /// takes effect depends on the store.
     pub async fn run<V, W, T, E, Loading, Storing>(self) -> Result<T, RetryError<E>>
     where
-        L: FnMut() -> Loading,
+        L: FnMut(Attempt) -> Loading,
         Loading: Future<Output = Result<V, E>>,
         A: FnMut(V) -> Result<W, E>,
         S: FnMut(W) -> Storing,
@@ -205,8 +219,9 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
                 Continue(wait) => lock::answered(wait.await, &session),
             };
             session.start();
+            let number = session.attempt();
             let attempt = async {
-                let loaded = load().await?;
+                let loaded = load(number).await?;
                 let changed = apply(loaded)?;
                 store(changed).await
             };
@@ -239,7 +254,7 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
     /// panic there even if the key is free.
     pub fn run_blocking<V, W, T, E>(self) -> Result<T, RetryError<E>>
     where
-        L: FnMut() -> Result<V, E>,
+        L: FnMut(Attempt) -> Result<V, E>,
         A: FnMut(V) -> Result<W, E>,
         S: FnMut(W) -> Result<T, E>,
         C: Classifier<E>,
@@ -249,7 +264,7 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
         loop {
             let held = lock.as_ref().and_then(|lock| lock.enter_blocking(lock_timeout, &session));
             session.start();
-            let result = load().and_then(&mut apply).and_then(&mut store);
+            let result = load(session.attempt()).and_then(&mut apply).and_then(&mut store);
             // Nothing is held while it waits.
             lock::leave(held, &session);
             match session.judge(result) {

@@ -41,6 +41,8 @@ pub struct RetryCounts {
     pub deadline_exceeded: u64,
     /// Calls for which the budget had no tokens.
     pub budget_exhausted: u64,
+    /// Calls whose error asked for a longer wait than their policy allows.
+    pub hint_too_long: u64,
     /// Of the calls that failed, those that had been retried before.
     pub failed_after_retry: u64,
     /// Calls that were dropped, or panicked, before their end.
@@ -71,7 +73,11 @@ impl RetryCounts {
     /// Returns the number of calls that failed, for any reason.
     #[must_use]
     pub const fn failed(&self) -> u64 {
-        self.not_retryable + self.attempts_exhausted + self.deadline_exceeded + self.budget_exhausted
+        self.not_retryable
+            + self.attempts_exhausted
+            + self.deadline_exceeded
+            + self.budget_exhausted
+            + self.hint_too_long
     }
 
     /// Returns the number of attempts that ended in an error of this kind, also of calls that go on.
@@ -122,6 +128,7 @@ impl Add for RetryCounts {
             attempts_exhausted: self.attempts_exhausted + other.attempts_exhausted,
             deadline_exceeded: self.deadline_exceeded + other.deadline_exceeded,
             budget_exhausted: self.budget_exhausted + other.budget_exhausted,
+            hint_too_long: self.hint_too_long + other.hint_too_long,
             failed_after_retry: self.failed_after_retry + other.failed_after_retry,
             abandoned: self.abandoned + other.abandoned,
             attempts: self.attempts + other.attempts,

@@ -10,7 +10,9 @@
 //! error      what a call that gave up returns
 //! observe    what a policy reports
 //! stats      live counters; counts: their values at some moment
-//! attempt, budget, clock, backoff, classify, sqlstate, shared: as they say
+//! backoff    the waits that a user sets up; schedule: how they are drawn, one call's
+//! classify   what an error means, and the observers of errors
+//! attempt, boxed, budget, clock, sqlstate, shared: as they say
 //! ```
 //!
 //! # One call
@@ -18,7 +20,7 @@
 //! ```text
 //! attempt 1 ── ok ──────────────────────────────▶ settled      budget: + earnings
 //!     │ error, classified
-//!     ├─ stop · kind not retried · attempts · deadline · budget ─▶ settled, with the reason
+//!     ├─ stop · kind not retried · attempts · hint · deadline · budget ─▶ settled, with the reason
 //!     ▼ paid for                                               budget: − price
 //!  waiting ──── dropped ────────────────────────▶ abandoned    budget: + price
 //!     │
@@ -38,10 +40,12 @@
 //! # The order of refusals
 //!
 //! The verdict of the error comes first, then attempts, then time, and the budget last: nothing is paid for a retry
-//! that is refused for another reason. The observer is called when all have agreed.
+//! that is refused for another reason. The observers of retries are called when all have agreed, the others when the
+//! call has failed and is counted.
 
 mod attempt;
 mod backoff;
+mod boxed;
 mod budget;
 mod classify;
 mod clock;
@@ -54,6 +58,7 @@ mod observe;
 mod policy;
 mod roles;
 mod run;
+mod schedule;
 mod session;
 mod setters;
 mod shared;
@@ -62,8 +67,9 @@ mod stats;
 
 pub use self::attempt::Attempt;
 pub use self::backoff::{Backoff, Jitter};
+pub use self::boxed::BoxedError;
 pub use self::budget::Budget;
-pub use self::classify::{ByFunction, ByTrait, Classifier};
+pub use self::classify::{ByFunction, ByTrait, Classifier, OnGiveUp, OnRetry};
 pub use self::clock::{Clock, Sleep, VirtualClock};
 pub use self::conflict::RetryOnConflict;
 pub use self::counts::RetryCounts;

@@ -10,21 +10,19 @@ use crate::verdict::RetryKind;
 /// # Examples
 ///
 /// ```
-/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use std::cell::RefCell;
 /// use latchwork::{RetryPolicy, retry::VirtualClock, verdict::{RetryKind, Verdict}};
 ///
-/// static RETRIES: AtomicU32 = AtomicU32::new(0);
-/// let policy = RetryPolicy::new().clock(VirtualClock::new()).on_retry(|retry| {
-///     assert_eq!(retry.kind, RetryKind::Transient);
-///     RETRIES.fetch_add(1, Ordering::Relaxed);
-/// });
-/// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
-/// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
-/// assert_eq!(RETRIES.load(Ordering::Relaxed), 3); // four attempts, and nothing after the last
+/// let seen = RefCell::new(Vec::new()); // an observer may borrow
+/// let policy = RetryPolicy::new().clock(VirtualClock::new());
+/// let policy = policy.classify_with(|_: &&str| Verdict::Retry(RetryKind::Transient));
+/// let policy = policy.on_retry(|retry| seen.borrow_mut().push((retry.attempt, *retry.error)));
+/// assert!(policy.run_blocking(|_| Err::<(), _>("down")).is_err());
+/// assert_eq!(*seen.borrow(), [(1, "down"), (2, "down"), (3, "down")]); // nothing after the last attempt
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 #[non_exhaustive]
-pub struct Retrying {
+pub struct Retrying<'e, E> {
     /// The policy's name.
     pub name: &'static str,
     /// The attempt that failed; the first call is 1.
@@ -33,7 +31,17 @@ pub struct Retrying {
     pub kind: RetryKind,
     /// How long the call waits before it.
     pub wait: Duration,
+    /// The error of the attempt that failed.
+    pub error: &'e E,
 }
+
+impl<E> Clone for Retrying<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Retrying<'_, E> {}
 
 /// An attempt was made without its lock. See [`on_without_lock`](crate::RetryPolicy::on_without_lock).
 ///
@@ -48,7 +56,7 @@ pub struct Retrying {
 /// let (row, locks) = (Versioned::new(41), Arc::new(KeyedLock::<u32>::new()));
 /// let _in_the_way = locks.try_lock(7)?;
 /// let change = policy.retry_on_conflict_blocking(
-///     || Ok(row.snapshot()),
+///     |_| Ok(row.snapshot()),
 ///     |loaded| Ok((loaded.stamp(), *loaded + 1)),
 ///     |(stamp, number)| row.compare_and_set(stamp, number),
 /// );
@@ -71,13 +79,11 @@ pub struct WithoutLock<'e> {
 #[cfg(feature = "tracing")]
 const TARGET: &str = "latchwork::retry";
 
-/// What a policy calls before each wait.
-pub(super) type Observer = dyn Fn(&Retrying) + Send + Sync;
-
 /// What a policy calls for each attempt without its lock.
 pub(super) type LockObserver = dyn Fn(&WithoutLock<'_>) + Send + Sync;
 
-pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
+/// Emits the event of a retry.
+pub(super) fn report<E>(retrying: &Retrying<'_, E>) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
         target: TARGET,
@@ -87,9 +93,8 @@ pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
         wait_us = retrying.wait.as_micros() as u64,
         "retrying"
     );
-    if let Some(observer) = observer {
-        observer(retrying);
-    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = retrying;
 }
 
 pub(super) fn report_without_lock(observer: Option<&LockObserver>, without_lock: &WithoutLock<'_>) {

@@ -61,9 +61,10 @@ impl RetryStats {
     #[must_use]
     pub fn counts(&self) -> RetryCounts {
         let errors = self.errors.each_ref().map(read);
-        let [not_retryable, attempts_exhausted, deadline_exceeded, budget_exhausted] =
+        let [not_retryable, attempts_exhausted, deadline_exceeded, budget_exhausted, hint_too_long] =
             self.failed.each_ref().map(read);
-        let [lock_timed_out, lock_refused, lock_lost, lock_unavailable] = self.without_lock.each_ref().map(read);
+        let [lock_timed_out, lock_refused, lock_lost, lock_unavailable] =
+            self.without_lock.each_ref().map(read);
         // Read before the attempts: a reader that sees a conflict sees its attempt too.
         let conflicts = self.conflicts.load(Ordering::Acquire);
         let first_try_ok = read(&self.first_try_ok);
@@ -74,6 +75,7 @@ impl RetryStats {
             attempts_exhausted,
             deadline_exceeded,
             budget_exhausted,
+            hint_too_long,
             failed_after_retry: read(&self.failed_after_retry),
             abandoned: read(&self.abandoned),
             attempts: first_try_ok + read(&self.attempts),

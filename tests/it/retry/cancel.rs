@@ -10,13 +10,12 @@ use std::sync::Arc;
 use latchwork::{
     KeyedLock, RetryPolicy,
     retry::{Budget, RetryError, RetryStats, VirtualClock},
-    verdict::RetryKind,
 };
 use tokio::task::yield_now;
 
-use crate::retry::calls::{CONFLICT, Fault, TRANSIENT};
+use crate::retry::calls::{CONFLICT, Fault, TRANSIENT, priced};
 use crate::retry::remote::{Answer, Remote};
-use crate::support::Hand;
+use crate::support::{Hand, panic_of};
 
 const CAPACITY: u32 = 100;
 const PRICE: u32 = 7;
@@ -47,8 +46,7 @@ struct Scene {
 
 impl Scene {
     fn new(script: Script) -> Self {
-        let budget = Budget::new(CAPACITY).earnings(0);
-        let budget = Arc::new(RetryKind::ALL.iter().fold(budget, |budget, kind| budget.price(*kind, PRICE)));
+        let budget = Arc::new(priced(CAPACITY, PRICE).earnings(0));
         let stats = Arc::new(RetryStats::new());
         let policy = RetryPolicy::new().clock(VirtualClock::new()).seed(7).budget(&budget).stats(&stats);
         let policy = policy.jitter(latchwork::retry::Jitter::Equal);
@@ -108,7 +106,7 @@ type Way = fn(&Scene) -> Calling<'_>;
 macro_rules! on_conflict {
     ($scene:ident) => {
         $scene.policy.retry_on_conflict(
-            || $scene.load(),
+            |_| $scene.load(),
             |loaded| {
                 assert_eq!(loaded, $scene.log.borrow().begun);
                 Ok(())
@@ -132,7 +130,9 @@ const FREE: [(&str, Way); 6] = [
         })
     }),
     ("retry_on_conflict", |scene| Box::pin(on_conflict!(scene).run())),
-    ("lock, never alone", |scene| Box::pin(on_conflict!(scene).escalate_after(9, &scene.locks, 7).run())),
+    ("lock, alone in the last attempt", |scene| {
+        Box::pin(on_conflict!(scene).escalate_after(3, &scene.locks, 7).run())
+    }),
     ("lock, alone at last", |scene| Box::pin(on_conflict!(scene).escalate_after(1, &scene.locks, 7).run())),
     ("lock, always alone", |scene| Box::pin(on_conflict!(scene).escalate_after(0, &scene.locks, 7).run())),
 ];
@@ -229,7 +229,7 @@ fn a_call_dropped_at_the_lock_counts_no_attempt_that_it_did_not_begin() {
 
 #[test]
 fn a_call_dropped_in_the_line_for_its_key_leaves_the_line() {
-    for escalation in [0, 9] {
+    for escalation in [0, 3] {
         let scene = Scene::new(&[]);
         let held = scene.locks.try_lock(7).expect("it is free");
         let call = Hand::queued(on_conflict!(scene).escalate_after(escalation, &scene.locks, 7).run());
@@ -252,6 +252,33 @@ fn a_session_whose_wait_is_dropped_is_abandoned_once() {
     let counts = scene.stats.counts();
     assert_eq!((counts.calls(), counts.abandoned, counts.attempts), (1, 1, 1));
     assert_eq!(scene.budget.tokens(), CAPACITY);
+}
+
+/// Its next result would count as that of an attempt that has not begun, and its price would come back twice.
+#[test]
+fn a_session_whose_wait_was_dropped_goes_on_only_after_a_begin() {
+    let scene = Scene::new(&[]);
+    let mut session = scene.policy.session();
+    drop(Hand::queued(session.settle(Err::<(), _>(TRANSIENT))));
+    if cfg!(debug_assertions) {
+        let said = panic_of(|| session.judge(Ok::<_, Fault>(())).is_break());
+        assert!(said.starts_with("this attempt has not begun"), "{said}");
+    }
+    session.begin();
+    assert_eq!(scene.budget.tokens(), CAPACITY - PRICE);
+    assert!(session.judge(Ok::<_, Fault>(())).is_break());
+    let counts = scene.stats.counts();
+    assert_eq!((counts.retried_ok, counts.attempts, scene.budget.tokens()), (1, 2, CAPACITY));
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_judged_session_that_was_not_begun_again_says_so() {
+    let scene = Scene::new(&[]);
+    let mut session = scene.policy.session();
+    assert!(session.judge(Err::<(), _>(TRANSIENT)).is_continue());
+    let said = panic_of(|| session.judge(Err::<(), _>(TRANSIENT)).is_break());
+    assert!(said.contains("call Session::begin"), "{said}");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use latchwork::provider::{AnyLocks, LockError};
 use latchwork::{
     KeyedLock, RetryPolicy, Versioned,
     error::{Busy, TimedOut},
-    retry::{RetryCounts, RetryError, RetryStats, VirtualClock},
+    retry::{Classifier, RetryCounts, RetryError, RetryStats, Retrying, VirtualClock},
+    verdict::{Classify, Verdict},
     versioned::WriteError,
 };
 
@@ -25,9 +26,23 @@ enum Event {
     WithoutLock(u32, String),
 }
 
+/// Notes retries, whatever the error is.
+#[derive(Clone)]
+struct Noting(Arc<Mutex<Vec<Event>>>);
+
+impl<E: Classify> Classifier<E> for Noting {
+    fn verdict(&self, error: &E) -> Verdict {
+        error.classify()
+    }
+
+    fn retrying(&self, retry: &Retrying<'_, E>) {
+        self.0.lock().expect("no panic").push(Event::Retry(retry.attempt));
+    }
+}
+
 #[derive(Clone)]
 struct Watched {
-    policy: RetryPolicy,
+    policy: RetryPolicy<Noting>,
     clock: VirtualClock,
     stats: Arc<RetryStats>,
     events: Arc<Mutex<Vec<Event>>>,
@@ -35,16 +50,19 @@ struct Watched {
 
 impl Watched {
     fn new() -> Self {
-        let (policy, clock) = virtual_policy();
+        let clock = VirtualClock::new();
         let (stats, events) = (Arc::new(RetryStats::new()), Arc::new(Mutex::new(Vec::new())));
-        let (retries, without_lock) = (events.clone(), events.clone());
-        let policy = policy
+        let without_lock = events.clone();
+        let policy = RetryPolicy::with_classifier(Noting(events.clone()))
+            .clock(clock.clone())
             .name("save")
             .stats(&stats)
-            .on_retry(move |retry| retries.lock().expect("no panic").push(Event::Retry(retry.attempt)))
             .on_without_lock(move |it| {
                 assert_eq!(it.name, "save");
-                without_lock.lock().expect("no panic").push(Event::WithoutLock(it.attempt, it.error.to_string()));
+                without_lock
+                    .lock()
+                    .expect("no panic")
+                    .push(Event::WithoutLock(it.attempt, it.error.to_string()));
             });
         Self { policy, clock, stats, events }
     }
@@ -70,7 +88,7 @@ const WAITS: [Wait; 2] = [Wait::InTask, Wait::OnThread];
 /// Makes a call whose first attempts end in conflicts. Returns how many attempts were made.
 fn call(
     wait: Wait,
-    policy: &RetryPolicy,
+    policy: &RetryPolicy<Noting>,
     lock: &Remote,
     (after, timeout): (u32, Option<Duration>),
     conflicts: u32,
@@ -82,7 +100,7 @@ fn call(
     };
     match wait {
         Wait::InTask => {
-            let change = policy.retry_on_conflict(async || Ok(()), Ok, |()| ready(attempt()));
+            let change = policy.retry_on_conflict(async |_| Ok(()), Ok, |()| ready(attempt()));
             let change = change.escalate_after(after, lock, 7_u32);
             block_on(match timeout {
                 Some(timeout) => change.lock_timeout(timeout).run(),
@@ -90,7 +108,7 @@ fn call(
             })
         }
         Wait::OnThread => {
-            let change = policy.retry_on_conflict_blocking(|| Ok(()), Ok, |()| attempt());
+            let change = policy.retry_on_conflict_blocking(|_| Ok(()), Ok, |()| attempt());
             let change = change.escalate_after(after, lock, 7_u32);
             match timeout {
                 Some(timeout) => change.lock_timeout(timeout).run_blocking(),
@@ -147,7 +165,7 @@ fn a_lock_that_is_lost_when_it_arrives_is_not_held_for_the_attempt() {
     let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::Loses));
     let seen = lock.clone();
     let store = move |()| Ok::<_, Fault>(seen.held());
-    let change = watched.policy.retry_on_conflict_blocking(|| Ok(()), Ok, store);
+    let change = watched.policy.retry_on_conflict_blocking(|_| Ok(()), Ok, store);
     assert_eq!(change.escalate_after(0, &lock, 7_u32).run_blocking(), Ok(0));
     assert_eq!((watched.counts().lock_lost, watched.counts().without_lock()), (1, 1));
 }
@@ -155,7 +173,7 @@ fn a_lock_that_is_lost_when_it_arrives_is_not_held_for_the_attempt() {
 #[test]
 fn the_time_limit_of_the_lock_may_be_set_before_the_lock() {
     let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::Hangs));
-    let change = watched.policy.retry_on_conflict_blocking(|| Ok::<_, Fault>(()), Ok, |()| Ok(()));
+    let change = watched.policy.retry_on_conflict_blocking(|_| Ok::<_, Fault>(()), Ok, |()| Ok(()));
     let change = change.lock_timeout(Duration::ZERO).escalate_after(0, &lock, 7_u32);
     assert_eq!(change.run_blocking(), Ok(()));
     assert_eq!((watched.counts().lock_timed_out, lock.withdrawn()), (1, 1));
@@ -219,7 +237,10 @@ fn an_attempt_that_loses_its_lock_is_not_interrupted_and_says_so_after_it() {
         let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::Loses));
         assert_eq!(call(wait, &watched.policy, &lock, (0, None), 1), Ok(2));
         let lost = || LockError::Lost.to_string();
-        assert_eq!(watched.events(), [Event::WithoutLock(1, lost()), Event::Retry(1), Event::WithoutLock(2, lost())]);
+        assert_eq!(
+            watched.events(),
+            [Event::WithoutLock(1, lost()), Event::Retry(1), Event::WithoutLock(2, lost())]
+        );
         assert_eq!((watched.counts().lock_lost, watched.counts().without_lock(), lock.held()), (2, 2, 0));
     }
 }
@@ -231,7 +252,7 @@ fn a_writer_that_comes_while_the_lock_is_lost_is_not_overwritten() {
     let lock = Remote::new(|n| if n == 0 { Answer::Loses } else { Answer::Grants });
     let mut is_first = true;
     let change = watched.policy.retry_on_conflict_blocking(
-        || Ok(row.snapshot()),
+        |_| Ok(row.snapshot()),
         |loaded| {
             if std::mem::take(&mut is_first) {
                 row.modify(|_| 100).expect("stamps are left");
@@ -261,9 +282,9 @@ fn a_provider_chosen_at_run_time_is_a_lock() {
     let local: Arc<KeyedLock<u32>> = Arc::default();
     for locks in [AnyLocks::new(local.clone()), AnyLocks::new(Remote::new(|_| Answer::GrantsLate))] {
         let policy = virtual_policy().0;
-        let change = policy.retry_on_conflict(async || Ok::<_, Fault>(()), Ok, async |()| Ok(7));
+        let change = policy.retry_on_conflict(async |_| Ok::<_, Fault>(()), Ok, async |()| Ok(7));
         assert_eq!(block_on(change.escalate_after(1, &locks, 7).run()), Ok(7));
-        let change = policy.retry_on_conflict_blocking(|| Ok::<_, Fault>(()), Ok, |()| Ok(7));
+        let change = policy.retry_on_conflict_blocking(|_| Ok::<_, Fault>(()), Ok, |()| Ok(7));
         assert_eq!(change.escalate_after(1, &locks, 7).run_blocking(), Ok(7));
     }
     assert!(local.is_empty());
@@ -278,7 +299,7 @@ fn threads_that_escalate_all_store() {
         for _ in 0..THREADS {
             s.spawn(|| {
                 let change = policy.retry_on_conflict_blocking(
-                    || Ok(row.snapshot()),
+                    |_| Ok(row.snapshot()),
                     |loaded| {
                         std::thread::yield_now();
                         Ok((loaded.stamp(), *loaded + 1))
@@ -299,8 +320,8 @@ fn threads_that_escalate_all_store() {
 fn a_thread_that_gives_up_its_lock_leaves_the_queue() {
     let (watched, locks) = (Watched::new(), Arc::new(KeyedLock::<u32>::new()));
     let held = locks.try_lock(7).expect("it is free");
-    for after in [0, 9] {
-        let change = watched.policy.retry_on_conflict_blocking(|| Ok::<_, Fault>(()), Ok, |()| Ok(7));
+    for after in [0, 3] {
+        let change = watched.policy.retry_on_conflict_blocking(|_| Ok::<_, Fault>(()), Ok, |()| Ok(7));
         let change = change.escalate_after(after, &locks, 7).lock_timeout(Duration::from_millis(1));
         assert_eq!(change.run_blocking(), Ok(7));
         assert_eq!(locks.snapshot()[0].waiters(), 0);
