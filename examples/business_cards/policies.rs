@@ -68,7 +68,7 @@ pub(crate) struct Policies {
 
 /// When the file is locked for long, most requests fail at once instead of waiting four times each.
 /// Conflicts and taken slugs cost nothing.
-static FILE: Budget = Budget::new(100);
+static FILE: Budget = Budget::new(500);
 
 impl Policies {
     pub(crate) fn new() -> Self {

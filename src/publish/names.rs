@@ -17,7 +17,7 @@ pub(super) const RETRY_FAILED_AFTER_RETRY: &str = "latchwork_retry_failed_after_
 pub(super) const RETRY_ATTEMPTS: &str = "latchwork_retry_attempts_total";
 pub(super) const RETRY_ERRORS: &str = "latchwork_retry_errors_total";
 pub(super) const RETRY_CONFLICTS: &str = "latchwork_retry_conflicts_total";
-pub(super) const RETRY_UNGATED: &str = "latchwork_retry_ungated_total";
+pub(super) const RETRY_WITHOUT_LOCK: &str = "latchwork_retry_without_lock_total";
 pub(super) const BUDGET_TOKENS: &str = "latchwork_retry_budget_tokens";
 pub(super) const BUDGET_CAPACITY: &str = "latchwork_retry_budget_capacity";
 pub(super) const FLIGHT_FLIGHTS: &str = "latchwork_flight_flights_total";
@@ -52,7 +52,11 @@ pub(super) fn describe_counts() {
     describe_counter!(RETRY_ATTEMPTS, Unit::Count, "Attempts, of calls that have ended.");
     describe_counter!(RETRY_ERRORS, Unit::Count, "Failed attempts that may be retried, by kind of error.");
     describe_counter!(RETRY_CONFLICTS, Unit::Count, "Attempts that failed with a conflict.");
-    describe_counter!(RETRY_UNGATED, Unit::Count, "Attempts that were made without their lock, by reason.");
+    describe_counter!(
+        RETRY_WITHOUT_LOCK,
+        Unit::Count,
+        "Attempts that were made without their lock, by reason."
+    );
     describe_gauge!(BUDGET_TOKENS, Unit::Count, "Tokens left in the budget.");
     describe_gauge!(BUDGET_CAPACITY, Unit::Count, "Tokens in a full budget.");
     describe_counter!(FLIGHT_FLIGHTS, Unit::Count, "Flights that were started: each runs the work once.");

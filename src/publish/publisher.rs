@@ -101,10 +101,9 @@ impl Publisher {
     #[must_use]
     #[track_caller]
     pub fn retry_policy<C>(self, policy: &RetryPolicy<C>) -> Self {
-        let (name, Some(stats)) = policy.published() else {
-            panic!("the policy counts nothing: give it counters with RetryPolicy::stats(..)");
-        };
-        self.retry_stats(name, stats.clone())
+        let stats = policy.get_stats();
+        let stats = stats.expect("the policy counts nothing: give it counters with RetryPolicy::stats(..)");
+        self.retry_stats(policy.get_name(), stats.clone())
     }
 
     /// Publishes the outcomes of retried calls that one or several policies have counted, with the label

@@ -19,7 +19,7 @@ use super::hold::{Held, HeldKey, Hold};
 use super::mode::Mode;
 use super::outcome::Outcome;
 use super::refusal::Refusal;
-use super::setup::Setup;
+use super::setup::{Full, Setup};
 use super::span::{Span, Spanned};
 use super::wait::Wait;
 use crate::provider::{HeldLock, LockError, LockProvider};
@@ -110,21 +110,20 @@ where
         guard: G,
         (mode, outcome): (Mode, Outcome),
     ) -> Self {
-        let place = match setup.place() {
-            Ok(place) => {
+        let terms = match setup.terms() {
+            Ok(terms) => {
                 setup.note(span, outcome);
-                place
+                terms
             }
-            Err(refusal) if mode == Mode::Enforce => {
+            Err(Full) if mode == Mode::Enforce => {
                 span.run(|| drop(guard));
-                return Self::refuse(setup, span, request.headers(), refusal);
+                return Self::refuse(setup, span, request.headers(), Refusal::Overloaded);
             }
-            Err(refusal) => {
-                setup.note_refusal(span, &refusal, refusal.outcome().observed());
-                None
+            Err(Full) => {
+                setup.note(span, Outcome::WouldBeOverloaded);
+                setup.terms_without_place()
             }
         };
-        let terms = setup.terms(place);
         let fence = guard.fence();
         span.fence(fence);
         let extensions = request.extensions_mut();
@@ -243,8 +242,8 @@ fn observed<K, F, L, G: HeldLock + 'static>(
         Ok(guard) => {
             setup.note(span, setup.granted_late().observed());
             // It runs already, with a place or without one.
-            let place = setup.place().ok().flatten();
-            Some(Held::Alone { guard }.inside(span, setup.terms(place)))
+            let terms = setup.terms().unwrap_or_else(|Full| setup.terms_without_place());
+            Some(Held::Alone { guard }.inside(span, terms))
         }
         Err(error) => {
             let refusal = Refusal::Lock(error);

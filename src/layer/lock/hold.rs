@@ -145,29 +145,43 @@ impl<G: HeldLock> Held<G> {
     }
 }
 
+impl<G: HeldLock + 'static> Hold<G> {
+    /// Gives the place back, and the key to a task if it is too early to release it.
+    #[cold]
+    fn settle(&mut self, terms: Terms) {
+        let Terms { until, place } = terms;
+        // The place goes before the key: the next request with this key must not find the place taken.
+        drop(place);
+        let early = until.filter(|(until, _)| *until > Instant::now());
+        if let Some((until, runtime)) = early
+            && !is_lost(&self.held)
+        {
+            let hold = Self { held: self.held.take(), span: self.span.clone(), terms: None };
+            // A runtime that has shut down drops the task at once, and the key with it.
+            runtime.spawn(async move {
+                sleep_until(until).await;
+                drop(hold);
+            });
+        }
+    }
+}
+
+/// Not while the thread unwinds: another panic out of the provider would abort the process.
+fn is_lost<G: HeldLock>(held: &Option<Held<G>>) -> bool {
+    !std::thread::panicking() && held.as_ref().is_some_and(Held::is_lost)
+}
+
 impl<G: HeldLock + 'static> Drop for Hold<G> {
     fn drop(&mut self) {
-        // The place goes before the key: the next request with this key must not find the place taken.
-        let until = self.terms.take().and_then(|terms| {
-            let Terms { until, place } = *terms;
-            drop(place);
-            until
-        });
-        self.span.run(|| {
-            let held = self.held.take();
-            // Not while the thread unwinds: another panic out of the provider would abort the process.
-            if !std::thread::panicking() && held.as_ref().is_some_and(Held::is_lost) {
-                self.span.lost();
-                return;
+        if let Some(terms) = self.terms.take() {
+            self.settle(*terms);
+        }
+        let Self { held, span, .. } = self;
+        span.run(|| {
+            if is_lost(held) {
+                span.lost();
             }
-            if let Some((until, runtime)) = until.filter(|(until, _)| *until > Instant::now()) {
-                let hold = Self { held, span: self.span.clone(), terms: None };
-                // A runtime that has shut down drops the task at once, and the key with it.
-                runtime.spawn(async move {
-                    sleep_until(until).await;
-                    drop(hold);
-                });
-            }
+            *held = None;
         });
     }
 }

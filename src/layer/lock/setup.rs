@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::span::{Outages, Span};
 use super::stats::LayerStats;
 use crate::provider::{Ask, LockError};
-use crate::semaphore::{OwnedPermit, Semaphore};
+use crate::semaphore::Semaphore;
 use crate::web::Problem;
 
 /// What a layer and its services know.
@@ -43,6 +43,9 @@ pub(super) struct Setup<K, F, L> {
     pub(super) of: PhantomData<fn() -> K>,
 }
 
+/// As many requests run as the limit allows.
+pub(super) struct Full;
+
 pub(super) type Render = dyn Fn(&Problem) -> Response<Bytes> + Send + Sync;
 
 impl<K, F, L> Setup<K, F, L> {
@@ -56,18 +59,22 @@ impl<K, F, L> Setup<K, F, L> {
         }
     }
 
-    /// Returns a place for a request that has its key, if there is a limit.
-    pub(super) fn place(&self) -> Result<Option<OwnedPermit>, Refusal> {
-        match &self.places {
-            Some(places) => places.try_acquire_owned().map(Some).map_err(|_| Refusal::Overloaded),
-            None => Ok(None),
-        }
+    /// Returns the terms on which a key that is granted now is held. It fails if the limit leaves no place.
+    #[inline]
+    pub(super) fn terms(&self) -> Result<Option<Box<Terms>>, Full> {
+        if self.min_hold.is_none() && self.places.is_none() { Ok(None) } else { self.new_terms().map(Some) }
     }
 
-    /// Returns what a key that is granted now is held for.
-    pub(super) fn terms(&self, place: Option<OwnedPermit>) -> Option<Box<Terms>> {
-        let is_plain = self.min_hold.is_none() && place.is_none();
-        (!is_plain).then(|| Box::new(Terms::new(self.min_hold, place)))
+    #[cold]
+    fn new_terms(&self) -> Result<Box<Terms>, Full> {
+        let place = self.places.as_ref().map(Semaphore::try_acquire_owned).transpose().map_err(|_| Full)?;
+        Ok(Box::new(Terms::new(self.min_hold, place)))
+    }
+
+    /// Returns the terms of a request that runs without a place, as it is only observed.
+    #[cold]
+    pub(super) fn terms_without_place(&self) -> Option<Box<Terms>> {
+        self.min_hold.map(|min_hold| Box::new(Terms::new(Some(min_hold), None)))
     }
 
     /// Returns how a request waits for its key.

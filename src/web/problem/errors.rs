@@ -225,6 +225,7 @@ impl From<ClaimExhausted> for Problem {
 /// - The error was not worth a retry: nothing else changes.
 /// - The attempts or the time were used up: the problem is retryable. `Retry-After` is at least the wait for which there
 ///   was no time.
+/// - The hint was too long: the problem is retryable, and `Retry-After` is at least the hint.
 /// - The budget was used up: the problem is not retryable. Too many retries are running, and retries of clients would
 ///   multiply them (B. Beyer et al., "Site Reliability Engineering" (2016), chapter 21).
 impl<E> From<RetryError<E>> for Problem
@@ -236,7 +237,7 @@ where
         match error.reason {
             StopReason::NotRetryable => problem,
             StopReason::AttemptsExhausted => problem.with_retryable(true),
-            StopReason::DeadlineExceeded { wait, .. } => {
+            StopReason::DeadlineExceeded { wait, .. } | StopReason::HintTooLong { hint: wait } => {
                 let wait = problem.retry_after().map_or(wait, |other| wait.max(other));
                 problem.with_retry_after(wait)
             }

@@ -17,7 +17,7 @@ use latchwork::{
     error::{BadNumber, NotAcquired},
     fence::{FenceGate, FenceOutOfRange, ParseFenceError, StaleFence},
     provider::LockError,
-    retry::{Budget, RetryError},
+    retry::{Budget, Jitter, RetryError},
     stamp::{BadEtag, ImplausibleStamp, ParseStampError, StampOutOfRange, StampSource, StampsExhausted},
     verdict::{RetryKind, Verdict},
     versioned::{Change, Exhausted, Expect, WriteError},
@@ -355,9 +355,15 @@ fn after_retries_the_last_error_is_answered_with_what_became_of_them() {
     let down = || SaveError::Down;
     let busy_error = || SaveError::Busy(busy());
     let stale = || SaveError::Stale(conflict(stamp(7)));
-    let none_left =
-        || RetryPolicy::new().budget(Arc::new(Budget::new(0).price(RetryKind::VersionConflict, 1)));
-    let no_time = || RetryPolicy::new().deadline(Duration::from_secs(2));
+    let none_left = || {
+        let budget = Budget::new(14).price(RetryKind::VersionConflict, 1).earnings(0).refill_per_second(0);
+        let policy = RetryPolicy::new().budget(Arc::new(budget)).base_delay(Duration::ZERO);
+        // Its tokens pay for one retry, which fails.
+        assert!(policy.clone().max_attempts(2).run_blocking(|_| Err::<(), _>(busy())).is_err());
+        policy
+    };
+    let no_time = || RetryPolicy::new().jitter(Jitter::None).deadline(Duration::from_secs(2));
+    let impatient = || RetryPolicy::new().max_hint(Duration::from_secs(2));
     let table = [
         // Not one that passes.
         (answer(|| retried(RetryPolicy::new(), || SaveError::SoldOut)), 409, 1, false, None),
@@ -366,6 +372,8 @@ fn after_retries_the_last_error_is_answered_with_what_became_of_them() {
         (answer(|| retried(RetryPolicy::new(), stale)), 409, 2, true, None),
         // The wait of 6.4 s would have been too long.
         (answer(|| retried(no_time(), down)), 502, 1, true, Some("7")),
+        // Nor would the policy have waited for so long.
+        (answer(|| retried(impatient(), down)), 502, 1, true, Some("7")),
         // Too many are trying again: clients are not to do so as well.
         (answer(|| retried(none_left(), busy_error)), 409, 1, false, Some("1")),
         (answer(|| retried(none_left(), stale)), 409, 1, false, None),
@@ -509,6 +517,7 @@ fn no_error_of_the_crate_is_without_an_answer() {
     let mut errors = BTreeSet::new();
     errors_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut errors);
     assert!(errors.remove("Problem"), "it is an error itself");
+    assert!(errors.remove("BoxedError"), "it is an error of the service");
     assert!(errors.len() >= 14 && errors.contains("Taken") && errors.contains("WriteError"), "{errors:?}");
     let answers = concat!(
         include_str!("../../../src/web/problem/errors.rs"),

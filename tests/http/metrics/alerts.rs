@@ -71,7 +71,7 @@ struct Service {
 impl Service {
     fn new() -> Self {
         let locks = Arc::new(KeyedLock::builder().name("cards").publish_times().build());
-        let budget = Arc::new(Budget::new(100));
+        let budget = Arc::new(Budget::new(100).refill_per_second(0));
         let slug_failures = Arc::new(AtomicU64::new(0));
         let failures = slug_failures.clone();
         let reads = SingleFlight::default().named("cards");

@@ -139,6 +139,7 @@ fn values_are_those_that_the_core_has_counted() {
             assert_eq!(calls("attempts_exhausted"), counts.attempts_exhausted as f64);
             assert_eq!(calls("deadline_exceeded"), counts.deadline_exceeded as f64);
             assert_eq!(calls("budget_exhausted"), counts.budget_exhausted as f64);
+            assert_eq!(calls("hint_too_long"), counts.hint_too_long as f64);
             assert_eq!(calls("abandoned"), counts.abandoned as f64);
             assert_eq!(retry("failed_after_retry", None), counts.failed_after_retry as f64);
             assert_eq!(retry("attempts", None), counts.attempts as f64);
@@ -157,14 +158,14 @@ fn values_are_those_that_the_core_has_counted() {
         }
         let saves = |reason| {
             let labels = [("policy", "save card"), ("reason", reason)];
-            shown.value("latchwork_retry_ungated_total", &labels)
+            shown.value("latchwork_retry_without_lock_total", &labels)
         };
         let counts = scene.saves.counts();
-        assert_eq!(saves("timed_out"), counts.gate_timed_out as f64);
-        assert_eq!(saves("refused"), counts.gate_refused as f64);
-        assert_eq!(saves("lost"), counts.gate_lost as f64);
-        assert_eq!(saves("unavailable"), counts.gate_unavailable as f64);
-        assert_eq!(counts.gate_timed_out, 2, "a call went on without its lock");
+        assert_eq!(saves("timed_out"), counts.lock_timed_out as f64);
+        assert_eq!(saves("refused"), counts.lock_refused as f64);
+        assert_eq!(saves("lost"), counts.lock_lost as f64);
+        assert_eq!(saves("unavailable"), counts.lock_unavailable as f64);
+        assert_eq!(counts.lock_timed_out, 2, "a call went on without its lock");
         let ends = [
             counts.first_try_ok,
             counts.retried_ok,
@@ -172,9 +173,10 @@ fn values_are_those_that_the_core_has_counted() {
             counts.attempts_exhausted,
             counts.deadline_exceeded,
             counts.budget_exhausted,
+            counts.hint_too_long,
             counts.abandoned,
         ];
-        assert_eq!(ends, [2, 6, 3, 1, 1, 1, 1], "calls ended in every way");
+        assert_eq!(ends, [2, 6, 3, 1, 1, 1, 1, 1], "calls ended in every way");
 
         let budget = [("budget", "database")];
         assert_eq!(shown.value("latchwork_retry_budget_tokens", &budget), 0.0);

@@ -86,7 +86,8 @@ impl Scene {
         let users = Arc::new(KeyedLock::builder().name("users").publish_times().build());
         let seats = Arc::new(KeyedLock::builder().name("seats").publish_times().build_semaphore(2));
         let (saves, loads) = <(Arc<RetryStats>, Arc<RetryStats>)>::default();
-        let budget = Arc::new(Budget::new(40).earnings(0));
+        let budget =
+            Arc::new(Budget::new(40).earnings(0).price(RetryKind::Transient, 5).refill_per_second(0));
         let (menus, pages) =
             (SingleFlight::default().named("menus"), CoalesceLayer::new(ByPath).name("pages"));
         let plans = Plans::new();
@@ -193,11 +194,13 @@ impl Scene {
         assert!(hasty.run_blocking(|_| Err::<(), _>(Some(RetryKind::Transient))).is_err());
         let poor = policy().max_attempts(20).budget(&self.budget).classify_with(by_kind);
         assert!(poor.run_blocking(|_| Err::<(), _>(Some(RetryKind::Transient))).is_err());
+        let late = |_: &()| Verdict::RetryAfter(RetryKind::Throttled, Duration::from_secs(3600));
+        assert!(policy().classify_with(late).run_blocking(|_| Err::<(), _>(())).is_err());
         let _in_the_way = self.users.lock("grace").wait();
         for stored in [Ok(()), Err(None)] {
-            let change = plain.retry_on_conflict_blocking(|| Ok(()), Ok, |()| stored);
+            let change = plain.retry_on_conflict_blocking(|_| Ok(()), Ok, |()| stored);
             let change =
-                change.escalate_after(1, &self.users, "grace".to_owned()).gate_timeout(Duration::ZERO);
+                change.escalate_after(1, &self.users, "grace".to_owned()).lock_timeout(Duration::ZERO);
             assert_eq!(change.run_blocking().is_ok(), stored.is_ok());
         }
     }

@@ -29,7 +29,7 @@ fn each_retry_is_told_before_its_wait_and_the_last_failure_is_not() {
         };
         assert!(seen.iter().all(|event| event.level == Level::DEBUG && event.message == "retrying"));
         let fields: Vec<_> = seen.into_iter().map(|event| event.fields).collect();
-        assert_eq!(fields, [told("1", "100000"), told("2", "200000")]);
+        assert_eq!(fields, [told("1", "1000000"), told("2", "2000000")]);
     });
 }
 
@@ -39,8 +39,8 @@ fn an_attempt_without_its_lock_is_a_warning() {
         let policy = RetryPolicy::new().name("save card").clock(VirtualClock::new());
         let locks = Arc::new(KeyedLock::<u32>::new());
         let _in_the_way = locks.try_lock(7).expect("it is free");
-        let change = policy.retry_on_conflict_blocking(|| Ok::<_, latchwork::Busy>(()), Ok, |()| Ok(()));
-        let change = change.escalate_after(0, &locks, 7).gate_timeout(Duration::ZERO);
+        let change = policy.retry_on_conflict_blocking(|_| Ok::<_, latchwork::Busy>(()), Ok, |()| Ok(()));
+        let change = change.escalate_after(0, &locks, 7).lock_timeout(Duration::ZERO);
         let seen = captured(Level::WARN, || (), || assert!(change.run_blocking().is_ok()));
         let fields = [
             ("attempt", "1"),
