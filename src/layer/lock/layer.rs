@@ -9,12 +9,12 @@ use bytes::Bytes;
 use http::Response;
 use tower_layer::Layer;
 
-use super::mode::ModeSwitch;
 use super::service::KeyedLockService;
 use super::setup::Setup;
 use super::stats::LayerStats;
 use crate::keyed::KeyedLock;
 use crate::layer::request_key::RequestKey;
+use crate::mode::ModeSwitch;
 use crate::provider::LockProvider;
 use crate::semaphore::Semaphore;
 use crate::web::Problem;

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 
+use http::StatusCode;
+
 use super::Problem;
 use super::kind::ProblemKind;
 use crate::claim::{ClaimExhausted, Taken};
 use crate::digits::BadNumber;
 use crate::error::{Busy, NotAcquired, TimedOut};
 use crate::fence::{FenceOutOfRange, ParseFenceError, StaleFence};
+use crate::mode::ParseModeError;
 use crate::provider::LockError;
 use crate::retry::{RetryError, StopReason};
 use crate::stamp::{BadEtag, ImplausibleStamp, ParseStampError, Stamp, StampOutOfRange, StampsExhausted};
@@ -293,6 +296,13 @@ impl From<ImplausibleStamp> for Problem {
 impl From<BadEtag> for Problem {
     fn from(error: BadEtag) -> Self {
         Self::of(ProblemKind::BadPrecondition).with_detail(error.to_string())
+    }
+}
+
+/// 400, for services that set their mode by a request.
+impl From<ParseModeError> for Problem {
+    fn from(error: ParseModeError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST).with_detail(error.to_string())
     }
 }
 

@@ -36,7 +36,9 @@ impl From<Error> for Problem {
         match &error {
             Error::RowNotFound => Self::new(StatusCode::NOT_FOUND),
             Error::PoolClosed => Self::shutting_down(),
-            Error::PoolTimedOut | Error::Io(_) | Error::WorkerCrashed => Self::of(ProblemKind::DatabaseUnavailable),
+            Error::PoolTimedOut | Error::Io(_) | Error::WorkerCrashed => {
+                Self::of(ProblemKind::DatabaseUnavailable)
+            }
             Error::Database(database) => of_database(&error, &**database),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR),
         }

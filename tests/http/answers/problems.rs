@@ -521,7 +521,7 @@ fn no_error_of_the_crate_is_without_an_answer() {
     assert!(errors.len() >= 14 && errors.contains("Taken") && errors.contains("WriteError"), "{errors:?}");
     let answers = concat!(
         include_str!("../../../src/web/problem/errors.rs"),
-        include_str!("../../../src/layer/lock/mode.rs")
+        include_str!("../../../src/web/problem/sql.rs")
     );
     for error in errors {
         let is_answered =
