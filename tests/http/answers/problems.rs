@@ -462,6 +462,8 @@ fn every_kind_has_its_anchor_and_row_in_the_room_that_its_type_leads_to() {
                 | ProblemKind::LockLost
                 | ProblemKind::LockUnavailable
                 | ProblemKind::ShuttingDown
+                | ProblemKind::TransactionConflict
+                | ProblemKind::DatabaseUnavailable
         );
         assert_eq!(row.starts_with("yes |"), is_later, "{slug}");
         let room = "https://docs.rs/latchwork/latest/latchwork/docs/problems/index.html#";
