@@ -92,7 +92,7 @@
 //! # Guides
 //!
 //! [patterns](docs::patterns) · [adopting it in an axum service](docs::adopting) · [retries](docs::retries) ·
-//! [problems](docs::problems) · [logging](docs::logging) · [metrics](docs::metrics) · [performance](docs::performance) ·
+//! [problems](docs::problems) · [databases](docs::databases) · [logging](docs::logging) · [metrics](docs::metrics) · [performance](docs::performance) ·
 //! [limitations](docs::limitations) · [compatibility](docs::compatibility) · [internals](docs::internals)
 //!
 //! # Features
