@@ -1,4 +1,5 @@
-//! Guides: patterns, adopting, retries, problems, databases, logging, metrics, performance, limitations, compatibility and internals.
+//! Guides: patterns, adopting, retries, problems, databases, logging, metrics, performance, limitations, compatibility and
+//! internals.
 
 mod example;
 
