@@ -147,7 +147,6 @@ impl Run {
         promise(server_errors == 0, format!("{server_errors} server errors"));
         promise(figures.keys_left == 0, format!("{} keys left in the table", figures.keys_left));
         promise(figures.open == 0, format!("{} transactions left open", figures.open));
-        promise(tally.sold_out > 0, "not one sweet was sold out".into());
         broken.extend_from_slice(&audit.broken);
         broken.extend_from_slice(&tally.broken);
         broken.into_iter().map(|promise| format!("{}: {promise}", way.name())).collect()

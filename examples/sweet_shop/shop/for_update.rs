@@ -9,13 +9,12 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use latchwork::retry::RetryError;
-use latchwork::sql::Tx;
 use latchwork::web::Problem;
 
+use super::LOCKING_READ;
 use super::error::ShopError;
 use super::service::{App, Delivery, Receipt};
 use super::store::sell;
-use super::{Db, LOCKING_READ};
 use crate::elsewhere::confirm_delivery;
 use crate::input::{Amount, Body, SweetId};
 
@@ -46,13 +45,13 @@ async fn change(
     rule: impl Fn(i64) -> Result<i64, ShopError>,
 ) -> Result<i64, RetryError<ShopError>> {
     let asked = Instant::now();
-    let work = async |mut tx: Tx<Db>| {
+    let changed = app.scope.run(&app.policies.transaction, async |mut tx| {
         let stock = sqlx::query_scalar(LOCKING_READ).bind(id).fetch_optional(&mut *tx).await?;
         app.waits.record(asked.elapsed());
         let stock = rule(stock.ok_or(ShopError::NoSweet)?)?;
         let sql = "UPDATE sweets SET stock = $1, version = version + 1 WHERE id = $2";
         sqlx::query(sql).bind(stock).bind(id).execute(&mut *tx).await?;
         Ok(stock)
-    };
-    app.scope.run(&app.policies.transaction, work).await
+    });
+    changed.await
 }

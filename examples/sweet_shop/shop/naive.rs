@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
-use latchwork::web::Problem;
 
 use super::auth::new_token;
 use super::error::ShopError;
@@ -47,21 +46,19 @@ pub(crate) async fn restock(
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
     Body(NewUser { name }): Body<NewUser>,
-) -> Result<impl IntoResponse, Problem> {
-    let token = new_token()?;
+) -> Result<impl IntoResponse, ShopError> {
+    let token = new_token();
     let same: i64 = sqlx::query_scalar("SELECT count(*) FROM users WHERE name = $1")
         .bind(&name)
         .fetch_one(&app.store.pools.readers)
-        .await
-        .map_err(ShopError::from)?;
+        .await?;
     if same > 0 {
-        return Err(ShopError::NameTaken.into());
+        return Err(ShopError::NameTaken);
     }
     sqlx::query("INSERT INTO users (name, token, is_admin) VALUES ($1, $2, FALSE)")
         .bind(&name)
         .bind(&token)
         .execute(&app.store.pools.writer)
-        .await
-        .map_err(ShopError::from)?;
+        .await?;
     Ok(registered(name, token))
 }

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use latchwork::sql::violated_constraint;
-use latchwork::web::Problem;
 use serde::Serialize;
 
 use super::auth::new_token;
@@ -29,8 +28,8 @@ pub(crate) fn registered(name: String, token: String) -> impl IntoResponse {
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
     Body(NewUser { name }): Body<NewUser>,
-) -> Result<impl IntoResponse, Problem> {
-    let token = new_token()?;
+) -> Result<impl IntoResponse, ShopError> {
+    let token = new_token();
     let insert = sqlx::query("INSERT INTO users (name, token, is_admin) VALUES ($1, $2, FALSE)");
     let insert = insert.bind(&name).bind(&token).execute(&app.store.pools.writer).await;
     insert.map_err(|error| match violated_constraint(&error) {

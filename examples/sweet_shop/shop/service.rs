@@ -110,23 +110,20 @@ impl Shop for Arc<App> {
     }
 
     async fn admin(&self) -> Result<String, Failure> {
-        let token = auth::new_token().map_err(|problem| problem.to_string())?;
-        Ok(self.store.admin(token).await?)
+        Ok(self.store.admin(auth::new_token()).await?)
     }
 
     fn routes(&self) -> Router {
-        let (purchase, restock, register) = match self.way {
-            Way::Naive | Way::Lock => (post(naive::purchase), post(naive::restock), post(naive::register)),
-            Way::ForUpdate => {
-                (post(for_update::purchase), post(for_update::restock), post(register::register))
-            }
-            Way::Atomic => (post(atomic::purchase), post(atomic::restock), post(register::register)),
-            Way::Optimistic => {
-                (post(optimistic::purchase), post(optimistic::restock), post(register::register))
-            }
+        let (purchase, restock) = match self.way {
+            Way::Naive | Way::Lock => (post(naive::purchase), post(naive::restock)),
+            Way::ForUpdate => (post(for_update::purchase), post(for_update::restock)),
+            Way::Atomic => (post(atomic::purchase), post(atomic::restock)),
+            Way::Optimistic => (post(optimistic::purchase), post(optimistic::restock)),
         };
-        // A lock by sweet does not help a name.
-        let register = if self.way == Way::Lock { post(register::register) } else { register };
+        let register = match self.way {
+            Way::Naive => post(naive::register),
+            _ => post(register::register),
+        };
         let customers = from_fn_with_state(self.clone(), auth::customers);
         let admins = from_fn_with_state(self.clone(), auth::admins);
         Router::new()
@@ -134,8 +131,8 @@ impl Shop for Arc<App> {
             .route("/sweets", get(search))
             .route("/sweets/{sweet}", get(sweet))
             // The last layer is the first that a request meets: no stranger waits in the queue.
-            .route("/sweets/{sweet}/purchase", self.in_order(purchase).layer(customers))
-            .route("/sweets/{sweet}/restock", self.in_order(restock).layer(admins))
+            .route("/sweets/{sweet}/purchase", self.in_order(purchase).route_layer(customers))
+            .route("/sweets/{sweet}/restock", self.in_order(restock).route_layer(admins))
             .route("/healthz", get(async || "ok\n"))
             .fallback(async || Problem::new(StatusCode::NOT_FOUND))
             .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED))
@@ -171,9 +168,9 @@ impl Shop for Arc<App> {
 impl App {
     /// Puts the lock, if this way has one, and the order of service around a handler.
     fn in_order(&self, handler: MethodRouter<Arc<Self>>) -> MethodRouter<Arc<Self>> {
-        let handler = handler.layer(from_fn(order::go));
+        let handler = handler.route_layer(from_fn(order::go));
         let handler = match self.way {
-            Way::Lock => handler.layer(
+            Way::Lock => handler.route_layer(
                 KeyedLockLayer::new(self.locks.clone(), path_param("sweet"))
                     .wait(PATIENCE)
                     // A write that is under way when its client hangs up ends before the next request reads.
@@ -182,6 +179,6 @@ impl App {
             ),
             _ => handler,
         };
-        handler.layer(from_fn_with_state(self.order.clone(), order::come))
+        handler.route_layer(from_fn_with_state(self.order.clone(), order::come))
     }
 }
