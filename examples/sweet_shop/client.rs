@@ -78,9 +78,10 @@ impl Person {
             .collect()
     }
 
-    /// Sends it and hangs up within some milliseconds. `None`: nobody knows whether it was done.
+    /// Sends it and hangs up sooner or later. `None`: nobody knows whether it was done.
     pub(crate) async fn send_and_hang_up(&mut self, request: RequestBuilder) -> Option<Answer> {
-        let patience = Duration::from_micros(self.rng.u64(300..=20_000));
+        // From 0.3 to 300 ms, so that it happens in every phase of a request, on slow machines and on fast ones.
+        let patience = Duration::from_micros(300).mul_f64(10_f64.powf(3.0 * self.rng.f64()));
         match tokio::time::timeout(patience, send(request)).await {
             Ok(answer) => Some(self.count(answer)),
             Err(_) => {

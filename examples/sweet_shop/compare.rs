@@ -76,7 +76,7 @@ pub(crate) struct Figures {
 pub(crate) async fn compare<S: Shop>(place: &S::Place, crowd: Crowd, json: bool) -> Result<bool, Failure> {
     let Crowd { users, .. } = crowd;
     println!(
-        "{users} users search and buy, some of them hang up, and admins restock. Each way to sell has its turn."
+        "Customers: {users}. They search, buy and hang up, while admins restock. Each way to sell has its turn."
     );
     let mut runs = Vec::new();
     for way in Way::ALL {

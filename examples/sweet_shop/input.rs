@@ -56,6 +56,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Search {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let search = Query::from_request_parts(parts, state).await;
         let Query(search) = search.map_err(|rejection| bad_request(rejection.body_text()))?;
+        let Self { name, .. } = &search;
+        if name.contains(char::is_control) || name.chars().count() > MAX_NAME {
+            let detail = format!("search for at most {MAX_NAME} characters, without control characters");
+            return Err(bad_request(detail));
+        }
         Ok(search)
     }
 }

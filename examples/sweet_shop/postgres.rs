@@ -4,7 +4,7 @@ use std::process;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
 use crate::compare::{Failure, Life};
 
@@ -33,14 +33,17 @@ pub(crate) struct Pools {
 impl Place {
     pub(crate) async fn open(&self, name: &str, life: Life) -> Result<Pools, Failure> {
         let schema = schema(name, life);
-        let options = self.options.clone().options([("search_path", &schema)]);
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(QUEUE);
-        let pool = pool.connect_with(options).await?;
+        // By itself, as a pool would go on trying, and not say why it fails.
+        let mut first = PgConnection::connect_with(&self.options).await?;
         let create = match life {
             Life::Comparison => format!("CREATE SCHEMA {schema}"),
             Life::Service => format!("CREATE SCHEMA IF NOT EXISTS {schema}"),
         };
-        sqlx::query(AssertSqlSafe(create)).execute(&pool).await?;
+        sqlx::query(AssertSqlSafe(create)).execute(&mut first).await?;
+        first.close().await?;
+        let options = self.options.clone().options([("search_path", &schema)]);
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(QUEUE);
+        let pool = pool.connect_with(options).await?;
         Ok(Pools { writer: pool.clone(), readers: pool })
     }
 

@@ -39,6 +39,7 @@ pub(crate) async fn restock(
     Ok(Json(Delivery { sweet: id, quantity, stock: add.await? }))
 }
 
+/// The wait for the row is a part of the statement. So the whole statement is taken for a wait, its commit included.
 async fn write(app: &App, sql: &'static str, id: i64, quantity: i64) -> Result<Option<i64>, ShopError> {
     let write = sqlx::query_scalar(sql).bind(quantity).bind(id).fetch_optional(&app.store.pools.writer);
     Ok(app.waits.time(write).await?)
