@@ -119,7 +119,7 @@ async fn shop(mut customer: Person, nth: usize) -> Tally {
         let found = customer.send(customer.search(name)).await;
         customer.check(found.body[0]["id"] == sweet, || format!("a search for {name} found {}", found.body));
         let quantity = customer.rng.i64(1..=MOST);
-        buy(&mut customer, sweet, quantity, is_scarce, nth % TRAVELLERS == 0).await;
+        buy(&mut customer, sweet, quantity, is_scarce, nth.is_multiple_of(TRAVELLERS)).await;
     }
     customer.tally
 }
