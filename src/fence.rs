@@ -1,13 +1,14 @@
 //! [`Fence`]: the number of a lock grant, and the gate that refuses stale holders.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU64;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::str::FromStr;
 
 use crate::digits::{self, BadNumber};
-use crate::shards::{Entries, Shards, Slot, default_count, hash_of};
+use crate::key::{Form, IntoKey};
+use crate::shards::{Entries, Shards, Slot, default_count};
 use crate::sync::Mutex;
 use crate::verdict::{Classify, Verdict};
 
@@ -90,6 +91,49 @@ impl FromStr for Fence {
     }
 }
 
+/// A number is out of the range of a [`Fence`], or a fence is out of the range of `i64`.
+///
+/// # Examples
+///
+/// ```
+/// let error = latchwork::Fence::try_from(0_i64).unwrap_err();
+/// assert_eq!(error.to_string(), "fences in a signed column go from 1 to 9223372036854775807");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("fences in a signed column go from 1 to {}", i64::MAX)]
+#[non_exhaustive]
+pub struct FenceOutOfRange;
+
+/// For the value of a `BIGINT` column.
+///
+/// ```
+/// let fence = latchwork::Fence::try_from(7_i64)?;
+/// assert_eq!(i64::try_from(fence)?, 7);
+/// # Ok::<(), latchwork::fence::FenceOutOfRange>(())
+/// ```
+impl TryFrom<i64> for Fence {
+    type Error = FenceOutOfRange;
+
+    fn try_from(number: i64) -> Result<Self, FenceOutOfRange> {
+        u64::try_from(number).ok().and_then(Self::new).ok_or(FenceOutOfRange)
+    }
+}
+
+/// For a `BIGINT` column. A lock that began at 1 never gets beyond the range.
+impl TryFrom<Fence> for i64 {
+    type Error = FenceOutOfRange;
+
+    fn try_from(fence: Fence) -> Result<Self, FenceOutOfRange> {
+        Self::try_from(fence.get()).map_err(|_| FenceOutOfRange)
+    }
+}
+
+impl From<Fence> for u64 {
+    fn from(fence: Fence) -> Self {
+        fence.get()
+    }
+}
+
 /// A write has a smaller fence than one that was admitted before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("fence {offered} is stale, {latest} was admitted already")]
@@ -103,7 +147,8 @@ pub struct StaleFence {
 
 /// Remembers the greatest fence seen of each key, and refuses smaller ones.
 ///
-/// It keeps one entry for each key that was ever admitted, until [`forget`](Self::forget). Keys are divided among small
+/// It takes keys as a [`KeyedLock`](crate::KeyedLock) does, and makes an owned key only for a new entry. It keeps one entry
+/// for each key that was ever admitted, until [`forget`](Self::forget). Keys are divided among small
 /// locks, so writes of different keys seldom wait for each other.
 ///
 /// # Deadlock
@@ -116,7 +161,7 @@ pub struct StaleFence {
 /// ```
 /// use latchwork::{KeyedLock, fence::FenceGate};
 ///
-/// let (locks, gate) = (KeyedLock::<u32>::new(), FenceGate::new());
+/// let (locks, gate) = (KeyedLock::<u32>::new(), FenceGate::<u32>::new());
 /// let late = locks.lock(7).wait().fence();
 /// let current = locks.lock(7).wait().fence();
 /// gate.admit(7, current)?;
@@ -128,6 +173,10 @@ pub struct FenceGate<K, S = RandomState> {
     shards: Shards<Mutex<Entries<Seen<K>>>>,
     hasher: S,
 }
+
+/// `Eq` of keys is the only user code under a shard's lock, and it runs before anything changes.
+impl<K: RefUnwindSafe, S: UnwindSafe> UnwindSafe for FenceGate<K, S> {}
+impl<K: RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for FenceGate<K, S> {}
 
 /// A key and the greatest fence that was admitted for it.
 struct Seen<K> {
@@ -161,21 +210,32 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
     /// # Errors
     ///
     /// [`StaleFence`] for a smaller fence: the write must not be done.
-    pub fn admit(&self, key: K, fence: Fence) -> Result<(), StaleFence> {
-        // A key that is not stored is dropped after the lock is released: parameters outlive locals.
-        let hash = hash_of(&self.hasher, &key);
-        let mut shard = self.shards.of(hash).lock();
-        match shard.slot(hash, |seen| seen.key == key) {
-            Slot::Found(found) => {
-                let latest = &mut found.into_mut().latest;
-                if fence < *latest {
-                    return Err(StaleFence { offered: fence, latest: *latest });
+    pub fn admit(&self, key: impl IntoKey<K>, fence: Fence) -> Result<(), StaleFence> {
+        // Declared before the lock is taken: a key that is not stored is dropped after the lock is released.
+        let mut key = Form::new(key);
+        let hash = key.hash(&self.hasher);
+        loop {
+            let mut shard = self.shards.of(hash).lock();
+            match shard.slot(hash, |seen| key.is_key(&seen.key)) {
+                Slot::Found(found) => {
+                    let latest = &mut found.into_mut().latest;
+                    if fence < *latest {
+                        return Err(StaleFence { offered: fence, latest: *latest });
+                    }
+                    *latest = fence;
+                    return Ok(());
                 }
-                *latest = fence;
+                Slot::Free(free) => {
+                    if let Some(key) = key.take_owned() {
+                        free.insert(Seen { key, latest: fence });
+                        return Ok(());
+                    }
+                }
             }
-            Slot::Free(free) => free.insert(Seen { key, latest: fence }),
+            drop(shard);
+            // The conversion may be the user's code. Another call may store the key meanwhile: so look again.
+            key.make_owned();
         }
-        Ok(())
     }
 
     /// Returns the greatest fence admitted for `key`.
@@ -185,18 +245,15 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
     /// ```
     /// let gate = latchwork::fence::FenceGate::<String>::new();
     /// let fence = latchwork::Fence::new(7).expect("it is not zero");
-    /// gate.admit("ada".to_owned(), fence)?;
+    /// gate.admit("ada", fence)?;
     /// assert_eq!(gate.latest("ada"), Some(fence));
     /// # Ok::<(), latchwork::fence::StaleFence>(())
     /// ```
-    pub fn latest<Q>(&self, key: &Q) -> Option<Fence>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        let hash = hash_of(&self.hasher, key);
+    pub fn latest(&self, key: impl IntoKey<K>) -> Option<Fence> {
+        let key = Form::new(key);
+        let hash = key.hash(&self.hasher);
         let shard = self.shards.of(hash).lock();
-        shard.find(hash, |seen| seen.key.borrow() == key).map(|seen| seen.latest)
+        shard.find(hash, |seen| key.is_key(&seen.key)).map(|seen| seen.latest)
     }
 
     /// Forgets `key` and returns its greatest fence. After that, any fence is admitted.
@@ -204,20 +261,17 @@ impl<K: Eq + Hash, S: BuildHasher> FenceGate<K, S> {
     /// # Examples
     ///
     /// ```
-    /// let gate = latchwork::fence::FenceGate::new();
+    /// let gate = latchwork::fence::FenceGate::<String>::new();
     /// let fence = latchwork::Fence::new(7).expect("it is not zero");
     /// gate.admit("ada", fence)?;
-    /// assert_eq!((gate.forget(&"ada"), gate.latest(&"ada")), (Some(fence), None));
+    /// assert_eq!((gate.forget("ada"), gate.latest("ada")), (Some(fence), None));
     /// # Ok::<(), latchwork::fence::StaleFence>(())
     /// ```
-    pub fn forget<Q>(&self, key: &Q) -> Option<Fence>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        let hash = hash_of(&self.hasher, key);
+    pub fn forget(&self, key: impl IntoKey<K>) -> Option<Fence> {
+        let key = Form::new(key);
+        let hash = key.hash(&self.hasher);
         let mut shard = self.shards.of(hash).lock();
-        let seen = shard.found(hash, |seen| seen.key.borrow() == key)?.remove();
+        let seen = shard.found(hash, |seen| key.is_key(&seen.key))?.remove();
         // A key's drop is user code.
         drop(shard);
         Some(seen.latest)

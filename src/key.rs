@@ -35,6 +35,11 @@ use crate::shards::spread;
 /// # drop(guard);
 /// # Ok::<(), latchwork::Busy>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be used as a key `{K}`",
+    label = "not a key `{K}`",
+    note = "pass the key, a reference to a key that is `Clone`, or a borrowed form of it, as `&str` is one of `String`"
+)]
 pub trait IntoKey<K>: Sized {
     /// Feeds `state` exactly as the key's own `Hash` does. Called once, when the request is created.
     fn hash_key<H: Hasher>(&self, state: &mut H);

@@ -92,7 +92,7 @@
 //! # Guides
 //!
 //! [patterns](docs::patterns) · [adopting it in an axum service](docs::adopting) · [retries](docs::retries) ·
-//! [problems](docs::problems) · [metrics](docs::metrics) · [performance](docs::performance) ·
+//! [problems](docs::problems) · [logging](docs::logging) · [metrics](docs::metrics) · [performance](docs::performance) ·
 //! [limitations](docs::limitations) · [compatibility](docs::compatibility) · [internals](docs::internals)
 //!
 //! # Features
@@ -100,8 +100,8 @@
 //! - `tokio` (default): [`Acquire::timeout`], an [`Acquire::wait`] that moves its worker's tasks away before it parks, and
 //!   a clock for retries in tasks.
 //! - `serde`: [`Stamp`] and [`Fence`] in messages.
-//! - `tracing`: events of keyed locks, of retries, and of many tasks that block their workers; spans of layers. The targets
-//!   are `latchwork::keyed`, `latchwork::retry`, `latchwork` and `latchwork::layer`.
+//! - `tracing`: [events](docs::logging) of keyed locks, of waits while they last, of retries, and of many tasks that block
+//!   their workers; spans of layers.
 //! - `tower`: [a lock in front of a service](layer::KeyedLockLayer), [preconditions](web::IfMatch), errors as
 //!   [problems](docs::problems), for hyper, tonic and everything else that is built on tower.
 //! - `axum`: the same for axum, with extractors and responses.
@@ -130,6 +130,8 @@ pub mod key;
 pub mod keyed;
 #[cfg(all(feature = "tower", not(latchwork_loom)))]
 pub mod layer;
+#[cfg(all(any(feature = "tower", feature = "sqlx"), not(latchwork_loom)))]
+pub mod mode;
 pub mod mutex;
 pub mod provider;
 #[cfg(all(feature = "metrics", not(latchwork_loom)))]
@@ -144,6 +146,8 @@ mod shards;
 pub mod sql;
 pub mod stamp;
 mod sync;
+#[cfg(feature = "tracing")]
+mod throttle;
 pub mod verdict;
 pub mod versioned;
 mod wait;

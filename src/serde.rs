@@ -2,12 +2,17 @@
 //!
 //! In formats that people read they are strings, because JavaScript's numbers are not exact above 2^53. A client may send a
 //! number as well. In binary formats they are a `u64`.
+//!
+//! To accept a string or a number, the format must say which of them it has. Some formats answer with a map of one entry,
+//! which holds the text: see [`TEXTS`].
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Unexpected, Visitor,
+};
 use serde::ser::{Serialize, Serializer};
 
 use crate::fence::Fence;
@@ -46,9 +51,23 @@ impl Number for Fence {
     }
 }
 
-struct Either<N>(PhantomData<N>);
+/// The entries that hold the text of a number: of an XML element, which has attributes besides (quick-xml), and of every
+/// number of serde_json, if some crate turned its feature `arbitrary_precision` on.
+const TEXTS: [&str; 2] = ["$text", "$serde_json::private::Number"];
 
-impl<N: Number> Visitor<'_> for Either<N> {
+/// Reads a string or a number, and nothing else.
+struct Scalar<N> {
+    /// In an XML element, white space around a number has no meaning (XML Schema, part 2, section 4.3.6).
+    in_element: bool,
+    number: PhantomData<N>,
+}
+
+impl<N> Scalar<N> {
+    const NEW: Self = Self { in_element: false, number: PhantomData };
+    const IN_ELEMENT: Self = Self { in_element: true, number: PhantomData };
+}
+
+impl<N: Number> Visitor<'_> for Scalar<N> {
     type Value = N;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,6 +75,7 @@ impl<N: Number> Visitor<'_> for Either<N> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<N, E> {
+        let text = if self.in_element { text.trim_matches([' ', '\t', '\r', '\n']) } else { text };
         text.parse().map_err(E::custom)
     }
 
@@ -69,6 +89,83 @@ impl<N: Number> Visitor<'_> for Either<N> {
     }
 }
 
+/// Inside a map: a map inside of that is refused, so no input can nest maps without an end.
+impl<'de, N: Number> DeserializeSeed<'de> for Scalar<N> {
+    type Value = N;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<N, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// Reads a string or a number, also if it is the text of an element.
+struct Either<N>(Scalar<N>);
+
+impl<'de, N: Number> Visitor<'de> for Either<N> {
+    type Value = N;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<N, E> {
+        self.0.visit_str(text)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<N, E> {
+        self.0.visit_u64(number)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<N, E> {
+        self.0.visit_i64(number)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<N, A::Error> {
+        let mut found = None;
+        while let Some(name) = map.next_key()? {
+            match name {
+                Name::Text if found.is_none() => found = Some(map.next_value_seed(Scalar::IN_ELEMENT)?),
+                Name::Attribute => drop(map.next_value::<IgnoredAny>()?),
+                Name::Text | Name::Other => return Err(A::Error::invalid_type(Unexpected::Map, &self)),
+            }
+        }
+        found.ok_or_else(|| A::Error::invalid_type(Unexpected::Map, &self))
+    }
+}
+
+/// The name of an entry in a map.
+enum Name {
+    /// One of [`TEXTS`].
+    Text,
+    /// An attribute of an XML element.
+    Attribute,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+
+        impl Visitor<'_> for Names {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of an entry")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
+                Ok(match name {
+                    _ if TEXTS.contains(&name) => Name::Text,
+                    _ if name.starts_with('@') => Name::Attribute,
+                    _ => Name::Other,
+                })
+            }
+        }
+
+        deserializer.deserialize_identifier(Names)
+    }
+}
+
 fn serialize<N: Number, S: Serializer>(number: N, serializer: S) -> Result<S::Ok, S::Error> {
     if serializer.is_human_readable() {
         serializer.collect_str(&number)
@@ -79,9 +176,9 @@ fn serialize<N: Number, S: Serializer>(number: N, serializer: S) -> Result<S::Ok
 
 fn deserialize<'de, N: Number, D: Deserializer<'de>>(deserializer: D) -> Result<N, D::Error> {
     if deserializer.is_human_readable() {
-        deserializer.deserialize_any(Either(PhantomData))
+        deserializer.deserialize_any(Either(Scalar::NEW))
     } else {
-        deserializer.deserialize_u64(Either(PhantomData))
+        deserializer.deserialize_u64(Scalar::NEW)
     }
 }
 

@@ -75,8 +75,12 @@ pub enum Verdict {
     Stop,
     /// Try again after the policy's wait.
     Retry(RetryKind),
-    /// Try again, but not before this time, for example that of a `Retry-After`. The wait is never shorter, even if the
-    /// policy's longest wait is. Attempts, deadline and budget apply as always.
+    /// Try again, but not before this time, for example that of a `Retry-After`.
+    ///
+    /// The wait is never shorter than this hint, even if the policy's longest wait is. It is spread behind the hint, so that
+    /// callers with the same hint return at different times. The policy's own wait comes on top, or a random part of a
+    /// tenth of the hint if that is longer. A hint longer than [`max_hint`](crate::RetryPolicy::max_hint) ends the call.
+    /// Attempts, deadline and budget apply as always.
     RetryAfter(RetryKind, Duration),
 }
 

@@ -94,7 +94,7 @@ pub(crate) async fn count_view(
     CardId(id): CardId,
 ) -> Result<Json<Views>, RetryError<StoreError>> {
     let count = app.policies.count_view.retry_on_conflict(
-        async || app.store.views(id).await?.ok_or(StoreError::NoCard),
+        async |_| app.store.views(id).await?.ok_or(StoreError::NoCard),
         |seen| Ok(Views { views: seen.views.saturating_add(1), ..seen }),
         async |next| save_views(&app.store, &next).await,
     );

@@ -68,7 +68,7 @@ pub(crate) struct Policies {
 
 /// When the file is locked for long, most requests fail at once instead of waiting four times each.
 /// Conflicts and taken slugs cost nothing.
-static FILE: Budget = Budget::new(100);
+static FILE: Budget = Budget::new(500);
 
 impl Policies {
     pub(crate) fn new() -> Self {
@@ -113,7 +113,7 @@ impl Policies {
     /// Adds the counters of every policy, edits that were refused included.
     pub(crate) fn publish(&self, publisher: Publisher) -> Publisher {
         let publisher = publisher.budget("file", &FILE);
-        self.stats.iter().fold(publisher, |publisher, (name, stats)| publisher.retries(name, stats))
+        self.stats.iter().fold(publisher, |publisher, (name, stats)| publisher.retry_stats(name, stats))
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
 /// `GET /metrics`, with the figures of this service.
 pub(crate) fn route(recorder: PrometheusHandle, app: &Arc<App>) -> Router<Arc<App>> {
     let counted = app.clone();
-    let publisher = app.policies.publish(Publisher::new().locks("cards", &app.locks));
+    let publisher = app.policies.publish(Publisher::new().keyed_lock(&app.locks));
     let publisher =
         publisher.source(move || counter!(SLUG_FAILURES).absolute(counted.policies.slug_failures()));
     let publisher = Arc::new(publisher);

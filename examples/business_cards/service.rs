@@ -12,7 +12,6 @@ use axum::middleware::map_response;
 use axum::response::IntoResponse;
 use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
-use latchwork::publish::times;
 use latchwork::web::{IfNoneMatch, Problem, Tagged};
 use latchwork::{KeyedLock, Stamp, TimedOut};
 use serde::Serialize;
@@ -46,7 +45,7 @@ impl App {
             Handlers::Guarded => Slugs::Unique,
         };
         let store = Store::open(file, slugs).await?;
-        let locks = Arc::new(KeyedLock::builder().observe_times(times("cards")).build());
+        let locks = Arc::new(KeyedLock::builder().name("cards").publish_times().build());
         Ok(Arc::new(Self { store, policies: Policies::new(), locks }))
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(guard: &Arc<Guard>, scrape: PrometheusHandle) -> Self {
-        let publisher = Publisher::new().locks("users", &guard.locks).layer("plans", guard.counts());
+        let publisher = Publisher::new().keyed_lock(&guard.locks).keyed_lock_layer(&guard.layer);
         Self { guard: guard.clone(), publisher, scrape }
     }
 

@@ -1,9 +1,8 @@
-//! The lock for each user: one layer in front of the handler, and what is told about it.
+//! The lock for each user: one layer in front of the handler, and its counters.
 
 use std::sync::Arc;
 
 use latchwork::KeyedLock;
-use latchwork::publish::times;
 use latchwork::{
     extract::{PathParam, path_param},
     layer::{KeyedLockLayer, LayerStats, ModeSwitch, Outcome},
@@ -19,7 +18,7 @@ impl Guard {
     /// One plan at a time for each user. Who comes meanwhile is told so at once, with 409. The key goes when the
     /// handler's future does: on return, `?` and panic, and when the client hangs up.
     pub(crate) fn new(mode: ModeSwitch) -> Self {
-        let locks = Arc::new(KeyedLock::builder().observe_times(times("users")).build());
+        let locks = Arc::new(KeyedLock::builder().name("users").publish_times().build());
         let layer = KeyedLockLayer::new(locks.clone(), path_param("user")).name("plans").mode(&mode);
         Self { locks, mode, layer }
     }

@@ -186,7 +186,7 @@ async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints what the layer tells `tracing` (feature `tracing`), on stderr.
+/// Prints the events and spans of the layer (feature `tracing`), on stderr.
 fn show_events() {
     let events = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

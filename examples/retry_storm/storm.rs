@@ -134,12 +134,12 @@ pub(crate) fn run(strategy: Strategy, handlers: usize, seeds: u64) -> io::Result
             .jitter(strategy.jitter())
             .max_attempts(4)
             .base_delay(Duration::from_millis(100))
-            .multiplier(2)
+            .multiplier(2.0)
             .clock(Scaled)
             .stats(&stats)
             .seed(seed);
-        let gate = InLine::default();
-        let storm = Storm { row: Versioned::new(0), gate, policy, strategy };
+        let lock = InLine::default();
+        let storm = Storm { row: Versioned::new(0), lock, policy, strategy };
         // Each handler's trips are drawn apart from the waits, and are the same for each strategy.
         let mut rng = Rng::with_seed(!seed);
         let calls: Vec<_> = (0..handlers).map(|_| storm.call(rng.fork())).collect();
@@ -165,7 +165,7 @@ pub(crate) fn run(strategy: Strategy, handlers: usize, seeds: u64) -> io::Result
 
 struct Storm {
     row: Versioned<u64>,
-    gate: InLine,
+    lock: InLine,
     policy: RetryPolicy,
     strategy: Strategy,
 }
@@ -180,7 +180,7 @@ impl Storm {
             tokio::time::sleep(Duration::from_micros(half) * SCALE)
         };
         let change = self.policy.retry_on_conflict(
-            async || {
+            async |_| {
                 half_trip().await;
                 let loaded = self.row.snapshot();
                 half_trip().await;
@@ -195,7 +195,7 @@ impl Storm {
             },
         );
         let done: Result<Snapshot<u64>, RetryError<WriteError<u64>>> = match self.strategy {
-            Strategy::Escalation => change.escalate_after(2, &self.gate, ROW).run().await,
+            Strategy::Escalation => change.escalate_after(2, &self.lock, ROW).run().await,
             _ => change.run().await,
         };
         done.is_ok().then(|| start.elapsed() / SCALE)

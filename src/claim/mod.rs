@@ -4,7 +4,7 @@
 // guard     Claim: a name that is claimed
 // names     the names that are taken
 // taken     the errors
-// suffixes  how a name that is taken is made another one
+// suffixes  make another name of a taken one
 //
 // A table of names, divided among locks that are held for a few instructions. A name is *claimed* while a guard for it
 // lives. It is *kept* once the guard was committed or the name was marked as taken. It can be both, and is free when it

@@ -1,5 +1,6 @@
 //! The names that are taken, divided among small locks.
 
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::shards::{Entries, Shards, Slot, default_count};
@@ -13,6 +14,10 @@ const SPARES: usize = 8;
 /// Under a shard's lock no user code runs but `Eq`. Names are hashed before, and cloned and dropped after. While a shard
 /// grows, the others can be used.
 pub(super) struct Names<K>(Shards<Mutex<Inside<K>>>);
+
+/// `Eq` of names is the only user code under a shard's lock, and it runs before anything changes.
+impl<K: RefUnwindSafe> UnwindSafe for Names<K> {}
+impl<K: RefUnwindSafe> RefUnwindSafe for Names<K> {}
 
 /// The names whose hash falls into one shard.
 struct Inside<K> {
@@ -117,7 +122,7 @@ impl<K> Names<K> {
 }
 
 impl<K: Eq> Names<K> {
-    /// Claims a free name. One that is taken comes back, with `true` if it is kept.
+    /// Claims a free name. Returns a taken one, with `true` if it is kept.
     pub(super) fn claim(&self, hash: u64, name: K) -> Result<Arc<Lent<K>>, (K, bool)> {
         let mut shard = self.0.of(hash).lock();
         let Inside { entries, spares } = &mut *shard;

@@ -1,4 +1,4 @@
-//! How a name that is taken is made another one.
+//! Suffixes that make another name of a taken one.
 
 use std::fmt::{Display, Write as _};
 use std::iter;

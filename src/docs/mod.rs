@@ -1,4 +1,4 @@
-//! Guides: patterns, adopting, retries, problems, metrics, performance, limitations, compatibility and internals.
+//! Guides: patterns, adopting, retries, problems, logging, metrics, performance, limitations, compatibility and internals.
 
 mod example;
 
@@ -23,6 +23,9 @@ pub mod performance {}
 
 #[doc = include_str!("problems.md")]
 pub mod problems {}
+
+#[doc = include_str!("logging.md")]
+pub mod logging {}
 
 #[cfg(all(feature = "metrics", not(latchwork_loom)))]
 #[doc = include_str!("metrics.md")]

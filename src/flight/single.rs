@@ -58,6 +58,7 @@ use crate::key::IntoKey;
 pub struct SingleFlight<K, V, S = RandomState> {
     table: Table<K, V>,
     hasher: S,
+    name: Option<&'static str>,
 }
 
 impl<K: Eq + Hash, V> SingleFlight<K, V> {
@@ -76,7 +77,7 @@ impl<K: Eq + Hash, V> Default for SingleFlight<K, V> {
 
 impl<K, V, S: Clone> Clone for SingleFlight<K, V, S> {
     fn clone(&self) -> Self {
-        Self { table: self.table.clone(), hasher: self.hasher.clone() }
+        Self { table: self.table.clone(), hasher: self.hasher.clone(), name: self.name }
     }
 }
 
@@ -95,7 +96,27 @@ impl<K, V, S> SingleFlight<K, V, S> {
     /// ```
     #[must_use]
     pub fn with_hasher(hasher: S) -> Self {
-        Self { table: Table::new(), hasher }
+        Self { table: Table::new(), hasher, name: None }
+    }
+
+    /// Sets the name of this handle and its later clones, for metrics. None by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let menus = latchwork::SingleFlight::<String, u32>::new().named("menus");
+    /// assert_eq!(menus.name(), Some("menus"));
+    /// ```
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Returns the name, if there is one.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        self.name
     }
 
     /// Returns the number of keys that have a flight: a call leads, or waits for the lead of one that was aborted.

@@ -8,7 +8,7 @@ use super::lock::KeyedLock;
 use super::options::Options;
 use super::semaphore::KeyedSemaphore;
 use super::table::Table;
-use super::timing::Timing;
+use super::timing::{MakeObserver, Timing};
 use crate::shards;
 use crate::wait::MAX_PERMITS;
 
@@ -19,14 +19,17 @@ use crate::wait::MAX_PERMITS;
 /// ```
 /// use latchwork::KeyedLock;
 ///
-/// let builder = KeyedLock::<String>::builder().shards(4).show_keys(|user, f| write!(f, "user {user}"));
+/// let builder = KeyedLock::<String>::builder().name("users").shards(4).show_keys(std::fmt::Display::fmt);
 /// let locks = builder.track_times(true).fence_start(41).build();
+/// assert_eq!(locks.name(), Some("users"));
 /// assert_eq!(locks.lock("ada").wait().fence().get(), 42);
 /// assert!(locks.counts().times.is_some());
 /// ```
 pub struct KeyedBuilder<K, S = RandomState> {
     hasher: S,
     options: Options<K>,
+    /// Makes the observer when the name is known.
+    observer: Option<MakeObserver>,
 }
 
 impl<K: Eq + Hash> KeyedLock<K> {
@@ -67,19 +70,33 @@ impl<K> KeyedBuilder<K> {
         Self {
             hasher: RandomState::new(),
             options: Options {
+                name: None,
                 shards: shards::default_count(),
                 fence_start: 0,
                 track_times: false,
                 track_callers: false,
                 long_wait: Duration::from_secs(1),
+                #[cfg(feature = "tracing")]
+                warnings: Default::default(),
                 show_key: None,
                 observer: None,
             },
+            observer: None,
         }
     }
 }
 
 impl<K, S> KeyedBuilder<K, S> {
+    /// Sets the lock's name. None by default.
+    ///
+    /// It is used in events, in the spans of a layer with this lock, and as the label of metrics. So two locks in one
+    /// handler can be told apart.
+    #[must_use]
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.options.name = Some(name);
+        self
+    }
+
     /// Sets the number of shards that the keys are divided among, rounded up to a power of two. The default is 16
     /// for each processor, and at least 64.
     ///
@@ -107,7 +124,7 @@ impl<K, S> KeyedBuilder<K, S> {
     /// ```
     #[must_use]
     pub fn hasher<S2: BuildHasher>(self, hasher: S2) -> KeyedBuilder<K, S2> {
-        KeyedBuilder { hasher, options: self.options }
+        KeyedBuilder { hasher, options: self.options, observer: self.observer }
     }
 
     /// Sets whether to measure how long keys are waited for and held. It costs two readings of the clock
@@ -139,8 +156,13 @@ impl<K, S> KeyedBuilder<K, S> {
     /// assert!(matches!(seen.lock().wait()[..], [Timing::Held(_)])); // it did not wait
     /// ```
     #[must_use]
-    pub fn observe_times(mut self, observer: impl Fn(Timing) + Send + Sync + 'static) -> Self {
-        self.options.observer = Some(Box::new(observer));
+    pub fn observe_times(self, observer: impl Fn(Timing) + Send + Sync + 'static) -> Self {
+        self.observe_by(Box::new(|_| Box::new(observer)))
+    }
+
+    /// As [`observe_times`](Self::observe_times), with an observer that is made when the lock's name is known.
+    pub(crate) fn observe_by(mut self, observer: MakeObserver) -> Self {
+        self.observer = Some(observer);
         self.track_times(true)
     }
 
@@ -163,15 +185,21 @@ impl<K, S> KeyedBuilder<K, S> {
         self
     }
 
-    /// Sets how keys are written in tracing events. By default they are left out: keys can be personal data.
+    /// Sets how keys are written in events and spans. By default they are left out, since keys can be personal data: see
+    /// the guide on [logging](crate::docs::logging).
+    ///
+    /// For keys that may be logged as they are, it is `show_keys(fmt::Display::fmt)`.
     #[must_use]
     pub fn show_keys(mut self, show: fn(&K, &mut fmt::Formatter<'_>) -> fmt::Result) -> Self {
         self.options.show_key = Some(show);
         self
     }
 
-    /// Sets the duration from which a wait is reported by a warning, if times are tracked. One second by
+    /// Sets the time after which a wait is reported while it lasts, by a warning (feature `tracing`). One second by
     /// default.
+    ///
+    /// A wait is reported once, even if its future is not polled, and its end is reported as well: see the guide on
+    /// [logging](crate::docs::logging). A lock warns once in a second at most.
     #[must_use]
     pub fn long_wait(mut self, threshold: Duration) -> Self {
         self.options.long_wait = threshold;
@@ -181,7 +209,7 @@ impl<K, S> KeyedBuilder<K, S> {
     /// Creates the lock.
     #[must_use]
     pub fn build(self) -> KeyedLock<K, S> {
-        KeyedLock::from_table(Table::new(MAX_PERMITS, self.hasher, self.options))
+        KeyedLock::from_table(self.table(MAX_PERMITS))
     }
 
     /// Creates the semaphore, with this number of permits for each key.
@@ -198,19 +226,25 @@ impl<K, S> KeyedBuilder<K, S> {
     /// ```
     #[must_use]
     pub fn build_semaphore(self, permits: usize) -> KeyedSemaphore<K, S> {
-        KeyedSemaphore::from_table(Table::new(permits, self.hasher, self.options))
+        KeyedSemaphore::from_table(self.table(permits))
+    }
+
+    fn table(mut self, permits: usize) -> Table<K, S> {
+        self.options.observer = self.observer.map(|make| make(self.options.name));
+        Table::new(permits, self.hasher, self.options)
     }
 }
 
 impl<K, S> fmt::Debug for KeyedBuilder<K, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedBuilder")
+            .field("name", &self.options.name)
             .field("shards", &self.options.shards)
             .field("fence_start", &self.options.fence_start)
             .field("track_times", &self.options.track_times)
             .field("track_callers", &self.options.track_callers)
             .field("long_wait", &self.options.long_wait)
-            .field("is_observed", &self.options.observer.is_some())
+            .field("is_observed", &self.observer.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -15,6 +15,8 @@ use std::mem::MaybeUninit;
 use std::panic::{Location, RefUnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
+#[cfg(feature = "tracing")]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::error::Busy;
@@ -26,7 +28,7 @@ use crate::wait::{Line, Pool, Wakes, Word};
 pub(super) struct Entry<K> {
     pub(super) word: Cell<Word>,
     /// The fence of the latest grant.
-    pub(super) fence: Cell<u64>,
+    fence: Cell<u64>,
     /// The [kept](super::sought::Sought::hash) part of the key's hash; zero while the entry is free.
     hash: Cell<u32>,
     /// Waiters, views, grants of no permits and unfinished wake-ups. Each keeps an entry that no guard holds.
@@ -34,6 +36,9 @@ pub(super) struct Entry<K> {
     /// Created when a caller waits for the first time, and kept for the next key of this entry. The helper may look at
     /// it when no waiter is left.
     line: OnceCell<Arc<Mutex<Line>>>,
+    /// The fence once more, for the reports of long waits. Created with the first wait that may be reported, and kept.
+    #[cfg(feature = "tracing")]
+    followed: OnceCell<Arc<AtomicU64>>,
     holder: Cell<Option<Box<Holder>>>,
     key: UnsafeCell<MaybeUninit<K>>,
 }
@@ -53,6 +58,8 @@ impl<K> Entry<K> {
             hash: Cell::new(0),
             pins: Cell::new(0),
             line: OnceCell::new(),
+            #[cfg(feature = "tracing")]
+            followed: OnceCell::new(),
             holder: Cell::new(None),
             key: UnsafeCell::new(MaybeUninit::uninit()),
         }
@@ -72,7 +79,7 @@ impl<K> Entry<K> {
     #[inline(always)]
     pub(super) unsafe fn occupy(&self, hash: u32, key: K, word: Word) {
         self.hash.set(hash);
-        self.fence.set(0);
+        self.set_fence(0);
         self.word.set(word);
         // SAFETY: nothing reads the key of a free entry.
         unsafe { &mut *self.key.get() }.write(key);
@@ -90,6 +97,21 @@ impl<K> Entry<K> {
         let key = unsafe { &*self.key.get() };
         // SAFETY: an entry in use has its key, and from now on it is not in use.
         unsafe { key.assume_init_read() }
+    }
+
+    /// Returns the fence of the latest grant, or zero if there was none.
+    #[inline]
+    pub(super) fn fence(&self) -> u64 {
+        self.fence.get()
+    }
+
+    #[inline(always)]
+    pub(super) fn set_fence(&self, fence: u64) {
+        self.fence.set(fence);
+        #[cfg(feature = "tracing")]
+        if let Some(followed) = self.followed.get() {
+            followed.store(fence, Ordering::Relaxed);
+        }
     }
 
     /// Does something with the line. Everything in `wakes` is for after the shard's lock.
@@ -141,7 +163,7 @@ impl<K> Entry<K> {
 
     /// Returns the error of an acquisition that the key's holders or waiters refuse.
     pub(super) fn busy(&self) -> Busy {
-        Busy::new(self.waiters(), Fence::new(self.fence.get()))
+        Busy::new(self.waiters(), Fence::new(self.fence()))
     }
 
     /// Notes the latest grant. The box is made once, and kept for the next ones.
@@ -162,6 +184,24 @@ impl<K> Entry<K> {
         let holder = noted.as_deref().copied();
         self.holder.set(noted);
         holder
+    }
+}
+
+/// What can be read of an entry without the shard's lock, also when the table is gone.
+#[cfg(feature = "tracing")]
+pub(super) struct Followed {
+    pub(super) line: Arc<Mutex<Line>>,
+    /// The fence of the latest grant, or zero if there was none.
+    pub(super) fence: Arc<AtomicU64>,
+}
+
+#[cfg(feature = "tracing")]
+impl<K> Entry<K> {
+    /// Returns what a report of a long wait reads.
+    pub(super) fn follow(&self) -> Followed {
+        let line = self.line.get_or_init(|| Arc::new(Mutex::new(Line::new())));
+        let fence = self.followed.get_or_init(|| Arc::new(AtomicU64::new(self.fence())));
+        Followed { line: line.clone(), fence: fence.clone() }
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::time::Instant;
 
 use super::events;
+use super::long_wait::Waited;
 use super::sought::Terms;
 use super::table::{AsTable, Grant};
 use super::timing::Timing;
@@ -25,10 +26,15 @@ pub struct KeyedHold<H: Deref<Target: AsTable>> {
 
 impl<H: Deref<Target: AsTable>> KeyedHold<H> {
     #[inline]
-    pub(super) fn new(handle: H, grant: Grant<<H::Target as AsTable>::Key>, terms: &Terms) -> Self {
+    pub(super) fn new(
+        handle: H,
+        grant: Grant<<H::Target as AsTable>::Key>,
+        terms: &Terms,
+        waited: Waited,
+    ) -> Self {
         let hold = Self { handle, grant, permits: terms.permits, since: terms.now };
         let options = hold.handle.table().options();
-        events::acquired(options, hold.key(), hold.fence(), terms.waited());
+        events::acquired(options, hold.key(), hold.fence(), terms, waited);
         if let Some(waited) = terms.waited() {
             options.observe(Timing::Waited(waited));
         }

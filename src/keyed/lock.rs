@@ -84,6 +84,12 @@ impl<K, S> KeyedLock<K, S> {
         self.table.options().show_key
     }
 
+    /// Returns the lock's [name](super::KeyedBuilder::name), if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        self.table.options().name
+    }
+
     /// Returns the number of keys that are held or waited for. Shards are counted one after the other.
     ///
     /// # Examples

@@ -4,7 +4,8 @@
 //! builder    the settings of a lock or semaphore
 //! lock       the public lock; lock_many: of several keys; semaphore: the public semaphore
 //! request    the pending acquisition of one key; many: of several; drain: of an empty table
-//! guard      a held key; events, timing: what is reported about it
+//! guard      a held key
+//! events     what is logged; long_wait: a wait, to be reported while it lasts; timing: what observers receive
 //! provider   the lock as a lock provider
 //! views      the sum of the counters, and the keys in use
 //! sought     a key as a request asks for it, and what the request asks
@@ -51,6 +52,7 @@ mod events;
 mod guard;
 mod lock;
 mod lock_many;
+mod long_wait;
 mod many;
 mod options;
 mod provider;

@@ -1,17 +1,26 @@
 //! The settings of a table.
 
+#[cfg(feature = "tracing")]
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::timing::{Observer, Timing, report};
 use crate::provider::ShowKey;
+#[cfg(feature = "tracing")]
+use crate::throttle::Throttle;
 
 /// The settings of a table.
 pub(super) struct Options<K> {
+    pub(super) name: Option<&'static str>,
     pub(super) shards: usize,
     pub(super) fence_start: u64,
     pub(super) track_times: bool,
     pub(super) track_callers: bool,
+    /// After this time a wait is reported.
     pub(super) long_wait: Duration,
+    /// Limits the warnings about long waits.
+    #[cfg(feature = "tracing")]
+    pub(super) warnings: Arc<Throttle>,
     pub(super) show_key: Option<ShowKey<K>>,
     pub(super) observer: Option<Box<Observer>>,
 }

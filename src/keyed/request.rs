@@ -9,6 +9,7 @@ use std::task::Waker;
 use super::entry::EntryPtr;
 use super::events;
 use super::guard::KeyedHold;
+use super::long_wait::LongWait;
 use super::sought::{Sought, Terms};
 use super::table::{AsTable, Grant};
 use super::take::Stepped;
@@ -26,6 +27,7 @@ pub struct OneKey<H: Deref<Target: AsTable>, Q> {
     /// The entry at which it is enlisted.
     place: Option<EntryPtr<Key<H>>>,
     terms: Terms,
+    long_wait: LongWait,
 }
 
 /// Returns the handle of a request that is not over.
@@ -42,7 +44,7 @@ where
     #[inline]
     pub(super) fn new(handle: H, key: Q, terms: Terms) -> Self {
         let sought = handle.table().sought(key);
-        Self { handle: Some(handle), sought, place: None, terms }
+        Self { handle: Some(handle), sought, place: None, terms, long_wait: LongWait::new() }
     }
 
     #[inline]
@@ -51,12 +53,17 @@ where
     }
 
     fn step(&mut self, node: Pin<&mut Node>, task: &Waker, max_waiters: usize) -> Stepped<Key<H>> {
-        let Self { handle, sought, place, terms } = self;
+        let Self { handle, sought, place, terms, long_wait } = self;
         let table = live(handle).table();
         terms.now = table.options().now();
         let stepped = table.step(sought, place, node, terms, task, max_waiters);
         if let Stepped::Enlisted = stepped {
             terms.queued_at = terms.queued_at.or(terms.now);
+            if let Some(entry) = *place
+                && !long_wait.has_begun()
+            {
+                long_wait.waits_at(table, entry);
+            }
         }
         stepped
     }
@@ -90,7 +97,7 @@ where
     #[inline(always)]
     fn guard(&mut self, grant: Grant<Key<H>>) -> KeyedHold<H> {
         let handle = self.handle.take().expect("the key was granted through this handle");
-        let hold = KeyedHold::new(handle, grant, &self.terms);
+        let hold = KeyedHold::new(handle, grant, &self.terms, self.long_wait.granted());
         // If the caller's key panics when it is dropped, the guard must exist to be dropped, too.
         self.sought.forget();
         hold
@@ -104,6 +111,7 @@ where
     fn leave(&mut self, node: Pin<&mut Node>, end: End) {
         if let (Some(handle), Some(entry)) = (&self.handle, self.place) {
             handle.table().leave(entry, node, Some(end));
+            self.long_wait.given_up(end);
         }
     }
 }

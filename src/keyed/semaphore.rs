@@ -55,6 +55,12 @@ impl<K, S> KeyedSemaphore<K, S> {
         Self { table }
     }
 
+    /// Returns the semaphore's [name](super::KeyedBuilder::name), if it has one.
+    #[must_use]
+    pub fn name(&self) -> Option<&'static str> {
+        self.table.options().name
+    }
+
     /// Returns the number of keys that are held or waited for. Shards are counted one after the other.
     #[must_use]
     pub fn len(&self) -> usize {

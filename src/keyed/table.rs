@@ -9,6 +9,8 @@ use std::hash::{BuildHasher, Hash};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use super::entry::EntryPtr;
+#[cfg(feature = "tracing")]
+use super::entry::Followed;
 use super::options::Options;
 use super::shard::{Locked, Shard};
 use super::sought::Sought;
@@ -73,6 +75,12 @@ impl<K, S> Table<K, S> {
     #[inline(always)]
     pub(super) fn lock_of(&self, entry: EntryPtr<K>) -> Locked<'_, K> {
         Shard::of(&self.shards, entry).lock()
+    }
+
+    /// Returns what the report of a long wait reads of an entry that the caller keeps in use.
+    #[cfg(feature = "tracing")]
+    pub(super) fn follow(&self, entry: EntryPtr<K>) -> Followed {
+        self.lock_of(entry).open(entry).0.follow()
     }
 }
 

@@ -242,7 +242,7 @@ impl<K: Eq + Hash, S: BuildHasher> Table<K, S> {
     fn grant(&self, shard: &mut Locked<'_, K>, entry: EntryPtr<K>, terms: &Terms) -> Grant<K> {
         let number = shard.next_fence();
         let (state, counters) = shard.open(entry);
-        state.fence.set(number);
+        state.set_fence(number);
         // No permits would not keep the entry in use.
         if terms.permits == 0 {
             state.pin();

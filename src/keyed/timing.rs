@@ -33,7 +33,10 @@ pub enum Timing {
 }
 
 /// The function that the times are reported to.
-pub(super) type Observer = dyn Fn(Timing) + Send + Sync;
+pub(crate) type Observer = dyn Fn(Timing) + Send + Sync;
+
+/// Makes an observer for the lock of this name.
+pub(crate) type MakeObserver = Box<dyn FnOnce(Option<&'static str>) -> Box<Observer> + Send + Sync>;
 
 /// Calls the observer. Not inlined, as most tables have none.
 #[inline(never)]

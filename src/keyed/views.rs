@@ -134,7 +134,7 @@ impl<K, S> Table<K, S> {
                 views.push(KeyView {
                     table: self,
                     entry,
-                    fence: Fence::new(state.fence.get()),
+                    fence: Fence::new(state.fence()),
                     held,
                     waiters: state.waiters(),
                     held_for: holder.and_then(|holder| holder.since).map(|since| since.elapsed()),
@@ -148,5 +148,10 @@ impl<K, S> Table<K, S> {
 
 /// Formats a lock or a semaphore for `Debug`.
 pub(super) fn debug<T: AsTable>(name: &str, table: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.debug_struct(name).field("keys", &table.table().len()).finish_non_exhaustive()
+    let table = table.table();
+    let mut shown = f.debug_struct(name);
+    if let Some(name) = table.options().name {
+        shown.field("name", &name);
+    }
+    shown.field("keys", &table.len()).finish_non_exhaustive()
 }

@@ -1,6 +1,7 @@
 //! [`RequestKey`]: the key of a request.
 
 use std::marker::PhantomData;
+use std::str::FromStr;
 
 use http::request::Parts;
 use http::{HeaderName, StatusCode};
@@ -66,10 +67,12 @@ pub fn by<K, F: Fn(&Parts) -> Option<K>>(key: F) -> F {
     key
 }
 
-/// Uses the value of a header as the key, as text.
+/// Uses the value of a header as the key: text, or any other type that can be parsed ([`FromStr`]).
 ///
-/// The layer refuses a request with 400 if the header is missing or empty, occurs more than once, or is not visible
-/// ASCII.
+/// The layer refuses a request with 400 if the header is missing or empty, occurs more than once, or is not visible ASCII.
+/// The same is true of a value that can't be parsed. The answer does not repeat the value.
+///
+/// Use the type that the handler uses. As text, `7` and `07` are two keys.
 ///
 /// # Panics
 ///
@@ -81,9 +84,11 @@ pub fn by<K, F: Fn(&Parts) -> Option<K>>(key: F) -> F {
 /// use http::Request;
 /// use latchwork::layer::{RequestKey, header};
 ///
-/// let (mut parts, ()) = Request::get("/").header("x-tenant", "acme").body(()).expect("it is one").into_parts();
-/// let key: Option<String> = header("x-tenant").key(&mut parts).expect("it is there");
-/// assert_eq!(key.as_deref(), Some("acme"));
+/// let (mut parts, ()) = Request::get("/").header("x-tenant", "007").body(()).expect("it is one").into_parts();
+/// let text: Option<String> = header("x-tenant").key(&mut parts)?;
+/// let number: Option<u64> = header("x-tenant").key(&mut parts)?;
+/// assert_eq!((text.as_deref(), number), (Some("007"), Some(7)));
+/// # Ok::<(), latchwork::web::Problem>(())
 /// ```
 #[must_use]
 pub fn header(name: &'static str) -> Header {
@@ -94,18 +99,23 @@ pub fn header(name: &'static str) -> Header {
 #[derive(Clone, Debug)]
 pub struct Header(HeaderName);
 
-impl<K: From<String>> RequestKey<K> for Header {
+impl<K: FromStr> RequestKey<K> for Header {
     fn key(&self, parts: &mut Parts) -> Result<Option<K>, Problem> {
         let Self(name) = self;
         let mut values = parts.headers.get_all(name).iter();
-        match (values.next().map(|value| value.to_str()), values.next()) {
+        let why = match (values.next().map(|value| value.to_str()), values.next()) {
             // Otherwise all clients that leave the value out would share one key.
-            (Some(Ok("")), None) => Err(Problem::bad_key(format!("the header {name} is empty"))),
-            (Some(Ok(value)), None) => Ok(Some(value.to_owned().into())),
-            (None, _) => Err(Problem::bad_key(format!("the header {name} is missing"))),
-            (Some(_), Some(_)) => Err(Problem::bad_key(format!("the header {name} occurs more than once"))),
-            (Some(Err(_)), None) => Err(Problem::bad_key(format!("the header {name} is not visible ASCII"))),
-        }
+            (Some(Ok("")), None) => "is empty",
+            (Some(Ok(value)), None) => match value.parse() {
+                Ok(key) => return Ok(Some(key)),
+                // The error's text may quote the value.
+                Err(_) => "can't be read as a key",
+            },
+            (None, _) => "is missing",
+            (Some(_), Some(_)) => "occurs more than once",
+            (Some(Err(_)), None) => "is not visible ASCII",
+        };
+        Err(Problem::bad_key(format!("the header {name} {why}")))
     }
 }
 
@@ -164,7 +174,16 @@ where
 /// A mistake in how the service was put together: the client gets a bare 500, and the cause goes to the log.
 pub(crate) fn misplaced(cause: &'static str) -> Problem {
     #[cfg(feature = "tracing")]
-    tracing::error!(target: "latchwork::layer", cause, "cannot find the key of a request");
+    {
+        // Any client can send such requests.
+        static ERRORS: crate::throttle::Throttle = crate::throttle::Throttle::new();
+        match ERRORS.pass(std::time::Instant::now()) {
+            Some(others) => {
+                tracing::error!(target: "latchwork::layer", cause, others, "cannot find the key of a request");
+            }
+            None => tracing::debug!(target: "latchwork::layer", cause, "cannot find the key of a request"),
+        }
+    }
     #[cfg(not(feature = "tracing"))]
     let _ = cause;
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR)

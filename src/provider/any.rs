@@ -71,6 +71,10 @@ impl<K: 'static> LockProvider<K> for AnyLocks<K> {
         self.0.erased_can_share()
     }
 
+    fn name(&self) -> Option<&'static str> {
+        self.0.erased_name()
+    }
+
     fn show_key(&self) -> Option<ShowKey<K>> {
         self.0.erased_show_key()
     }
@@ -78,7 +82,7 @@ impl<K: 'static> LockProvider<K> for AnyLocks<K> {
 
 impl<K> fmt::Debug for AnyLocks<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnyLocks").finish_non_exhaustive()
+        f.debug_struct("AnyLocks").field("name", &self.0.erased_name()).finish_non_exhaustive()
     }
 }
 
@@ -87,6 +91,7 @@ trait Erased<K>: Send + Sync {
     #[track_caller]
     fn begin_erased(&self, key: K, ask: Ask) -> Begun<AnyGuard<K>, AnyWait<K>>;
     fn erased_can_share(&self) -> bool;
+    fn erased_name(&self) -> Option<&'static str>;
     fn erased_show_key(&self) -> Option<ShowKey<K>>;
 }
 
@@ -104,6 +109,10 @@ impl<K: 'static, L: LockProvider<K>> Erased<K> for L {
 
     fn erased_can_share(&self) -> bool {
         self.can_share()
+    }
+
+    fn erased_name(&self) -> Option<&'static str> {
+        self.name()
     }
 
     fn erased_show_key(&self) -> Option<ShowKey<K>> {

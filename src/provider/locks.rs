@@ -26,7 +26,7 @@ pub trait LockProvider<K>: Clone + Send + Sync + 'static {
     ///
     /// An implementation must not block and must not panic. It keeps to the request's time limit and queue bound. If it
     /// does not answer, its callers protect themselves: a layer gives up after its
-    /// `answer_timeout`, and a retry after its [`gate_timeout`](crate::retry::RetryOnConflict::gate_timeout). Dropping a
+    /// `answer_timeout`, and a retry after its [`lock_timeout`](crate::retry::RetryOnConflict::lock_timeout). Dropping a
     /// guard must not block either, since it happens on the workers of a runtime.
     fn begin(&self, key: K, ask: Ask) -> Begun<Self::Guard, Self::Wait>;
 
@@ -34,6 +34,11 @@ pub trait LockProvider<K>: Clone + Send + Sync + 'static {
     /// every request.
     fn can_share(&self) -> bool {
         false
+    }
+
+    /// Returns the name of the locks in events, spans and metrics, if they have one.
+    fn name(&self) -> Option<&'static str> {
+        None
     }
 
     /// Returns how to write a key in logs, if keys may be shown there at all.

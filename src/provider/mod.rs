@@ -1,8 +1,8 @@
 //! One trait for locks by key, whether they are local or in another process: a *lock provider*.
 //!
 //! Code that needs a lock by key, such as a layer in front of a handler, is generic over [`LockProvider`]. An
-//! [`Arc<KeyedLock>`](crate::KeyedLock) is one. A lock in a database can be another. [`AnyLocks`] chooses between them
-//! at run time.
+//! [`Arc<KeyedLock>`](crate::KeyedLock) is one, and so is a `&'static KeyedLock`. A lock in a database can be another.
+//! [`AnyLocks`] chooses between them at run time.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -3,11 +3,16 @@
 use metrics::counter;
 
 use super::names::{LAYER, LAYER_REQUESTS, OUTCOME};
-use super::publisher::Publisher;
-use crate::layer::{CoalesceLayer, LayerStats, Outcome};
+use super::publisher::{Publisher, nameless};
+use crate::layer::{CoalesceLayer, KeyedLockLayer, Outcome};
 
 impl Publisher {
-    /// Publishes the outcomes of a layer's requests, with the label `layer="name"`. Needs the feature `tower`.
+    /// Publishes the outcomes of a layer's requests, with the label `layer` and the layer's name. Needs the feature
+    /// `tower`.
+    ///
+    /// # Panics
+    ///
+    /// If the name is published already.
     ///
     /// # Examples
     ///
@@ -15,13 +20,15 @@ impl Publisher {
     /// use latchwork::{KeyedLock, layer::{KeyedLockLayer, header}, publish::Publisher};
     /// use std::sync::Arc;
     ///
-    /// let users = Arc::new(KeyedLock::<String>::new());
-    /// let layer = KeyedLockLayer::new(users.clone(), header("x-user"));
-    /// let publisher = Publisher::new().locks("users", &users).layer("plans", layer.stats());
+    /// let users = Arc::new(KeyedLock::<String>::builder().name("users").build());
+    /// let layer = KeyedLockLayer::new(users.clone(), header("x-user")).name("plans");
+    /// let publisher = Publisher::new().keyed_lock(&users).keyed_lock_layer(&layer);
     /// publisher.publish();
     /// ```
     #[must_use]
-    pub fn layer(self, name: &'static str, stats: LayerStats) -> Self {
+    #[track_caller]
+    pub fn keyed_lock_layer<K, F, L>(self, layer: &KeyedLockLayer<K, F, L>) -> Self {
+        let (name, stats) = (layer.label(), layer.stats());
         self.named(LAYER, name).source(move || {
             for &outcome in Outcome::ALL {
                 counter!(LAYER_REQUESTS, LAYER => name, OUTCOME => outcome.name())
@@ -30,13 +37,16 @@ impl Publisher {
         })
     }
 
-    /// Publishes the shared calls of a layer, as [`flights`](Self::flights) does. Needs the feature `tower`.
+    /// Publishes the shared calls of a layer, as [`single_flight`](Self::single_flight) does. Needs the feature `tower`.
+    ///
+    /// # Panics
+    ///
+    /// If the layer has no name, or the name is published already.
     #[must_use]
-    pub fn coalesce<K: Send + Sync + 'static, F>(
-        self,
-        name: &'static str,
-        layer: &CoalesceLayer<K, F>,
-    ) -> Self {
-        self.flights(name, layer.flights())
+    #[track_caller]
+    pub fn coalesce_layer<K: Send + Sync + 'static, F>(self, layer: &CoalesceLayer<K, F>) -> Self {
+        let flights = layer.flights();
+        let name = flights.name().unwrap_or_else(|| nameless("the layer", "CoalesceLayer::name(..)"));
+        self.flying(name, flights)
     }
 }

@@ -10,13 +10,15 @@ use super::names::{BUDGET, FLIGHT, LOCK, POLICY, describe_counts};
 use super::source::{self, Source};
 use crate::flight::SingleFlight;
 use crate::keyed::{KeyedLock, KeyedSemaphore};
-use crate::retry::{Budget, RetryStats, Shared};
+use crate::retry::{Budget, RetryPolicy, RetryStats, Shared};
 
 /// Writes the counters of locks, retries, budgets, flights and layers to the recorder of the
 /// [`metrics`](https://docs.rs/metrics) facade. Clones publish the same sources.
 ///
-/// Names become labels. They are `&'static str`, so the program bounds their number; keys are never published. The first
-/// call publishes all counters, at zero if nothing was counted. So rates can be computed from the first event on.
+/// Each method is named after the type that it publishes. Names become labels, and each is given once: to the lock, the
+/// flights, the policy or the layer itself. They are `&'static str`, so the program bounds their number; keys are never
+/// published. The first call publishes all counters, at zero if nothing was counted. So rates can be computed from the
+/// first event on.
 ///
 /// # Panics
 ///
@@ -27,15 +29,16 @@ use crate::retry::{Budget, RetryStats, Shared};
 /// ```
 /// use std::sync::Arc;
 /// use latchwork::publish::Publisher;
-/// use latchwork::{KeyedLock, retry::{Budget, RetryStats}};
+/// use latchwork::{KeyedLock, RetryPolicy, retry::{Budget, RetryStats}};
 ///
 /// static SAVES: RetryStats = RetryStats::new();
+/// static SAVE: RetryPolicy = RetryPolicy::new().name("save card").static_stats(&SAVES);
 /// static DATABASE: Budget = Budget::new(100);
 ///
-/// let users = Arc::new(KeyedLock::<String>::new());
+/// let users = Arc::new(KeyedLock::<String>::builder().name("users").build());
 /// let publisher = Publisher::new()
-///     .locks("users", &users)
-///     .retries("save card", &SAVES)
+///     .keyed_lock(&users)
+///     .retry_policy(&SAVE)
 ///     .budget("database", &DATABASE)
 ///     .source(|| metrics::gauge!("cards").set(7.0));
 /// publisher.publish();
@@ -53,49 +56,100 @@ impl Publisher {
         Self::default()
     }
 
-    /// Publishes a lock's counters, with the label `lock="name"`. For times, see [`times`](super::times).
+    /// Publishes a lock's counters, with the label `lock` and the lock's name. For times, see
+    /// [`KeyedBuilder::publish_times`](crate::keyed::KeyedBuilder::publish_times).
+    ///
+    /// # Panics
+    ///
+    /// If the lock has no name, or the name is published already.
     #[must_use]
-    pub fn locks<K, S>(self, name: &'static str, locks: impl Into<Shared<KeyedLock<K, S>>>) -> Self
+    #[track_caller]
+    pub fn keyed_lock<K, S>(self, locks: impl Into<Shared<KeyedLock<K, S>>>) -> Self
     where
         K: Send + Sync + 'static,
         S: Send + Sync + 'static,
     {
         let locks = locks.into();
+        let name = locks.name().unwrap_or_else(|| nameless("the lock", "KeyedLock::builder().name(..)"));
         self.named(LOCK, name).source(move || source::keyed(name, &locks.counts()))
     }
 
     /// Publishes the counters of a keyed semaphore, under the names of those of a lock.
+    ///
+    /// # Panics
+    ///
+    /// If the semaphore has no name, or the name is published already.
     #[must_use]
-    pub fn semaphore<K, S>(
-        self,
-        name: &'static str,
-        semaphore: impl Into<Shared<KeyedSemaphore<K, S>>>,
-    ) -> Self
+    #[track_caller]
+    pub fn keyed_semaphore<K, S>(self, semaphore: impl Into<Shared<KeyedSemaphore<K, S>>>) -> Self
     where
         K: Send + Sync + 'static,
         S: Send + Sync + 'static,
     {
         let semaphore = semaphore.into();
+        let name =
+            semaphore.name().unwrap_or_else(|| nameless("the semaphore", "KeyedLock::builder().name(..)"));
         self.named(LOCK, name).source(move || source::keyed(name, &semaphore.counts()))
     }
 
-    /// Publishes the outcomes of retried calls, with the label `policy="name"`.
+    /// Publishes the outcomes of the calls of a policy, with the label `policy` and the policy's name.
+    ///
+    /// # Panics
+    ///
+    /// If the policy has no [`stats`](RetryPolicy::stats), or its name is published already. For counters that several
+    /// policies share, see [`retry_stats`](Self::retry_stats).
     #[must_use]
-    pub fn retries(self, name: &'static str, stats: impl Into<Shared<RetryStats>>) -> Self {
+    #[track_caller]
+    pub fn retry_policy<C>(self, policy: &RetryPolicy<C>) -> Self {
+        let stats = policy.get_stats();
+        let stats = stats.expect("the policy counts nothing: give it counters with RetryPolicy::stats(..)");
+        self.retry_stats(policy.get_name(), stats.clone())
+    }
+
+    /// Publishes the outcomes of retried calls that one or several policies have counted, with the label
+    /// `policy="name"`.
+    ///
+    /// # Panics
+    ///
+    /// If the name is published already.
+    #[must_use]
+    #[track_caller]
+    pub fn retry_stats(self, name: &'static str, stats: impl Into<Shared<RetryStats>>) -> Self {
         let stats = stats.into();
         self.named(POLICY, name).source(move || source::retries(name, &stats.counts()))
     }
 
     /// Publishes the tokens of a budget, with the label `budget="name"`.
+    ///
+    /// # Panics
+    ///
+    /// If the name is published already.
     #[must_use]
+    #[track_caller]
     pub fn budget(self, name: &'static str, budget: impl Into<Shared<Budget>>) -> Self {
         let budget = budget.into();
         self.named(BUDGET, name).source(move || source::budget(name, &budget))
     }
 
-    /// Publishes the counters of flights, with the label `flight="name"`.
+    /// Publishes the counters of flights, with the label `flight` and their name.
+    ///
+    /// # Panics
+    ///
+    /// If the flights have no name, or the name is published already.
     #[must_use]
-    pub fn flights<K, V, S>(self, name: &'static str, flights: &SingleFlight<K, V, S>) -> Self
+    #[track_caller]
+    pub fn single_flight<K, V, S>(self, flights: &SingleFlight<K, V, S>) -> Self
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        S: Clone + Send + Sync + 'static,
+    {
+        let name = flights.name().unwrap_or_else(|| nameless("the flight", "SingleFlight::named(..)"));
+        self.flying(name, flights)
+    }
+
+    #[track_caller]
+    pub(super) fn flying<K, V, S>(self, name: &'static str, flights: &SingleFlight<K, V, S>) -> Self
     where
         K: Send + Sync + 'static,
         V: Send + Sync + 'static,
@@ -161,6 +215,12 @@ impl Publisher {
         assert!(self.names.insert((label, name)), "{label} {name:?} is published already");
         self
     }
+}
+
+/// Panics for a source without a name, as the label would say nothing.
+#[track_caller]
+pub(super) fn nameless(what: &str, how: &str) -> ! {
+    panic!("{what} has no name to be published by: give it one with {how}");
 }
 
 impl fmt::Debug for Publisher {

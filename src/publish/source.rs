@@ -1,5 +1,7 @@
 //! What each type publishes: its counters, under the names of the table.
 
+use std::time::Instant;
+
 use metrics::{counter, gauge};
 
 use super::names::*;
@@ -59,6 +61,7 @@ pub(super) fn retries(name: &'static str, counts: &RetryCounts) {
         ("attempts_exhausted", counts.attempts_exhausted),
         ("deadline_exceeded", counts.deadline_exceeded),
         ("budget_exhausted", counts.budget_exhausted),
+        ("hint_too_long", counts.hint_too_long),
         ("abandoned", counts.abandoned),
     ];
     for (outcome, calls) in outcomes {
@@ -71,18 +74,18 @@ pub(super) fn retries(name: &'static str, counts: &RetryCounts) {
     }
     counter!(RETRY_CONFLICTS, POLICY => name).absolute(counts.conflicts);
     let reasons = [
-        ("timed_out", counts.gate_timed_out),
-        ("refused", counts.gate_refused),
-        ("lost", counts.gate_lost),
-        ("unavailable", counts.gate_unavailable),
+        ("timed_out", counts.lock_timed_out),
+        ("refused", counts.lock_refused),
+        ("lost", counts.lock_lost),
+        ("unavailable", counts.lock_unavailable),
     ];
     for (reason, attempts) in reasons {
-        counter!(RETRY_UNGATED, POLICY => name, REASON => reason).absolute(attempts);
+        counter!(RETRY_WITHOUT_LOCK, POLICY => name, REASON => reason).absolute(attempts);
     }
 }
 
 pub(super) fn budget(name: &'static str, budget: &Budget) {
-    gauge!(BUDGET_TOKENS, BUDGET => name).set(budget.tokens());
+    gauge!(BUDGET_TOKENS, BUDGET => name).set(budget.tokens_at(Instant::now()));
     gauge!(BUDGET_CAPACITY, BUDGET => name).set(budget.capacity());
 }
 

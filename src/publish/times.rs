@@ -1,9 +1,10 @@
-//! [`times`]: the waits and holds of keyed locks, as histograms.
+//! The waits and holds of keyed locks, as histograms.
 
 use metrics::histogram;
 
 use super::names::{LOCK, LOCK_HOLD, LOCK_WAIT, describe_times};
-use crate::keyed::Timing;
+use super::publisher::nameless;
+use crate::keyed::{KeyedBuilder, Timing};
 
 /// Upper bounds for waits and holds, in seconds: from a microsecond to ten seconds.
 ///
@@ -21,23 +22,35 @@ pub const BUCKETS: &[f64] = &[
     10.0,
 ];
 
-/// Creates an observer for [`KeyedBuilder::observe_times`](crate::keyed::KeyedBuilder::observe_times). It records waits
-/// and holds in the histograms `latchwork_lock_wait_seconds` and `latchwork_lock_hold_seconds`, with the label
-/// `lock="name"`.
-///
-/// Install the recorder before: the histograms are those of the recorder that is installed now.
-///
-/// # Examples
-///
-/// ```
-/// use latchwork::{KeyedLock, publish::times};
-///
-/// let users: KeyedLock<String> = KeyedLock::builder().observe_times(times("users")).build();
-/// drop(users.lock("ada").wait());
-/// assert!(users.counts().times.is_some());
-/// ```
-#[must_use = "an observer must be given to a builder"]
-pub fn times(name: &'static str) -> impl Fn(Timing) + Send + Sync + 'static {
+impl<K, S> KeyedBuilder<K, S> {
+    /// Publishes each wait and each hold, in the histograms `latchwork_lock_wait_seconds` and
+    /// `latchwork_lock_hold_seconds`. Their label is the lock's [name](Self::name). Needs the feature `metrics`.
+    ///
+    /// It takes the place of an [observer](Self::observe_times). Install the recorder before the lock is built: the
+    /// histograms are those of the recorder that is installed then.
+    ///
+    /// # Panics
+    ///
+    /// [`build`](Self::build) panics if the lock has no name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::KeyedLock;
+    ///
+    /// let users: KeyedLock<String> = KeyedLock::builder().name("users").publish_times().build();
+    /// drop(users.lock("ada").wait());
+    /// assert!(users.counts().times.is_some());
+    /// ```
+    #[must_use]
+    pub fn publish_times(self) -> Self {
+        self.observe_by(Box::new(|name| {
+            Box::new(observer(name.unwrap_or_else(|| nameless("the lock", "KeyedLock::builder().name(..)"))))
+        }))
+    }
+}
+
+fn observer(name: &'static str) -> impl Fn(Timing) + Send + Sync + 'static {
     describe_times();
     let waits = histogram!(LOCK_WAIT, LOCK => name);
     let holds = histogram!(LOCK_HOLD, LOCK => name);

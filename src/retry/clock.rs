@@ -73,16 +73,26 @@ pub(super) struct SystemClock;
 
 #[cfg(all(feature = "tokio", not(latchwork_loom)))]
 impl SystemClock {
-    /// Panics if there is no runtime to wait in.
+    /// Panics if there is no runtime to wait in, or it has no timer.
     pub(super) fn report_misuse() {
-        drop(tokio::time::sleep(Duration::ZERO));
+        drop(Self::timer(Duration::ZERO));
+    }
+
+    fn timer(wait: Duration) -> tokio::time::Sleep {
+        assert!(
+            tokio::runtime::Handle::try_current().is_ok(),
+            "a policy waits by tokio's timer, but there is no tokio runtime here: \
+             enter one, or give the policy another clock (RetryPolicy::clock)"
+        );
+        // It panics if the runtime's timer is disabled, and names what is missing.
+        tokio::time::sleep(wait)
     }
 }
 
 #[cfg(all(feature = "tokio", not(latchwork_loom)))]
 impl Clock for SystemClock {
     fn sleep(&self, wait: Duration) -> Sleep {
-        Box::pin(tokio::time::sleep(wait))
+        Box::pin(Self::timer(wait))
     }
 
     fn now(&self) -> Instant {

@@ -6,9 +6,10 @@ use std::future::Future;
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
 
+use super::attempt::Attempt;
 use super::classify::Classifier;
 use super::error::RetryError;
-use super::gate::{self, Gate};
+use super::lock::{self, AttemptLock};
 use super::policy::RetryPolicy;
 use super::roles::{Load, Store};
 use super::session::Session;
@@ -18,7 +19,9 @@ impl<C> RetryPolicy<C> {
     /// Creates a change: it loads a value, applies a change to it, and stores the result unless the value has changed
     /// meanwhile. After a conflict all three steps run again. Nothing happens until [`run`](RetryOnConflict::run).
     ///
-    /// - `load()` reads the value and its version. It runs once for each attempt.
+    /// - `load(attempt)` reads the value and its version. It runs once for each attempt. If it reads through a cache, it must
+    ///   go past it after a conflict ([`attempt.conflicts()`](Attempt::conflicts)). Otherwise each attempt may load the same
+    ///   stale value.
     /// - `apply(loaded)` makes what will be stored, or refuses. It gets the loaded value itself. No later attempt can
     ///   use that value again, so no attempt stores what was made of a stale one.
     /// - `store(changed)` writes, on condition that the version is still the one that was loaded. If it is not, its
@@ -36,7 +39,7 @@ impl<C> RetryPolicy<C> {
     /// let (row, locks) = (Versioned::new(41), Arc::new(KeyedLock::<&str>::new()));
     /// let policy = RetryPolicy::new();
     /// let change = policy.retry_on_conflict(
-    ///     async || Ok(row.snapshot()),
+    ///     async |_attempt| Ok(row.snapshot()),
     ///     |loaded| Ok((loaded.stamp(), *loaded + 1)),
     ///     async |(stamp, number)| row.compare_and_set(stamp, number),
     /// );
@@ -55,7 +58,7 @@ impl<C> RetryPolicy<C> {
         A: FnMut(L::Value) -> Result<W, L::Error>,
         S: Store<W, Error = L::Error>,
     {
-        RetryOnConflict { policy: self, load, apply, store, gate: None, gate_timeout: None }
+        RetryOnConflict { policy: self, load, apply, store, lock: None, lock_timeout: None }
     }
 
     /// Creates a change as [`retry_on_conflict`](Self::retry_on_conflict) does, of functions that block.
@@ -69,7 +72,7 @@ impl<C> RetryPolicy<C> {
     ///
     /// let (row, policy) = (Versioned::new(41), RetryPolicy::new());
     /// let change = policy.retry_on_conflict_blocking(
-    ///     || Ok(row.snapshot()),
+    ///     |_attempt| Ok(row.snapshot()),
     ///     |loaded| Ok((loaded.stamp(), *loaded + 1)),
     ///     |(stamp, number)| row.compare_and_set(stamp, number),
     /// );
@@ -82,11 +85,11 @@ impl<C> RetryPolicy<C> {
         store: S,
     ) -> RetryOnConflict<'_, C, L, A, S>
     where
-        L: FnMut() -> Result<V, E>,
+        L: FnMut(Attempt) -> Result<V, E>,
         A: FnMut(V) -> Result<W, E>,
         S: FnMut(W) -> Result<T, E>,
     {
-        RetryOnConflict { policy: self, load, apply, store, gate: None, gate_timeout: None }
+        RetryOnConflict { policy: self, load, apply, store, lock: None, lock_timeout: None }
     }
 }
 
@@ -100,8 +103,8 @@ pub struct RetryOnConflict<'p, C, L, A, S, P = AnyLocks<Infallible>, K = Infalli
     load: L,
     apply: A,
     store: S,
-    gate: Option<Gate<'p, P, K>>,
-    gate_timeout: Option<Duration>,
+    lock: Option<AttemptLock<'p, P, K>>,
+    lock_timeout: Option<Duration>,
 }
 
 impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
@@ -113,7 +116,7 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// An escalated attempt can't lose against an attempt that holds the same key. It can lose against a
     /// writer that holds no lock, and then retries until its attempts are used up.
     ///
-    /// By default an attempt waits for its key without a limit: see [`gate_timeout`](Self::gate_timeout). The policy's
+    /// By default an attempt waits for its key without a limit: see [`lock_timeout`](Self::lock_timeout). The policy's
     /// deadline does not limit this wait, but the time counts.
     ///
     /// # Attempts without their lock
@@ -121,8 +124,13 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// The condition of the store protects the data; the lock only helps attempts to get through. If the lock can't
     /// be acquired (the time runs out, the queue is full, the provider is unavailable), the attempt is made without
     /// it. If the lock is lost during an attempt, the attempt is not interrupted, and the loss is reported after it.
-    /// Each such attempt is counted in [`RetryCounts::ungated`](super::RetryCounts::ungated), and
-    /// [`on_ungated`](RetryPolicy::on_ungated) is called.
+    /// Each such attempt is counted in [`RetryCounts::without_lock`](super::RetryCounts::without_lock), and
+    /// [`on_without_lock`](RetryPolicy::on_without_lock) is called.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no attempt can come after that many conflicts: `conflicts` must be less than the policy's
+    /// [`max_attempts`](RetryPolicy::max_attempts).
     ///
     /// # Deadlock
     ///
@@ -141,32 +149,38 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// let policy = RetryPolicy::new().stats(&STATS);
     /// let _in_the_way = locks.lock(7).await;
     /// let sell = policy.retry_on_conflict(
-    ///     async || Ok(stock.snapshot()),
+    ///     async |_| Ok(stock.snapshot()),
     ///     |left| Ok((left.stamp(), *left - 1)),
     ///     async |(stamp, left)| stock.compare_and_set(stamp, left),
     /// );
-    /// let sold = sell.escalate_after(0, &locks, 7).gate_timeout(Duration::from_secs(1)).run().await;
+    /// let sold = sell.escalate_after(0, &locks, 7).lock_timeout(Duration::from_secs(1)).run().await;
     /// assert!(sold.is_ok_and(|left| *left == 2)); // Made without the lock, and counted.
-    /// assert_eq!(STATS.counts().gate_timed_out, 1);
+    /// assert_eq!(STATS.counts().lock_timed_out, 1);
     /// # });
     /// ```
+    #[track_caller]
     pub fn escalate_after<Q: LockProvider<J>, J: Clone>(
         self,
         conflicts: u32,
         locks: &'p Q,
         key: J,
     ) -> RetryOnConflict<'p, C, L, A, S, Q, J> {
-        let Self { policy, load, apply, store, gate: _, gate_timeout } = self;
-        let gate = Some(Gate { locks, key, after: conflicts });
-        RetryOnConflict { policy, load, apply, store, gate, gate_timeout }
+        let Self { policy, load, apply, store, lock: _, lock_timeout } = self;
+        assert!(
+            conflicts < policy.max_attempts,
+            "no attempt comes after {conflicts} conflicts: the policy makes {} at most",
+            policy.max_attempts
+        );
+        let lock = Some(AttemptLock { locks, key, after: conflicts });
+        RetryOnConflict { policy, load, apply, store, lock, lock_timeout }
     }
 
     /// Sets how long each attempt waits for its lock before it is made without it. A zero limit looks once.
     ///
     /// In a task the policy's [`clock`](RetryPolicy::clock) counts, on a thread real time. Without
     /// [`escalate_after`](Self::escalate_after) there is no lock, and nothing to wait for.
-    pub fn gate_timeout(mut self, timeout: Duration) -> Self {
-        self.gate_timeout = Some(timeout);
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = Some(timeout);
         self
     }
 }
@@ -189,30 +203,31 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
     /// takes effect depends on the store.
     pub async fn run<V, W, T, E, Loading, Storing>(self) -> Result<T, RetryError<E>>
     where
-        L: FnMut() -> Loading,
+        L: FnMut(Attempt) -> Loading,
         Loading: Future<Output = Result<V, E>>,
         A: FnMut(V) -> Result<W, E>,
         S: FnMut(W) -> Storing,
         Storing: Future<Output = Result<T, E>>,
         C: Classifier<E>,
     {
-        let Self { policy, mut load, mut apply, mut store, gate, gate_timeout } = self;
+        let Self { policy, mut load, mut apply, mut store, lock, lock_timeout } = self;
         policy.report_misuse();
         let mut session = Session::new(policy);
         loop {
-            let held = match gate.as_ref().map_or(Break(None), |gate| gate.enter(gate_timeout, &session)) {
+            let held = match lock.as_ref().map_or(Break(None), |lock| lock.enter(lock_timeout, &session)) {
                 Break(held) => held,
-                Continue(wait) => gate::answered(wait.await, &session),
+                Continue(wait) => lock::answered(wait.await, &session),
             };
             session.start();
+            let number = session.attempt();
             let attempt = async {
-                let loaded = load().await?;
+                let loaded = load(number).await?;
                 let changed = apply(loaded)?;
                 store(changed).await
             };
             let result = attempt.await;
             // Nothing is held while it waits.
-            gate::leave(held, &session);
+            lock::leave(held, &session);
             // As in `RetryPolicy::run`.
             match result {
                 Ok(stored) => {
@@ -239,19 +254,19 @@ impl<C, L, A, S, P: LockProvider<K>, K: Clone> RetryOnConflict<'_, C, L, A, S, P
     /// panic there even if the key is free.
     pub fn run_blocking<V, W, T, E>(self) -> Result<T, RetryError<E>>
     where
-        L: FnMut() -> Result<V, E>,
+        L: FnMut(Attempt) -> Result<V, E>,
         A: FnMut(V) -> Result<W, E>,
         S: FnMut(W) -> Result<T, E>,
         C: Classifier<E>,
     {
-        let Self { policy, mut load, mut apply, mut store, gate, gate_timeout } = self;
+        let Self { policy, mut load, mut apply, mut store, lock, lock_timeout } = self;
         let mut session = Session::new(policy);
         loop {
-            let held = gate.as_ref().and_then(|gate| gate.enter_blocking(gate_timeout, &session));
+            let held = lock.as_ref().and_then(|lock| lock.enter_blocking(lock_timeout, &session));
             session.start();
-            let result = load().and_then(&mut apply).and_then(&mut store);
+            let result = load(session.attempt()).and_then(&mut apply).and_then(&mut store);
             // Nothing is held while it waits.
-            gate::leave(held, &session);
+            lock::leave(held, &session);
             match session.judge(result) {
                 Break(out) => return out,
                 Continue(wait) => session.wait_blocking(wait),
@@ -264,8 +279,8 @@ impl<C, L, A, S, P, K> fmt::Debug for RetryOnConflict<'_, C, L, A, S, P, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryOnConflict")
             .field("policy", self.policy)
-            .field("gate", &self.gate)
-            .field("gate_timeout", &self.gate_timeout)
+            .field("lock", &self.lock)
+            .field("lock_timeout", &self.lock_timeout)
             .finish_non_exhaustive()
     }
 }

@@ -24,7 +24,7 @@ use crate::verdict::RetryKind;
 /// assert_eq!((edits.conflict_rate(), edits.retry_success_rate(), edits.mean_attempts()), (0.5, 1.0, 2.0));
 ///
 /// let all: RetryCounts = [edits, VIEWS.counts()].into_iter().sum();
-/// assert_eq!((all.calls(), all.failed(), all.errors(RetryKind::Deadlock), all.ungated()), (2, 1, 5, 0));
+/// assert_eq!((all.calls(), all.failed(), all.errors(RetryKind::Deadlock), all.without_lock()), (2, 1, 5, 0));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
@@ -41,6 +41,8 @@ pub struct RetryCounts {
     pub deadline_exceeded: u64,
     /// Calls for which the budget had no tokens.
     pub budget_exhausted: u64,
+    /// Calls whose error asked for a longer wait than their policy allows.
+    pub hint_too_long: u64,
     /// Of the calls that failed, those that had been retried before.
     pub failed_after_retry: u64,
     /// Calls that were dropped, or panicked, before their end.
@@ -50,13 +52,13 @@ pub struct RetryCounts {
     /// Those of them that ended in a [conflict](RetryKind::is_conflict).
     pub conflicts: u64,
     /// Attempts made without the lock, because the wait for it timed out. Includes calls that are still running.
-    pub gate_timed_out: u64,
+    pub lock_timed_out: u64,
     /// Attempts made without the lock, because it was busy or its queue was full. Includes calls that are still running.
-    pub gate_refused: u64,
+    pub lock_refused: u64,
     /// Attempts whose lock was lost, before or during the attempt. Includes calls that are still running.
-    pub gate_lost: u64,
+    pub lock_lost: u64,
     /// Attempts made without the lock, because the lock provider was unavailable. Includes calls that are still running.
-    pub gate_unavailable: u64,
+    pub lock_unavailable: u64,
     /// Attempts that ended in an error of each kind, in the order of [`RetryKind::ALL`]; also of calls that go on.
     pub(super) errors: [u64; RetryKind::ALL.len()],
 }
@@ -71,7 +73,11 @@ impl RetryCounts {
     /// Returns the number of calls that failed, for any reason.
     #[must_use]
     pub const fn failed(&self) -> u64 {
-        self.not_retryable + self.attempts_exhausted + self.deadline_exceeded + self.budget_exhausted
+        self.not_retryable
+            + self.attempts_exhausted
+            + self.deadline_exceeded
+            + self.budget_exhausted
+            + self.hint_too_long
     }
 
     /// Returns the number of attempts that ended in an error of this kind, also of calls that go on.
@@ -83,8 +89,8 @@ impl RetryCounts {
     /// Returns the number of attempts that were made without their lock, also of calls that go on: see
     /// [`escalate_after`](super::RetryOnConflict::escalate_after).
     #[must_use]
-    pub const fn ungated(&self) -> u64 {
-        self.gate_timed_out + self.gate_refused + self.gate_lost + self.gate_unavailable
+    pub const fn without_lock(&self) -> u64 {
+        self.lock_timed_out + self.lock_refused + self.lock_lost + self.lock_unavailable
     }
 
     /// Returns the share of attempts that ended in a conflict, of the calls that have ended; 0 without attempts.
@@ -122,14 +128,15 @@ impl Add for RetryCounts {
             attempts_exhausted: self.attempts_exhausted + other.attempts_exhausted,
             deadline_exceeded: self.deadline_exceeded + other.deadline_exceeded,
             budget_exhausted: self.budget_exhausted + other.budget_exhausted,
+            hint_too_long: self.hint_too_long + other.hint_too_long,
             failed_after_retry: self.failed_after_retry + other.failed_after_retry,
             abandoned: self.abandoned + other.abandoned,
             attempts: self.attempts + other.attempts,
             conflicts: self.conflicts + other.conflicts,
-            gate_timed_out: self.gate_timed_out + other.gate_timed_out,
-            gate_refused: self.gate_refused + other.gate_refused,
-            gate_lost: self.gate_lost + other.gate_lost,
-            gate_unavailable: self.gate_unavailable + other.gate_unavailable,
+            lock_timed_out: self.lock_timed_out + other.lock_timed_out,
+            lock_refused: self.lock_refused + other.lock_refused,
+            lock_lost: self.lock_lost + other.lock_lost,
+            lock_unavailable: self.lock_unavailable + other.lock_unavailable,
             errors,
         }
     }

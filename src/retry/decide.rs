@@ -33,7 +33,12 @@ impl<C> Session<'_, C> {
     {
         match self.decide(&error) {
             Ok(wait) => Ok(wait),
-            Err(reason) => Err(self.give_up(error, reason)),
+            Err(reason) => {
+                let failed = self.give_up(error, reason);
+                // All is counted: an observer that panics changes nothing.
+                self.policy.classifier.gave_up(&failed);
+                Err(failed)
+            }
         }
     }
 
@@ -43,10 +48,10 @@ impl<C> Session<'_, C> {
     {
         let policy = self.policy;
         // User code runs here and in the observer. If it panics, the session is dropped as abandoned.
-        let (kind, least) = match policy.classifier.verdict(error) {
+        let (kind, hint) = match policy.classifier.verdict(error) {
             Verdict::Stop => return Err(StopReason::NotRetryable),
             Verdict::Retry(kind) => (kind, Duration::ZERO),
-            Verdict::RetryAfter(kind, least) => (kind, least),
+            Verdict::RetryAfter(kind, hint) => (kind, hint),
         };
         if let Some(stats) = &policy.stats {
             stats.error(kind);
@@ -60,8 +65,13 @@ impl<C> Session<'_, C> {
         if self.attempt >= policy.max_attempts {
             return Err(StopReason::AttemptsExhausted);
         }
+        if hint > policy.max_hint {
+            return Err(StopReason::HintTooLong { hint });
+        }
         let waits = self.waits.get_or_insert_with(|| policy.waits());
-        let wait = waits.next().unwrap_or_default().max(least);
+        let wait = waits.next(&policy.schedules, self.attempt, kind, hint);
+        // A schedule that ends is a limit of attempts.
+        let wait = wait.ok_or(StopReason::AttemptsExhausted)?;
         if let (Some(deadline), Some(started)) = (policy.deadline, self.started) {
             // The waits count even if another clock made them, as on threads while tokio's time is paused.
             let elapsed = policy.clock_in_use().now().saturating_duration_since(started).max(self.slept);
@@ -72,13 +82,17 @@ impl<C> Session<'_, C> {
         }
         self.paid = match &policy.budget {
             None => 0,
-            Some(budget) => budget.pay(kind).ok_or(StopReason::BudgetExhausted)?,
+            Some(budget) => {
+                budget.pay(kind, || policy.clock_in_use().now()).ok_or(StopReason::BudgetExhausted)?
+            }
         };
         self.phase = Phase::Waiting;
         let failed = self.attempt;
         self.attempt += 1;
         self.slept = self.slept.saturating_add(wait);
-        report(policy.observer(), &Retrying { name: policy.name, attempt: failed, kind, wait });
+        let retrying = Retrying { name: policy.name, attempt: failed, kind, wait, error };
+        report(&retrying);
+        policy.classifier.retrying(&retrying);
         Ok(wait)
     }
 
@@ -109,5 +123,30 @@ impl<C> Session<'_, C> {
         if let Some(stats) = &self.policy.stats {
             stats.abandoned(attempts, self.conflicts);
         }
+    }
+}
+
+/// For calls whose attempts must not be repeated now: those of a scope that only observes.
+#[cfg(all(feature = "sqlx", not(latchwork_loom)))]
+impl<C> Session<'_, C> {
+    /// Returns `true` if the policy makes another attempt after errors like this one.
+    pub(crate) fn would_retry<E>(&self, error: &E) -> bool
+    where
+        C: Classifier<E>,
+    {
+        match self.policy.classifier.verdict(error) {
+            Verdict::Stop => false,
+            Verdict::Retry(kind) | Verdict::RetryAfter(kind, _) => self.policy.retries(kind),
+        }
+    }
+
+    /// Ends the call, although the policy might have gone on.
+    pub(crate) fn stop<E>(&mut self, error: E) -> RetryError<E>
+    where
+        C: Classifier<E>,
+    {
+        let failed = self.give_up(error, StopReason::NotRetryable);
+        self.policy.classifier.gave_up(&failed);
+        failed
     }
 }

@@ -28,10 +28,15 @@ pub enum StopReason {
     },
     /// The shared budget has not enough tokens for another attempt.
     BudgetExhausted,
+    /// The error asks for a longer wait than the policy's [`max_hint`](crate::RetryPolicy::max_hint).
+    HintTooLong {
+        /// The wait that the error asks for.
+        hint: Duration,
+    },
 }
 
 impl StopReason {
-    pub(super) const COUNT: usize = 4;
+    pub(super) const COUNT: usize = 5;
 
     pub(super) const fn index(self) -> usize {
         match self {
@@ -39,6 +44,7 @@ impl StopReason {
             Self::AttemptsExhausted => 1,
             Self::DeadlineExceeded { .. } => 2,
             Self::BudgetExhausted => 3,
+            Self::HintTooLong { .. } => 4,
         }
     }
 }
@@ -52,6 +58,7 @@ impl fmt::Display for StopReason {
                 write!(f, "deadline exceeded, {left:?} left for a wait of {wait:?}")
             }
             Self::BudgetExhausted => f.write_str("retry budget exhausted"),
+            Self::HintTooLong { hint } => write!(f, "the hint to wait for {hint:?} is too long"),
         }
     }
 }
@@ -90,14 +97,43 @@ pub struct RetryError<E> {
 }
 
 impl<E> RetryError<E> {
-    /// Returns the error of the last attempt.
+    /// Returns the error of the last attempt. Why the policy gave up is lost: see [`map`](Self::map).
     #[must_use]
     pub fn into_inner(self) -> E {
         self.error
     }
+
+    /// Turns the error of the last attempt into another one. The reason and the counts stay.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io;
+    /// use latchwork::{Busy, KeyedLock, RetryPolicy, retry::RetryError};
+    ///
+    /// let (locks, policy) = (KeyedLock::<u32>::new(), RetryPolicy::new().max_attempts(1));
+    /// let _held = locks.try_lock(7)?;
+    /// let busy = policy.run_blocking(|_| locks.try_lock(7).map(drop)).unwrap_err();
+    /// let error: RetryError<io::Error> = busy.map(io::Error::other);
+    /// assert!(error.is_exhausted()); // a handler answers 503 with Retry-After
+    /// # Ok::<(), Busy>(())
+    /// ```
+    #[must_use]
+    pub fn map<F>(self, f: impl FnOnce(E) -> F) -> RetryError<F> {
+        let Self { error, reason, attempts, conflicts, slept, name } = self;
+        RetryError { error: f(error), reason, attempts, conflicts, slept, name }
+    }
+
+    /// Returns `true` if a later call may succeed: the error may pass, and the policy gave up for another reason.
+    ///
+    /// The attempts, the time or the budget were used up, or the hint was too long.
+    #[must_use]
+    pub const fn is_exhausted(&self) -> bool {
+        !matches!(self.reason, StopReason::NotRetryable)
+    }
 }
 
-/// A policy has given up already: an outer policy does not begin again.
+/// An outer policy does not begin again: the inner one has given up, and attempts would multiply.
 impl<E> Classify for RetryError<E> {
     fn classify(&self) -> Verdict {
         Verdict::Stop

@@ -5,12 +5,14 @@
 //! conflict   load, apply, store if unchanged; again from the start. roles: names for its closures
 //! run        calls in a task, on a thread, or attempt by attempt
 //! session    one call, without waiting; decide: the rules by which it goes on or ends
-//! gate       the lock around the attempts of a change
+//! lock       the lock around the attempts of a change
 //! policy     what a user sets up; setters: how
 //! error      what a call that gave up returns
 //! observe    what a policy reports
 //! stats      live counters; counts: their values at some moment
-//! attempt, budget, clock, backoff, classify, sqlstate, shared: as they say
+//! backoff    the waits that a user sets up; schedule: how they are drawn, one call's
+//! classify   what an error means, and the observers of errors
+//! attempt, boxed, budget, clock, sqlstate, shared: as they say
 //! ```
 //!
 //! # One call
@@ -18,7 +20,7 @@
 //! ```text
 //! attempt 1 ── ok ──────────────────────────────▶ settled      budget: + earnings
 //!     │ error, classified
-//!     ├─ stop · kind not retried · attempts · deadline · budget ─▶ settled, with the reason
+//!     ├─ stop · kind not retried · attempts · hint · deadline · budget ─▶ settled, with the reason
 //!     ▼ paid for                                               budget: − price
 //!  waiting ──── dropped ────────────────────────▶ abandoned    budget: + price
 //!     │
@@ -28,8 +30,8 @@
 //!     ⋮  dropped in an attempt ─────────────────▶ abandoned    budget: the price is spent
 //! ```
 //!
-//! With a gate, the attempt starts once the gate is passed; a call dropped before that still counts as waiting, so its
-//! tokens are returned. An attempt also passes a gate that failed: it is made without the lock, and reported.
+//! With a lock, the attempt starts once the lock is held; a call dropped before that still counts as waiting, so its
+//! tokens are returned. An attempt whose lock fails is made without it, and reported.
 //!
 //! Tokens are conserved: each price is either spent by a retry that began and did not succeed, or put back. A call ends
 //! exactly once, in `Session::succeed`, `give_up` or `abandon`. So the counters add up: calls = first-try ok + retried
@@ -38,10 +40,12 @@
 //! # The order of refusals
 //!
 //! The verdict of the error comes first, then attempts, then time, and the budget last: nothing is paid for a retry
-//! that is refused for another reason. The observer is called when all have agreed.
+//! that is refused for another reason. The observers of retries are called when all have agreed, the others when the
+//! call has failed and is counted.
 
 mod attempt;
 mod backoff;
+mod boxed;
 mod budget;
 mod classify;
 mod clock;
@@ -49,11 +53,12 @@ mod conflict;
 mod counts;
 mod decide;
 mod error;
-mod gate;
+mod lock;
 mod observe;
 mod policy;
 mod roles;
 mod run;
+mod schedule;
 mod session;
 mod setters;
 mod shared;
@@ -62,13 +67,14 @@ mod stats;
 
 pub use self::attempt::Attempt;
 pub use self::backoff::{Backoff, Jitter};
+pub use self::boxed::BoxedError;
 pub use self::budget::Budget;
-pub use self::classify::{ByFunction, ByTrait, Classifier};
+pub use self::classify::{ByFunction, ByTrait, Classifier, OnGiveUp, OnRetry};
 pub use self::clock::{Clock, Sleep, VirtualClock};
 pub use self::conflict::RetryOnConflict;
 pub use self::counts::RetryCounts;
 pub use self::error::{RetryError, StopReason};
-pub use self::observe::{Retrying, Ungated};
+pub use self::observe::{Retrying, WithoutLock};
 pub use self::policy::RetryPolicy;
 pub use self::roles::{Load, Store};
 pub use self::session::Session;

@@ -1,4 +1,4 @@
-//! What a policy reports of its attempts: [`Retrying`], [`Ungated`].
+//! What a policy reports of its attempts: [`Retrying`], [`WithoutLock`].
 
 use std::time::Duration;
 
@@ -10,21 +10,19 @@ use crate::verdict::RetryKind;
 /// # Examples
 ///
 /// ```
-/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use std::cell::RefCell;
 /// use latchwork::{RetryPolicy, retry::VirtualClock, verdict::{RetryKind, Verdict}};
 ///
-/// static RETRIES: AtomicU32 = AtomicU32::new(0);
-/// let policy = RetryPolicy::new().clock(VirtualClock::new()).on_retry(|retry| {
-///     assert_eq!(retry.kind, RetryKind::Transient);
-///     RETRIES.fetch_add(1, Ordering::Relaxed);
-/// });
-/// let policy = policy.classify_with(|_: &()| Verdict::Retry(RetryKind::Transient));
-/// assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err());
-/// assert_eq!(RETRIES.load(Ordering::Relaxed), 3); // four attempts, and nothing after the last
+/// let seen = RefCell::new(Vec::new()); // an observer may borrow
+/// let policy = RetryPolicy::new().clock(VirtualClock::new());
+/// let policy = policy.classify_with(|_: &&str| Verdict::Retry(RetryKind::Transient));
+/// let policy = policy.on_retry(|retry| seen.borrow_mut().push((retry.attempt, *retry.error)));
+/// assert!(policy.run_blocking(|_| Err::<(), _>("down")).is_err());
+/// assert_eq!(*seen.borrow(), [(1, "down"), (2, "down"), (3, "down")]); // nothing after the last attempt
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 #[non_exhaustive]
-pub struct Retrying {
+pub struct Retrying<'e, E> {
     /// The policy's name.
     pub name: &'static str,
     /// The attempt that failed; the first call is 1.
@@ -33,9 +31,19 @@ pub struct Retrying {
     pub kind: RetryKind,
     /// How long the call waits before it.
     pub wait: Duration,
+    /// The error of the attempt that failed.
+    pub error: &'e E,
 }
 
-/// An attempt was made without its lock. See [`on_ungated`](crate::RetryPolicy::on_ungated).
+impl<E> Clone for Retrying<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Retrying<'_, E> {}
+
+/// An attempt was made without its lock. See [`on_without_lock`](crate::RetryPolicy::on_without_lock).
 ///
 /// # Examples
 ///
@@ -44,21 +52,21 @@ pub struct Retrying {
 /// use latchwork::{KeyedLock, RetryPolicy, Versioned};
 ///
 /// let (send, events) = channel();
-/// let policy = RetryPolicy::new().on_ungated(move |it| drop(send.send((it.attempt, it.error.to_string()))));
+/// let policy = RetryPolicy::new().on_without_lock(move |it| drop(send.send((it.attempt, it.error.to_string()))));
 /// let (row, locks) = (Versioned::new(41), Arc::new(KeyedLock::<u32>::new()));
 /// let _in_the_way = locks.try_lock(7)?;
 /// let change = policy.retry_on_conflict_blocking(
-///     || Ok(row.snapshot()),
+///     |_| Ok(row.snapshot()),
 ///     |loaded| Ok((loaded.stamp(), *loaded + 1)),
 ///     |(stamp, number)| row.compare_and_set(stamp, number),
 /// );
-/// assert!(change.escalate_after(0, &locks, 7).gate_timeout(Duration::ZERO).run_blocking().is_ok());
+/// assert!(change.escalate_after(0, &locks, 7).lock_timeout(Duration::ZERO).run_blocking().is_ok());
 /// assert_eq!(events.recv(), Ok((1, "timed out waiting for the lock".to_owned())));
 /// # Ok::<(), latchwork::Busy>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Ungated<'e> {
+pub struct WithoutLock<'e> {
     /// The policy's name.
     pub name: &'static str,
     /// The attempt that has no lock; the first call is 1.
@@ -71,13 +79,11 @@ pub struct Ungated<'e> {
 #[cfg(feature = "tracing")]
 const TARGET: &str = "latchwork::retry";
 
-/// What a policy calls before each wait.
-pub(super) type Observer = dyn Fn(&Retrying) + Send + Sync;
-
 /// What a policy calls for each attempt without its lock.
-pub(super) type UngatedObserver = dyn Fn(&Ungated<'_>) + Send + Sync;
+pub(super) type LockObserver = dyn Fn(&WithoutLock<'_>) + Send + Sync;
 
-pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
+/// Emits the event of a retry.
+pub(super) fn report<E>(retrying: &Retrying<'_, E>) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
         target: TARGET,
@@ -87,21 +93,24 @@ pub(super) fn report(observer: Option<&Observer>, retrying: &Retrying) {
         wait_us = retrying.wait.as_micros() as u64,
         "retrying"
     );
-    if let Some(observer) = observer {
-        observer(retrying);
-    }
+    #[cfg(not(feature = "tracing"))]
+    let _ = retrying;
 }
 
-pub(super) fn report_ungated(observer: Option<&UngatedObserver>, ungated: &Ungated<'_>) {
+pub(super) fn report_without_lock(observer: Option<&LockObserver>, without_lock: &WithoutLock<'_>) {
     #[cfg(feature = "tracing")]
-    tracing::warn!(
-        target: TARGET,
-        name = ungated.name,
-        attempt = ungated.attempt,
-        error = %ungated.error,
-        "attempt without its lock"
-    );
+    {
+        // Clients cause this by many changes of one row: not a warning for each of them.
+        static WARNINGS: crate::throttle::Throttle = crate::throttle::Throttle::new();
+        let WithoutLock { name, attempt, error } = *without_lock;
+        match WARNINGS.pass(std::time::Instant::now()) {
+            Some(others) => {
+                tracing::warn!(target: TARGET, name, attempt, %error, others, "attempt without its lock");
+            }
+            None => tracing::debug!(target: TARGET, name, attempt, %error, "attempt without its lock"),
+        }
+    }
     if let Some(observer) = observer {
-        observer(ungated);
+        observer(without_lock);
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use fastrand::Rng;
 use parking_lot::Mutex;
 
-use super::backoff::Backoff;
 use super::budget::Budget;
 use super::classify::{ByFunction, ByTrait};
 use super::clock::{Clock, SystemClock};
-use super::observe::{Observer, UngatedObserver};
+use super::observe::LockObserver;
+use super::schedule::{Schedules, Spread, Waits};
 use super::shared::Shared;
 use super::stats::RetryStats;
 use crate::verdict::RetryKind;
@@ -30,8 +30,16 @@ use crate::verdict::RetryKind;
 /// # In a static
 ///
 /// A policy can be a `static`: most setters are `const`. [`static_budget`](Self::static_budget) and
-/// [`static_stats`](Self::static_stats) set what [`budget`](Self::budget) and [`stats`](Self::stats) set elsewhere. An
-/// observer, a clock and a seed are allocated, so they need a [`LazyLock`](std::sync::LazyLock).
+/// [`static_stats`](Self::static_stats) set what [`budget`](Self::budget) and [`stats`](Self::stats) set elsewhere. A
+/// clock, a seed, a schedule and an observer need a [`LazyLock`](std::sync::LazyLock), as their setters are not `const`.
+/// A [`Classifier`](super::Classifier) of your own can observe without one.
+///
+/// # One policy inside another
+///
+/// Retry in one place. If a function that retries four times is called by another that retries four times, there can be
+/// sixteen attempts. A [`RetryError`](super::RetryError) stops the outer policy, as it classifies as
+/// [`Verdict::Stop`](crate::verdict::Verdict::Stop). An error that was taken out of it, with
+/// [`into_inner`](super::RetryError::into_inner), does not: use [`map`](super::RetryError::map) instead.
 ///
 /// # Examples
 ///
@@ -47,14 +55,14 @@ use crate::verdict::RetryKind;
 ///     }
 /// }
 ///
-/// static DATABASE: Budget = Budget::new(100);
+/// static DATABASE: Budget = Budget::new(500);
 /// static SAVES: RetryStats = RetryStats::new();
 /// static SAVE: RetryPolicy<ByFunction<io::Error>> = RetryPolicy::classified_by(verdict)
 ///     .name("save card")
 ///     .max_attempts(5)
 ///     .base_delay(Duration::from_millis(10))
 ///     .max_delay(Duration::from_millis(30))
-///     .multiplier(2)
+///     .multiplier(2.0)
 ///     .jitter(Jitter::None)
 ///     .deadline(Duration::from_secs(1))
 ///     .retry_kind(RetryKind::UniqueViolation, true)
@@ -62,25 +70,25 @@ use crate::verdict::RetryKind;
 ///     .static_stats(&SAVES);
 ///
 /// let clock = VirtualClock::new(); // for tests: waits pass at once
-/// let policy = SAVE.clone().clock(clock.clone()).on_retry(|retry| assert_eq!(retry.name, "save card"));
+/// let policy = SAVE.clone().clock(clock.clone()).on_retry(|retry| println!("{}", retry.error));
 /// let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
 /// let error = policy.run_blocking(|_attempt| Err::<(), _>(refused())).unwrap_err();
 /// assert_eq!((error.attempts, error.reason), (5, StopReason::AttemptsExhausted));
 /// assert_eq!(clock.waits(), [10, 20, 30, 30].map(Duration::from_millis));
-/// assert_eq!((DATABASE.tokens(), SAVES.counts().failed()), (80, 1));
+/// assert_eq!((DATABASE.tokens(), SAVES.counts().failed()), (500 - 4 * 14, 1));
 /// ```
 #[derive(Clone)]
 pub struct RetryPolicy<C = ByTrait> {
-    pub(super) backoff: Backoff,
+    pub(super) schedules: Schedules,
     pub(super) max_attempts: u32,
     pub(super) deadline: Option<Duration>,
+    pub(super) max_hint: Duration,
     /// By `RetryKind::index`.
     pub(super) retried: [bool; RetryKind::ALL.len()],
     pub(super) name: &'static str,
     pub(super) budget: Option<Shared<Budget>>,
     pub(super) stats: Option<Shared<RetryStats>>,
-    pub(super) observer: Option<Arc<Observer>>,
-    pub(super) ungated_observer: Option<Arc<UngatedObserver>>,
+    pub(super) lock_observer: Option<Arc<LockObserver>>,
     pub(super) clock: Option<Arc<dyn Clock>>,
     /// Makes the generator of each call, so that the waits are the same each time.
     pub(super) seeded: Option<Arc<Mutex<Rng>>>,
@@ -91,15 +99,22 @@ impl RetryPolicy {
     /// Creates the default policy.
     #[must_use]
     pub const fn new() -> Self {
-        Self::with_classifier(ByTrait)
+        Self::of(ByTrait)
     }
 
     /// Creates the default policy for errors that a function classifies: errors of other crates, for example.
     ///
-    /// For a closure that captures something see [`classify_with`](Self::classify_with).
+    /// The policy has a type with a name, for a field or a `static`: `RetryPolicy<ByFunction<E>>`, which is
+    /// `RetryPolicy<fn(&E) -> Verdict>`. For a closure that captures something see [`classify_with`](Self::classify_with).
     #[must_use]
     pub const fn classified_by<E>(classify: ByFunction<E>) -> RetryPolicy<ByFunction<E>> {
-        RetryPolicy::with_classifier(classify)
+        RetryPolicy::of(classify)
+    }
+
+    /// Creates the default policy with a [`Classifier`](super::Classifier) of your own.
+    #[must_use]
+    pub const fn with_classifier<C>(classifier: C) -> RetryPolicy<C> {
+        RetryPolicy::of(classifier)
     }
 }
 
@@ -110,35 +125,49 @@ impl Default for RetryPolicy {
 }
 
 impl<C> RetryPolicy<C> {
-    const fn with_classifier(classifier: C) -> Self {
+    const fn of(classifier: C) -> Self {
         let mut retried = [true; RetryKind::ALL.len()];
         retried[RetryKind::UniqueViolation.index()] = false;
         Self {
-            backoff: Backoff::new(),
+            schedules: Schedules::new(),
             max_attempts: 4,
             deadline: None,
+            max_hint: Duration::from_secs(300),
             retried,
             name: "retry",
             budget: None,
             stats: None,
-            observer: None,
-            ungated_observer: None,
+            lock_observer: None,
             clock: None,
             seeded: None,
             classifier,
         }
     }
 
+    /// Returns the policy's name: see [`name`](Self::name).
+    #[must_use]
+    pub const fn get_name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns the policy's counters, if it keeps any: see [`stats`](Self::stats).
+    #[must_use]
+    pub const fn get_stats(&self) -> Option<&Shared<RetryStats>> {
+        self.stats.as_ref()
+    }
+
+    /// Returns the policy's budget, if it has one: see [`budget`](Self::budget).
+    #[must_use]
+    pub const fn get_budget(&self) -> Option<&Shared<Budget>> {
+        self.budget.as_ref()
+    }
+
     pub(super) fn retries(&self, kind: RetryKind) -> bool {
         self.retried[kind.index()]
     }
 
-    pub(super) fn observer(&self) -> Option<&Observer> {
-        self.observer.as_deref()
-    }
-
-    pub(super) fn ungated_observer(&self) -> Option<&UngatedObserver> {
-        self.ungated_observer.as_deref()
+    pub(super) fn lock_observer(&self) -> Option<&LockObserver> {
+        self.lock_observer.as_deref()
     }
 
     pub(super) fn clock_in_use(&self) -> &dyn Clock {
@@ -146,12 +175,9 @@ impl<C> RetryPolicy<C> {
     }
 
     /// Returns the waits of one call.
-    pub(super) fn waits(&self) -> Backoff {
-        let mut backoff = self.backoff.clone();
-        if let Some(seeded) = &self.seeded {
-            backoff.set_rng(|| seeded.lock().fork());
-        }
-        backoff
+    pub(super) fn waits(&self) -> Waits {
+        let spread = self.seeded.as_ref().map_or(Spread::new(), |seeded| seeded.lock().fork().into());
+        self.schedules.start(spread)
     }
 
     /// Panics at once, and not at the first retry, if there is no way to wait in a task. With the feature
@@ -169,7 +195,7 @@ impl<C> fmt::Debug for RetryPolicy<C> {
         f.debug_struct("RetryPolicy")
             .field("name", &self.name)
             .field("max_attempts", &self.max_attempts)
-            .field("backoff", &self.backoff)
+            .field("schedules", &self.schedules)
             .field("deadline", &self.deadline)
             .field("budget", &self.budget)
             .finish_non_exhaustive()

@@ -2,10 +2,15 @@
 
 use std::future::Future;
 
-/// Reads a value and its version, in a task. Every closure is one that returns a future of a `Result`.
+use super::attempt::Attempt;
+
+/// Reads a value and its version, in a task. Every closure is one that takes the [`Attempt`] and returns a future of a
+/// `Result`.
 ///
 /// See [`retry_on_conflict`](crate::RetryPolicy::retry_on_conflict).
-pub trait Load: FnMut() -> Self::Future {
+pub trait Load:
+    FnMut(Attempt) -> Self::Future + AsyncFnMut(Attempt) -> Result<Self::Value, Self::Error>
+{
     /// What is loaded.
     type Value;
     /// Why it can't be loaded.
@@ -16,7 +21,7 @@ pub trait Load: FnMut() -> Self::Future {
 
 impl<F, R, V, E> Load for F
 where
-    F: FnMut() -> R,
+    F: FnMut(Attempt) -> R + AsyncFnMut(Attempt) -> Result<V, E>,
     R: Future<Output = Result<V, E>>,
 {
     type Value = V;

@@ -2,16 +2,18 @@
 //! the other ways to call make the attempts and wait.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::attempt::Attempt;
-use super::backoff::Backoff;
 use super::classify::Classifier;
 use super::clock::Clock;
 use super::error::RetryError;
-use super::observe::{Ungated, report_ungated};
+use super::observe::{WithoutLock, report_without_lock};
 use super::policy::RetryPolicy;
+use super::schedule::Waits;
 use crate::provider::LockError;
 
 /// One call whose attempts the caller makes, in its own loop: for state that is borrowed mutably, or code that
@@ -64,7 +66,7 @@ pub struct Session<'p, C> {
     /// The time at which the call began, if there is a deadline.
     pub(super) started: Option<Instant>,
     /// Created for the first retry.
-    pub(super) waits: Option<Backoff>,
+    pub(super) waits: Option<Waits>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,7 +111,9 @@ impl<'p, C> Session<'p, C> {
     ///
     /// # Panics
     ///
-    /// Panics if the call is over already.
+    /// Panics if the call is over already. Debug builds also panic if the attempt has not begun: after
+    /// [`Continue`](ControlFlow::Continue) without [`begin`](Self::begin), or after a [`settle`](Self::settle) that was
+    /// dropped while it waited.
     ///
     /// # Examples
     ///
@@ -162,11 +166,12 @@ impl<'p, C> Session<'p, C> {
     ///
     /// # Panics
     ///
-    /// Panics if the call is over already, and if it can't wait: see [`RetryPolicy::run`].
+    /// Panics where [`judge`](Self::judge) does, and if it can't wait: see [`RetryPolicy::run`].
     ///
     /// # Cancel safety
     ///
-    /// It can be dropped while it waits. Drop the session too in that case.
+    /// It can be dropped while it waits. Drop the session too in that case, or call [`begin`](Self::begin) to make the
+    /// next attempt at once.
     #[inline]
     pub async fn settle<T, E>(&mut self, result: Result<T, E>) -> ControlFlow<Result<T, RetryError<E>>>
     where
@@ -190,7 +195,7 @@ impl<'p, C> Session<'p, C> {
     ///
     /// # Panics
     ///
-    /// Panics if the call is over already, and if it can't wait: see [`RetryPolicy::run_blocking`].
+    /// Panics where [`judge`](Self::judge) does, and if it can't wait: see [`RetryPolicy::run_blocking`].
     #[inline]
     pub fn settle_blocking<T, E>(&mut self, result: Result<T, E>) -> ControlFlow<Result<T, RetryError<E>>>
     where
@@ -214,11 +219,26 @@ impl<'p, C> Session<'p, C> {
 
     fn report_misuse(&self) {
         assert!(self.phase != Phase::Settled, "this call is over: begin another session");
+        debug_assert!(
+            self.phase != Phase::Waiting,
+            "this attempt has not begun: call Session::begin after the wait, also after one that was dropped"
+        );
     }
 
-    /// Waits in a task.
+    /// Waits in a task. Without a delay it lets other tasks run: attempts that never wait would keep the task's thread,
+    /// and a timeout around them would never fire.
     pub(super) async fn wait(&self, wait: Duration) {
-        if !wait.is_zero() {
+        if wait.is_zero() {
+            let mut has_yielded = false;
+            poll_fn(|cx| {
+                if std::mem::replace(&mut has_yielded, true) {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+        } else {
             self.clock().sleep(wait).await;
         }
     }
@@ -236,13 +256,13 @@ impl<'p, C> Session<'p, C> {
 
     /// Reports that an attempt is, or was, made without its lock.
     #[cold]
-    pub(super) fn report_ungated(&self, error: &LockError) {
+    pub(super) fn report_without_lock(&self, error: &LockError) {
         let policy = self.policy;
         if let Some(stats) = &policy.stats {
-            stats.ungated(error);
+            stats.without_lock(error);
         }
         let (name, attempt) = (policy.name, self.attempt);
-        report_ungated(policy.ungated_observer(), &Ungated { name, attempt, error });
+        report_without_lock(policy.lock_observer(), &WithoutLock { name, attempt, error });
     }
 }
 

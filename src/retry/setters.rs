@@ -7,10 +7,12 @@ use std::time::Duration;
 use fastrand::Rng;
 use parking_lot::Mutex;
 
-use super::backoff::Jitter;
+use super::backoff::{Backoff, Jitter};
 use super::budget::Budget;
+use super::classify::{ByTrait, Classifier, OnGiveUp, OnRetry};
 use super::clock::Clock;
-use super::observe::{Retrying, Ungated};
+use super::error::RetryError;
+use super::observe::{Retrying, WithoutLock};
 use super::policy::RetryPolicy;
 use super::shared::Shared;
 use super::stats::RetryStats;
@@ -30,34 +32,87 @@ impl<C> RetryPolicy<C> {
     }
 
     /// Sets the wait before the first retry, before it is spread. 100 ms by default.
+    ///
+    /// After [`Throttled`](RetryKind::Throttled) it is 1 s, if that is longer: see [`backoff_for`](Self::backoff_for).
     #[must_use]
     pub const fn base_delay(mut self, delay: Duration) -> Self {
-        self.backoff = self.backoff.base_delay(delay);
+        self.schedules.general = self.schedules.general.base_delay(delay);
         self
     }
 
     /// Sets the longest wait, at which the waits stop growing. 5 s by default.
     #[must_use]
     pub const fn max_delay(mut self, delay: Duration) -> Self {
-        self.backoff = self.backoff.max_delay(delay);
+        self.schedules.general = self.schedules.general.max_delay(delay);
         self
     }
 
-    /// Sets the factor by which each wait exceeds the previous one. 2 by default.
+    /// Sets the factor by which each wait exceeds the previous one. 2 by default; with 1 all waits are equal.
     ///
     /// # Panics
     ///
-    /// Panics with 0.
+    /// Panics if it is less than 1, infinite, or not a number.
     #[must_use]
-    pub const fn multiplier(mut self, multiplier: u32) -> Self {
-        self.backoff = self.backoff.multiplier(multiplier);
+    pub const fn multiplier(mut self, multiplier: f64) -> Self {
+        self.schedules.general = self.schedules.general.multiplier(multiplier);
         self
     }
 
     /// Sets how waits are spread. [`Jitter::Full`] by default.
     #[must_use]
     pub const fn jitter(mut self, jitter: Jitter) -> Self {
-        self.backoff = self.backoff.jitter(jitter);
+        self.schedules.general.jitter = jitter;
+        self
+    }
+
+    /// Sets the waits after errors of one kind, in place of the policy's.
+    ///
+    /// The number of the retry counts, whatever the earlier errors were. The policy's [`seed`](Self::seed) counts, not that
+    /// of `backoff`.
+    ///
+    /// By default [`Throttled`](RetryKind::Throttled) errors have the policy's waits with a base delay of 1 s, or of the
+    /// policy's if that is longer. The AWS SDKs wait so since November 2026.
+    #[must_use]
+    pub const fn backoff_for(mut self, kind: RetryKind, backoff: Backoff) -> Self {
+        self.schedules.by_kind[kind.index()] = Some(backoff.schedule);
+        self
+    }
+
+    /// Sets an own schedule, in place of the policy's base delay, longest wait, multiplier and jitter.
+    ///
+    /// `waits` is called for each call that has to wait, and makes its waits. They are used as they are. When they end, the
+    /// call fails with [`AttemptsExhausted`](super::StopReason::AttemptsExhausted), also before the policy's
+    /// [`max_attempts`](Self::max_attempts). Kinds of errors with a [backoff](Self::backoff_for) of their own keep it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use latchwork::{Busy, KeyedLock, RetryPolicy, retry::VirtualClock};
+    ///
+    /// let (clock, locks) = (VirtualClock::new(), KeyedLock::<u32>::new());
+    /// let policy = RetryPolicy::new().schedule(|| [1, 1, 2].map(Duration::from_secs)).clock(clock.clone());
+    /// let _held = locks.try_lock(7)?;
+    /// assert!(policy.run_blocking(|_| locks.try_lock(7).map(drop)).is_err());
+    /// assert_eq!(clock.waits(), [1, 1, 2].map(Duration::from_secs));
+    /// # Ok::<(), Busy>(())
+    /// ```
+    #[must_use]
+    pub fn schedule<I>(mut self, waits: impl Fn() -> I + Send + Sync + 'static) -> Self
+    where
+        I: IntoIterator<Item = Duration, IntoIter: Send + 'static>,
+    {
+        self.schedules.own = Some(Arc::new(move || Mutex::new(Box::new(waits().into_iter()))));
+        self
+    }
+
+    /// Sets the longest hint that a call follows. 5 minutes by default.
+    ///
+    /// An error may ask for a wait: see [`Verdict::RetryAfter`]. A call never retries earlier than that. If
+    /// the hint is longer than `limit`, the call fails with [`HintTooLong`](super::StopReason::HintTooLong) at once.
+    #[must_use]
+    pub const fn max_hint(mut self, limit: Duration) -> Self {
+        self.max_hint = limit;
         self
     }
 
@@ -78,9 +133,15 @@ impl<C> RetryPolicy<C> {
     }
 
     /// Sets the bucket of tokens that retries are paid from: see [`Budget`]. None by default.
+    ///
+    /// # Panics
+    ///
+    /// Panics if one of the budget's prices is higher than its capacity: such a retry could never be made.
     #[must_use]
     pub fn budget(mut self, budget: impl Into<Shared<Budget>>) -> Self {
-        self.budget = Some(budget.into());
+        let budget = budget.into();
+        budget.assert_can_pay();
+        self.budget = Some(budget);
         self
     }
 
@@ -88,10 +149,12 @@ impl<C> RetryPolicy<C> {
     ///
     /// # Panics
     ///
-    /// Panics if the policy has a budget already.
+    /// Panics where [`budget`](Self::budget) does, and if the policy has a budget already. In a `static` that is an error of
+    /// the compiler.
     #[must_use]
     pub const fn static_budget(mut self, budget: &'static Budget) -> Self {
         assert!(self.budget.is_none(), "the policy has a budget already");
+        budget.assert_can_pay();
         // A const fn can't drop the old value; it is `None`.
         let _none = ManuallyDrop::new(self.budget.replace(Shared::Static(budget)));
         self
@@ -124,19 +187,52 @@ impl<C> RetryPolicy<C> {
         self
     }
 
-    /// Sets the observer that is called before each wait: see [`Retrying`]. It is not called after the last failure.
+    /// Sets an observer that is called before each wait, with the error: see [`Retrying`]. It is not called after the last
+    /// failure: see [`on_give_up`](Self::on_give_up).
+    ///
+    /// The observer may borrow from its surroundings, and becomes a part of the policy's type. To add one to a policy in a
+    /// `static` for some calls, clone the policy. For errors of several types, or a type with a name, see [`Classifier`].
     #[must_use]
-    pub fn on_retry(mut self, observer: impl Fn(&Retrying) + Send + Sync + 'static) -> Self {
-        self.observer = Some(Arc::new(observer));
-        self
+    pub fn on_retry<E, F>(self, observer: F) -> RetryPolicy<OnRetry<C, F>>
+    where
+        C: Classifier<E>,
+        F: Fn(&Retrying<'_, E>),
+    {
+        self.map_classifier(|classifier| OnRetry { classifier, observer })
     }
 
-    /// Sets the observer that is called for each attempt without its lock: see [`Ungated`].
+    /// Sets an observer that is called when a call fails, whatever the reason. It gets the error that the call returns.
+    ///
+    /// As that of [`on_retry`](Self::on_retry), the observer may borrow, and becomes a part of the policy's type.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Busy, KeyedLock, RetryPolicy, retry::RetryError};
+    ///
+    /// let (locks, gave_up) = (KeyedLock::<u32>::new(), std::cell::Cell::new(0));
+    /// let policy = RetryPolicy::new().max_attempts(1);
+    /// let policy = policy.on_give_up(|error: &RetryError<Busy>| gave_up.set(error.attempts));
+    /// let _held = locks.try_lock(7)?;
+    /// assert!(policy.run_blocking(|_| locks.try_lock(7).map(drop)).is_err());
+    /// assert_eq!(gave_up.get(), 1);
+    /// # Ok::<(), Busy>(())
+    /// ```
+    #[must_use]
+    pub fn on_give_up<E, F>(self, observer: F) -> RetryPolicy<OnGiveUp<C, F>>
+    where
+        C: Classifier<E>,
+        F: Fn(&RetryError<E>),
+    {
+        self.map_classifier(|classifier| OnGiveUp { classifier, observer })
+    }
+
+    /// Sets the observer that is called for each attempt without its lock: see [`WithoutLock`].
     ///
     /// It is called before the attempt if the lock can't be acquired, and after it if the lock was lost meanwhile.
     #[must_use]
-    pub fn on_ungated(mut self, observer: impl Fn(&Ungated<'_>) + Send + Sync + 'static) -> Self {
-        self.ungated_observer = Some(Arc::new(observer));
+    pub fn on_without_lock(mut self, observer: impl Fn(&WithoutLock<'_>) + Send + Sync + 'static) -> Self {
+        self.lock_observer = Some(Arc::new(observer));
         self
     }
 
@@ -155,22 +251,31 @@ impl<C> RetryPolicy<C> {
         self
     }
 
-    /// Sets a closure that classifies errors, in place of the policy's classifier.
-    #[must_use]
-    pub fn classify_with<E, F: Fn(&E) -> Verdict>(self, classify: F) -> RetryPolicy<F> {
+    fn map_classifier<D>(self, f: impl FnOnce(C) -> D) -> RetryPolicy<D> {
         RetryPolicy {
-            backoff: self.backoff,
+            schedules: self.schedules,
             max_attempts: self.max_attempts,
             deadline: self.deadline,
+            max_hint: self.max_hint,
             retried: self.retried,
             name: self.name,
             budget: self.budget,
             stats: self.stats,
-            observer: self.observer,
-            ungated_observer: self.ungated_observer,
+            lock_observer: self.lock_observer,
             clock: self.clock,
             seeded: self.seeded,
-            classifier: classify,
+            classifier: f(self.classifier),
         }
+    }
+}
+
+impl RetryPolicy {
+    /// Sets a closure that classifies errors, in place of their own [`Classify`](crate::verdict::Classify).
+    ///
+    /// Call it before [`on_retry`](Self::on_retry) and [`on_give_up`](Self::on_give_up). The closure becomes a part of the
+    /// policy's type. For a type with a name see [`classified_by`](Self::classified_by).
+    #[must_use]
+    pub fn classify_with<E, F: Fn(&E) -> Verdict>(self, classify: F) -> RetryPolicy<F> {
+        self.map_classifier(|ByTrait| classify)
     }
 }

@@ -36,8 +36,8 @@ pub struct RetryStats {
     /// Counted when their call ends, as attempts are. Otherwise a rate could exceed 1.
     conflicts: AtomicU64,
     errors: [AtomicU64; RetryKind::ALL.len()],
-    /// By `gate_index`.
-    ungated: [AtomicU64; 4],
+    /// By `lock_index`.
+    without_lock: [AtomicU64; 4],
 }
 
 impl RetryStats {
@@ -53,7 +53,7 @@ impl RetryStats {
             attempts: AtomicU64::new(0),
             conflicts: AtomicU64::new(0),
             errors: [const { AtomicU64::new(0) }; RetryKind::ALL.len()],
-            ungated: [const { AtomicU64::new(0) }; 4],
+            without_lock: [const { AtomicU64::new(0) }; 4],
         }
     }
 
@@ -61,9 +61,10 @@ impl RetryStats {
     #[must_use]
     pub fn counts(&self) -> RetryCounts {
         let errors = self.errors.each_ref().map(read);
-        let [not_retryable, attempts_exhausted, deadline_exceeded, budget_exhausted] =
+        let [not_retryable, attempts_exhausted, deadline_exceeded, budget_exhausted, hint_too_long] =
             self.failed.each_ref().map(read);
-        let [gate_timed_out, gate_refused, gate_lost, gate_unavailable] = self.ungated.each_ref().map(read);
+        let [lock_timed_out, lock_refused, lock_lost, lock_unavailable] =
+            self.without_lock.each_ref().map(read);
         // Read before the attempts: a reader that sees a conflict sees its attempt too.
         let conflicts = self.conflicts.load(Ordering::Acquire);
         let first_try_ok = read(&self.first_try_ok);
@@ -74,14 +75,15 @@ impl RetryStats {
             attempts_exhausted,
             deadline_exceeded,
             budget_exhausted,
+            hint_too_long,
             failed_after_retry: read(&self.failed_after_retry),
             abandoned: read(&self.abandoned),
             attempts: first_try_ok + read(&self.attempts),
             conflicts,
-            gate_timed_out,
-            gate_refused,
-            gate_lost,
-            gate_unavailable,
+            lock_timed_out,
+            lock_refused,
+            lock_lost,
+            lock_unavailable,
             errors,
         }
     }
@@ -100,8 +102,8 @@ impl RetryStats {
         add(&self.errors[kind.index()], 1);
     }
 
-    pub(super) fn ungated(&self, error: &LockError) {
-        add(&self.ungated[gate_index(error)], 1);
+    pub(super) fn without_lock(&self, error: &LockError) {
+        add(&self.without_lock[lock_index(error)], 1);
     }
 
     pub(super) fn failed(&self, attempts: u32, conflicts: u32, reason: StopReason) {
@@ -123,7 +125,7 @@ impl RetryStats {
     }
 }
 
-const fn gate_index(error: &LockError) -> usize {
+const fn lock_index(error: &LockError) -> usize {
     match error {
         LockError::TimedOut(_) => 0,
         LockError::Busy(_) | LockError::QueueFull => 1,

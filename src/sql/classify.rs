@@ -71,6 +71,14 @@ pub fn transaction_verdict(error: &Error) -> Verdict {
     }
 }
 
+/// Returns `true` if the database has ended a statement that took too long.
+#[cfg(feature = "tower")]
+pub(crate) fn is_cancelled_statement(error: &dyn DatabaseError) -> bool {
+    matches!(Code::of(error), Code::SqlState(state) if &state == b"57014")
+        // MySQL's `max_execution_time`, MariaDB's `max_statement_time`.
+        || matches!(Code::of(error), Code::MySql(1317 | 1969 | 3024))
+}
+
 fn of_database(error: &dyn DatabaseError) -> Verdict {
     let retry = Verdict::Retry;
     if let ErrorKind::UniqueViolation = error.kind() {

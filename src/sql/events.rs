@@ -10,6 +10,11 @@ use super::stats::Ending;
 #[cfg(feature = "tracing")]
 const TARGET: &str = "latchwork::sql";
 
+#[cfg(feature = "tracing")]
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 pub(super) fn opened(scope: &'static str) {
     #[cfg(feature = "tracing")]
     tracing::debug!(target: TARGET, scope, "opened");
@@ -24,12 +29,17 @@ pub(super) fn not_opened(scope: &'static str, error: &sqlx::Error) {
     let _ = (scope, error);
 }
 
+/// Says how a transaction would have ended that was only observed.
+pub(super) fn would_end(scope: &'static str, ending: Ending, open_for: Duration) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: TARGET, scope, ending = ending.name(), open_us = micros(open_for), "would have ended");
+    #[cfg(not(feature = "tracing"))]
+    let _ = (scope, ending, open_for);
+}
+
 pub(super) fn ended(scope: &'static str, ending: Ending, open_for: Duration) {
     #[cfg(feature = "tracing")]
-    {
-        let open_us = u64::try_from(open_for.as_micros()).unwrap_or(u64::MAX);
-        tracing::debug!(target: TARGET, scope, ending = ending.name(), open_us, "ended");
-    }
+    tracing::debug!(target: TARGET, scope, ending = ending.name(), open_us = micros(open_for), "ended");
     #[cfg(not(feature = "tracing"))]
     let _ = (scope, ending, open_for);
 }

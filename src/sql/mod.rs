@@ -55,6 +55,8 @@ mod scope;
 mod stats;
 mod tx;
 
+#[cfg(feature = "tower")]
+pub(crate) use self::classify::is_cancelled_statement;
 pub use self::classify::{statement_verdict, transaction_verdict};
 pub use self::commit::CommitError;
 pub use self::constraint::violated_constraint;

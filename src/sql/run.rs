@@ -9,6 +9,7 @@ use super::scope::Scope;
 use super::stats::Ending;
 use super::tx::Tx;
 use crate::RetryPolicy;
+use crate::mode::Mode;
 use crate::retry::{Classifier, RetryError};
 
 impl<DB: Database> Scope<DB> {
@@ -66,7 +67,16 @@ impl<DB: Database> Scope<DB> {
     {
         let mut session = policy.session();
         loop {
-            let result = self.run_once(&mut work).await;
+            let mode = self.mode.get();
+            let result = match self.run_once(mode, &mut work).await {
+                Err(error) if mode != Mode::Enforce => {
+                    if mode == Mode::Observe && session.would_retry(&error) {
+                        self.stats.would_repeat();
+                    }
+                    return Err(session.stop(error));
+                }
+                result => result,
+            };
             match session.settle(result).await {
                 Break(out) => return out,
                 Continue(()) => self.stats.repeat(),
@@ -74,13 +84,13 @@ impl<DB: Database> Scope<DB> {
         }
     }
 
-    async fn run_once<T, E, F, Fut>(&self, work: &mut F) -> Result<T, E>
+    async fn run_once<T, E, F, Fut>(&self, mode: Mode, work: &mut F) -> Result<T, E>
     where
         F: FnMut(Tx<DB>) -> Fut,
         Fut: Future<Output = Result<T, E>>,
         E: From<sqlx::Error>,
     {
-        let (tx, home) = Tx::lend(self.open().await?);
+        let (tx, home) = Tx::lend(self.open(mode).await?);
         // If this future is dropped, or `work` panics, the transaction goes home, and is dropped with that.
         let result = work(tx).await;
         let open = home.open();

@@ -10,7 +10,8 @@ use super::engine::{Engine, Isolation, Settings};
 use super::on_runtime::OnRuntime;
 use super::opening::Opening;
 use super::stats::{OpeningWatch, ScopeStats};
-use super::tx::{Open, Tx};
+use super::tx::{Open, Session, Tx};
+use crate::mode::{Mode, ModeSwitch};
 
 /// Transactions of one kind over a pool of connections. Each commits, or is rolled back: on an error, a panic, and when
 /// its future is dropped. The connection returns to the pool in every case.
@@ -56,6 +57,7 @@ pub struct Scope<DB: Database> {
     pool: Pool<DB>,
     settings: Settings,
     pub(super) stats: ScopeStats,
+    pub(super) mode: ModeSwitch,
     name: &'static str,
 }
 
@@ -63,7 +65,13 @@ impl<DB: Database> Scope<DB> {
     /// Creates a scope with the database's own settings.
     #[must_use]
     pub fn new(pool: Pool<DB>) -> Self {
-        Self { pool, settings: Settings::default(), stats: ScopeStats::default(), name: "transactions" }
+        Self {
+            pool,
+            settings: Settings::default(),
+            stats: ScopeStats::default(),
+            mode: ModeSwitch::default(),
+            name: "transactions",
+        }
     }
 
     /// Sets how far transactions are kept apart. The default is the database's.
@@ -116,11 +124,51 @@ impl<DB: Database> Scope<DB> {
         self
     }
 
+    /// Sets whether the scope begins transactions, only observes, or does nothing: a [`Mode`], or a [`ModeSwitch`] that can
+    /// be changed later. A transaction keeps the mode in which it began.
+    ///
+    /// The modes are for a service that had no transactions before: its handlers change once, and the switch decides. In
+    /// the mode [`Off`](Mode::Off), [`begin`](Self::begin) gives out a connection without a transaction, as the old
+    /// handler had. Each statement commits by itself, `commit` and `rollback` do nothing, and [`run`](Self::run) calls its
+    /// closure once. [`Observe`](Mode::Observe) does the same, and counts what would have been rolled back, and what would
+    /// have been made again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{mode::{Mode, ModeSwitch}, sql::{Ending, Scope}};
+    /// use sqlx::{query, query_scalar, sqlite::SqlitePoolOptions};
+    ///
+    /// # latchwork::__example!(in real time, async {
+    /// let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+    /// query("create table sweets (stock integer not null)").execute(&pool).await?;
+    /// let mode = ModeSwitch::new(Mode::Observe);
+    /// let scope = Scope::new(pool.clone()).mode(&mode);
+    ///
+    /// let mut tx = scope.begin().await?;
+    /// query("insert into sweets values (5)").execute(&mut *tx).await?;
+    /// drop(tx); // an error, say
+    /// let rows: i64 = query_scalar("select count(*) from sweets").fetch_one(&pool).await?;
+    /// assert_eq!((rows, scope.stats().counts().would_end(Ending::Abandoned)), (1, 1)); // it stays, as before
+    /// mode.set(Mode::Enforce); // no restart
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn mode(mut self, mode: impl Into<ModeSwitch>) -> Self {
+        self.mode = mode.into();
+        self
+    }
+
     /// Sets the name in events and metrics; "transactions" by default.
     #[must_use]
     pub fn name(mut self, name: &'static str) -> Self {
         self.name = name;
         self
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn label(&self) -> &'static str {
+        self.name
     }
 
     /// Returns the live counters.
@@ -155,22 +203,23 @@ impl<DB: Database> Scope<DB> {
     /// A task that holds one connection and waits for another can wait until the pool gives up: all connections may be
     /// held by tasks that do the same.
     pub async fn begin(&self) -> Result<Tx<DB>, sqlx::Error> {
-        self.open().await.map(Tx::new)
+        self.open(self.mode.get()).await.map(Tx::new)
     }
 
-    pub(super) async fn open(&self) -> Result<Open<DB>, sqlx::Error> {
+    pub(super) async fn open(&self, mode: Mode) -> Result<Open<DB>, sqlx::Error> {
         let runtime = Handle::current();
-        let watch = OpeningWatch::new(&self.stats, self.name);
+        let watch = OpeningWatch::new(&self.stats, self.name, mode);
         let begun = async {
             let connection = self.pool.acquire().await?;
+            if mode != Mode::Enforce {
+                return Ok(Session::Plain(OnRuntime::new(connection, runtime)));
+            }
             let begin = self.settings.begin(Engine::of::<DB>());
-            Opening::new(connection, begin, runtime.clone()).await
+            let transaction = Opening::new(connection, begin, runtime.clone()).await?;
+            Ok(Session::Transaction(OnRuntime::new(transaction, runtime)))
         };
         match begun.await {
-            Ok(transaction) => {
-                let transaction = OnRuntime::new(transaction, runtime);
-                Ok(Open::new(transaction, watch.opened(), self.settings.is_immediate))
-            }
+            Ok(session) => Ok(Open::new(session, watch.opened(), self.settings.is_immediate)),
             Err(error) => {
                 watch.failed(&error);
                 Err(error)
@@ -181,7 +230,7 @@ impl<DB: Database> Scope<DB> {
 
 impl<DB: Database> Clone for Scope<DB> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone(), stats: self.stats.clone(), ..*self }
+        Self { pool: self.pool.clone(), stats: self.stats.clone(), mode: self.mode.clone(), ..*self }
     }
 }
 
@@ -189,6 +238,7 @@ impl<DB: Database> fmt::Debug for Scope<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
             .field("name", &self.name)
+            .field("mode", &self.mode)
             .field("settings", &self.settings)
             .field("stats", &self.stats)
             .finish_non_exhaustive()

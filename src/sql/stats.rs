@@ -8,6 +8,7 @@ use std::thread::panicking;
 use std::time::{Duration, Instant};
 
 use super::events;
+use crate::mode::Mode;
 
 /// How a transaction ended.
 ///
@@ -66,12 +67,14 @@ impl Ending {
 
 #[derive(Default)]
 struct Counters {
-    /// Increased after the ending is, so that a snapshot never shows more endings than beginnings: see `counts`.
     opened: AtomicU64,
     not_opened: AtomicU64,
     cancelled: AtomicU64,
     repeated: AtomicU64,
+    off: AtomicU64,
+    would_repeat: AtomicU64,
     ended: [AtomicU64; Ending::ALL.len()],
+    would_end: [AtomicU64; Ending::ALL.len()],
 }
 
 /// The live counters of a [`Scope`](super::Scope). All clones of the scope share them.
@@ -99,12 +102,19 @@ impl ScopeStats {
             not_opened: read(&self.0.not_opened),
             cancelled: read(&self.0.cancelled),
             repeated: read(&self.0.repeated),
+            off: read(&self.0.off),
+            would_repeat: read(&self.0.would_repeat),
             ended,
+            would_end: array::from_fn(|at| read(&self.0.would_end[at])),
         }
     }
 
     pub(super) fn repeat(&self) {
-        self.0.repeated.fetch_add(1, Ordering::Relaxed);
+        Self::add(&self.0.repeated);
+    }
+
+    pub(super) fn would_repeat(&self) {
+        Self::add(&self.0.would_repeat);
     }
 
     fn add(counter: &AtomicU64) {
@@ -130,7 +140,12 @@ pub struct ScopeCounts {
     pub cancelled: u64,
     /// How often a whole transaction was made again.
     pub repeated: u64,
+    /// How many connections were given out without a transaction, in the mode [`Off`](Mode::Off).
+    pub off: u64,
+    /// How often an observed call would have been made again, in the mode [`Observe`](Mode::Observe).
+    pub would_repeat: u64,
     ended: [u64; Ending::ALL.len()],
+    would_end: [u64; Ending::ALL.len()],
 }
 
 impl ScopeCounts {
@@ -138,6 +153,12 @@ impl ScopeCounts {
     #[must_use]
     pub const fn ended(&self, ending: Ending) -> u64 {
         self.ended[ending as usize]
+    }
+
+    /// Returns how many observed transactions would have ended in this way, in the mode [`Observe`](Mode::Observe).
+    #[must_use]
+    pub const fn would_end(&self, ending: Ending) -> u64 {
+        self.would_end[ending as usize]
     }
 
     /// Returns how many transactions are open now.
@@ -151,19 +172,27 @@ impl ScopeCounts {
 pub(super) struct OpeningWatch<'a> {
     stats: &'a ScopeStats,
     name: &'static str,
+    mode: Mode,
     is_pending: bool,
 }
 
 impl<'a> OpeningWatch<'a> {
-    pub(super) fn new(stats: &'a ScopeStats, name: &'static str) -> Self {
-        Self { stats, name, is_pending: true }
+    pub(super) fn new(stats: &'a ScopeStats, name: &'static str, mode: Mode) -> Self {
+        Self { stats, name, mode, is_pending: true }
     }
 
     pub(super) fn opened(mut self) -> Watch {
         self.is_pending = false;
-        ScopeStats::add(&self.stats.0.opened);
-        events::opened(self.name);
-        Watch { stats: self.stats.clone(), name: self.name, since: Instant::now(), ending: Ending::Abandoned }
+        let Self { stats, name, mode, .. } = self;
+        match mode {
+            Mode::Off => ScopeStats::add(&stats.0.off),
+            Mode::Observe => {}
+            Mode::Enforce => {
+                ScopeStats::add(&stats.0.opened);
+                events::opened(name);
+            }
+        }
+        Watch { stats: stats.clone(), name, mode, since: Instant::now(), ending: Ending::Abandoned }
     }
 
     pub(super) fn failed(mut self, error: &sqlx::Error) {
@@ -185,6 +214,7 @@ impl Drop for OpeningWatch<'_> {
 pub(super) struct Watch {
     stats: ScopeStats,
     name: &'static str,
+    mode: Mode,
     since: Instant,
     /// What it counts as if it is dropped now.
     ending: Ending,
@@ -209,8 +239,18 @@ impl Drop for Watch {
         if self.ending == Ending::Abandoned && panicking() {
             self.ending = Ending::Panicked;
         }
-        // Released, so that a snapshot that sees the ending sees the opening too.
-        self.stats.0.ended[self.ending as usize].fetch_add(1, Ordering::Release);
-        events::ended(self.name, self.ending, self.open_for());
+        let at = self.ending as usize;
+        match self.mode {
+            Mode::Off => {}
+            Mode::Observe => {
+                ScopeStats::add(&self.stats.0.would_end[at]);
+                events::would_end(self.name, self.ending, self.open_for());
+            }
+            Mode::Enforce => {
+                // Released, so that a snapshot that sees the ending sees the opening too.
+                self.stats.0.ended[at].fetch_add(1, Ordering::Release);
+                events::ended(self.name, self.ending, self.open_for());
+            }
+        }
     }
 }

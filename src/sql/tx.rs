@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use sqlx::pool::PoolConnection;
 use sqlx::{Database, Transaction};
 
 use super::commit::CommitError;
@@ -16,6 +17,9 @@ use super::stats::{Ending, Watch};
 /// A transaction that is dropped before [`commit`](Self::commit) is rolled back: on `?`, on panic, and when the future
 /// that holds it is dropped. The drop does not wait. The connection is rolled back before it is used again. It may be
 /// dropped on any thread, inside a runtime or not.
+///
+/// In the modes [`Off`](crate::mode::Mode::Off) and [`Observe`](crate::mode::Mode::Observe) of its scope there is no
+/// transaction: each statement commits by itself, and nothing is rolled back.
 ///
 /// A statement that was dropped half way runs to its end on the server, and holds its row locks until then: set a
 /// [`statement_timeout`](super::Scope::statement_timeout).
@@ -64,21 +68,28 @@ impl<DB: Database> Home<DB> {
 pub(super) struct Open<DB: Database> {
     // Declared first: it is counted when it ends, and rolled back after that.
     watch: Watch,
-    transaction: OnRuntime<Transaction<'static, DB>>,
+    session: Session<DB>,
     is_immediate: bool,
 }
 
+/// What the statements go to.
+pub(super) enum Session<DB: Database> {
+    Transaction(OnRuntime<Transaction<'static, DB>>),
+    /// Each statement commits by itself: the scope is off, or observes.
+    Plain(OnRuntime<PoolConnection<DB>>),
+}
+
 impl<DB: Database> Open<DB> {
-    pub(super) fn new(
-        transaction: OnRuntime<Transaction<'static, DB>>,
-        watch: Watch,
-        is_immediate: bool,
-    ) -> Self {
-        Self { watch, transaction, is_immediate }
+    pub(super) fn new(session: Session<DB>, watch: Watch, is_immediate: bool) -> Self {
+        Self { watch, session, is_immediate }
     }
 
     pub(super) async fn commit(self) -> Result<(), CommitError> {
-        let Self { mut watch, transaction, .. } = self;
+        let Self { mut watch, session, .. } = self;
+        let Session::Transaction(transaction) = session else {
+            watch.set(Ending::Committed);
+            return Ok(());
+        };
         let (transaction, runtime) = transaction.take();
         // Until the answer comes nobody knows.
         watch.set(Ending::CommitUnknown);
@@ -103,9 +114,10 @@ impl<DB: Database> Open<DB> {
     }
 
     async fn rollback(self) -> Result<(), sqlx::Error> {
-        let Self { mut watch, transaction, .. } = self;
-        let (transaction, runtime) = transaction.take();
+        let Self { mut watch, session, .. } = self;
         watch.set(Ending::RolledBack);
+        let Session::Transaction(transaction) = session else { return Ok(()) };
+        let (transaction, runtime) = transaction.take();
         OnRuntime::new(Box::pin(transaction.rollback()), runtime).await
     }
 }
@@ -162,13 +174,19 @@ impl<DB: Database> Deref for Tx<DB> {
     type Target = DB::Connection;
 
     fn deref(&self) -> &DB::Connection {
-        &self.open.as_ref().expect(OPEN).transaction
+        match &self.open.as_ref().expect(OPEN).session {
+            Session::Transaction(transaction) => transaction,
+            Session::Plain(connection) => connection,
+        }
     }
 }
 
 impl<DB: Database> DerefMut for Tx<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
-        &mut self.open.as_mut().expect(OPEN).transaction
+        match &mut self.open.as_mut().expect(OPEN).session {
+            Session::Transaction(transaction) => transaction,
+            Session::Plain(connection) => connection,
+        }
     }
 }
 

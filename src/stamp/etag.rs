@@ -29,10 +29,17 @@ pub enum BadEtag {
     /// The double quotes are missing.
     #[error("an entity tag needs double quotes")]
     Unquoted,
+    /// A proxy changed it when it compressed the answer, `"7-gzip"`.
+    #[error("the entity tag has a suffix from a proxy that compressed the answer")]
+    Suffixed,
     /// The text in the quotes is not a stamp.
     #[error("the entity tag is not that of a stamp")]
     NotAStamp(#[source] ParseStampError),
 }
+
+/// The codings whose names proxies append to the tags of answers that they compress: Apache and Caddy after `-`, Jetty
+/// after `--` or `;`.
+const CODINGS: [&str; 6] = ["gzip", "br", "zstd", "deflate", "compress", "x-gzip"];
 
 impl Stamp {
     /// Returns the stamp as a strong entity tag, for the header `ETag` (RFC 9110, section 8.8.3).
@@ -75,7 +82,17 @@ impl Stamp {
             None => Err(BadEtag::Unquoted),
             Some(opaque) if opaque.contains('"') => Err(BadEtag::Many),
             Some(_) if is_weak => Err(BadEtag::Weak),
+            Some(opaque) if is_suffixed(opaque) => Err(BadEtag::Suffixed),
             Some(opaque) => opaque.parse().map_err(BadEtag::NotAStamp),
         }
     }
+}
+
+/// Returns `true` if the text in a tag is a stamp, one or two punctuation marks, and the name of a coding.
+pub(crate) fn is_suffixed(opaque: &str) -> bool {
+    let end = opaque.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(opaque.len());
+    let (number, suffix) = opaque.split_at(end);
+    let Some(coding) = suffix.strip_prefix(|mark: char| mark.is_ascii_punctuation()) else { return false };
+    let coding = coding.strip_prefix(|mark: char| mark.is_ascii_punctuation()).unwrap_or(coding);
+    CODINGS.iter().any(|known| known.eq_ignore_ascii_case(coding)) && number.parse::<Stamp>().is_ok()
 }

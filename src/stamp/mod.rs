@@ -9,5 +9,7 @@ mod number;
 mod source;
 
 pub use self::etag::BadEtag;
+#[cfg(feature = "tower")]
+pub(crate) use self::etag::is_suffixed;
 pub use self::number::{ParseStampError, Stamp, StampOutOfRange};
-pub use self::source::{StampSource, StampsExhausted};
+pub use self::source::{ImplausibleStamp, StampSource, StampsExhausted};

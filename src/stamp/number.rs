@@ -119,6 +119,19 @@ impl FromStr for Stamp {
 #[non_exhaustive]
 pub struct StampOutOfRange;
 
+/// For a `BIGINT` column, as [`Stamp::as_i64`].
+impl From<Stamp> for i64 {
+    fn from(stamp: Stamp) -> Self {
+        stamp.as_i64()
+    }
+}
+
+impl From<Stamp> for u64 {
+    fn from(stamp: Stamp) -> Self {
+        stamp.get()
+    }
+}
+
 impl TryFrom<u64> for Stamp {
     type Error = StampOutOfRange;
 
@@ -127,6 +140,7 @@ impl TryFrom<u64> for Stamp {
     }
 }
 
+/// For the value of a `BIGINT` column.
 impl TryFrom<i64> for Stamp {
     type Error = StampOutOfRange;
 

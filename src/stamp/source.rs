@@ -24,6 +24,35 @@ impl Classify for StampsExhausted {
     }
 }
 
+/// A stamp from elsewhere is so large that it must be wrong: it would leave too few stamps for later writes.
+///
+/// [`StampSource::MAX_OBSERVED`] is the limit.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::{Stamp, VersionedMap};
+///
+/// let cache = VersionedMap::<&str, &str>::new();
+/// let error = cache.seed("ada", "a damaged row", Stamp::MAX).unwrap_err();
+/// assert_eq!((error.stamp, cache.get("ada")), (Stamp::MAX, None));
+/// assert!(cache.insert_new("grace", "Grace").is_ok());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("stamp {stamp} leaves too few stamps for later writes")]
+#[non_exhaustive]
+pub struct ImplausibleStamp {
+    /// The stamp that was refused.
+    pub stamp: Stamp,
+}
+
+/// The same stamp is refused again.
+impl Classify for ImplausibleStamp {
+    fn classify(&self) -> Verdict {
+        Verdict::Stop
+    }
+}
+
 /// A counter that gives out each stamp once, in rising order.
 ///
 /// A [`VersionedMap`](crate::VersionedMap) has one for all its keys. So a key that is removed and stored again never gets a
@@ -47,6 +76,15 @@ pub struct StampSource {
 }
 
 impl StampSource {
+    /// The greatest stamp from elsewhere that a source accepts, unless it gave out a greater one already.
+    ///
+    /// 2^48 stamps are left after it: those of nine years at a million writes a second. All keys of a map share them. So
+    /// one damaged row can't end the writes of the other keys.
+    pub const MAX_OBSERVED: Stamp = match Stamp::new(Stamp::MAX.get() - (1 << 48)) {
+        Some(stamp) => stamp,
+        None => unreachable!(),
+    };
+
     /// Creates a source whose first stamp is 1.
     #[must_use]
     pub fn new() -> Self {
@@ -54,6 +92,9 @@ impl StampSource {
     }
 
     /// Creates a source that continues after `latest`, the greatest stamp before a restart.
+    ///
+    /// It accepts every stamp. If `latest` may be that of a damaged row, compare it with
+    /// [`MAX_OBSERVED`](Self::MAX_OBSERVED): after [`Stamp::MAX`] there is no stamp.
     #[must_use]
     pub fn after(latest: Stamp) -> Self {
         Self { latest: AtomicU64::new(latest.get()) }
@@ -77,10 +118,10 @@ impl StampSource {
     /// ```
     #[must_use]
     pub fn from_clock() -> Self {
-        // A clock before 1970 counts from 1, as good as any other wrong clock.
+        // A clock before 1970 counts from 1, as good as any other wrong clock. One in the far future leaves stamps, too.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let number = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
-        Self { latest: AtomicU64::new(number.min(Stamp::MAX.get())) }
+        Self { latest: AtomicU64::new(number.min(Self::MAX_OBSERVED.get())) }
     }
 
     /// Draws the next stamp, greater than every one that was drawn or observed before.
@@ -101,19 +142,29 @@ impl StampSource {
 
     /// Makes all later stamps greater than `seen`.
     ///
+    /// # Errors
+    ///
+    /// [`ImplausibleStamp`] for a stamp above [`MAX_OBSERVED`](Self::MAX_OBSERVED), unless the source gave out a greater
+    /// one already. Nothing changes.
+    ///
     /// # Examples
     ///
     /// ```
     /// use latchwork::{Stamp, stamp::StampSource};
     ///
     /// let source = StampSource::new();
-    /// source.observe(Stamp::new(7).expect("it is in range"));
-    /// source.observe(Stamp::MIN);
+    /// source.observe(Stamp::new(7).expect("it is in range"))?;
+    /// source.observe(Stamp::MIN)?;
+    /// assert!(source.observe(Stamp::MAX).is_err());
     /// assert_eq!(source.next()?.get(), 8);
-    /// # Ok::<(), latchwork::stamp::StampsExhausted>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn observe(&self, seen: Stamp) {
+    pub fn observe(&self, seen: Stamp) -> Result<(), ImplausibleStamp> {
+        if seen > Self::MAX_OBSERVED && self.latest() < Some(seen) {
+            return Err(ImplausibleStamp { stamp: seen });
+        }
         self.latest.fetch_max(seen.get(), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Returns the greatest stamp that was drawn or observed; `None` before the first.

@@ -3,10 +3,9 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use super::conflict::{Conflict, WriteError};
+use super::conflict::{Conflict, Exhausted, WriteError};
 use super::expect::Expect;
 use super::snapshot::Snapshot;
-use crate::stamp::StampsExhausted;
 
 /// What a fallible closure returns for a value.
 ///
@@ -37,7 +36,8 @@ pub(super) enum Missed<T> {
         /// The value that was not stored.
         value: Arc<T>,
     },
-    Exhausted(StampsExhausted),
+    /// No stamp is left for this value.
+    Exhausted(Arc<T>),
 }
 
 /// Replaces what `seen` shows by what `compute` returns for it, as long as `expect` admits that version. It gives up after
@@ -70,17 +70,23 @@ pub(super) fn write<T, E>(
         };
         match swap(&current, Arc::new(next)) {
             Ok(stored) => return Ok(stored),
-            Err(Missed::Exhausted(exhausted)) => return Err(exhausted.into()),
+            Err(Missed::Exhausted(value)) => return Err(Exhausted::new(unshared(value)).into()),
             Err(Missed::Moved { current: now, value }) => {
                 rejected = Arc::into_inner(value);
                 left -= 1;
                 if left == 0 {
-                    return Err(Conflict::new(current.stamp().into(), now, rejected).into());
+                    let last = Conflict::new(current.stamp().into(), now, rejected);
+                    return Err(WriteError::Crowded(last));
                 }
                 seen = now;
             }
         }
     }
+}
+
+/// Returns a value that was to be stored, and was not.
+pub(super) fn unshared<T>(value: Arc<T>) -> T {
+    Arc::into_inner(value).expect("nobody has a value that was not stored")
 }
 
 /// Without a bound.

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::mem::replace;
 use std::num::NonZeroUsize;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-use super::attempt::{self, Change, Missed, UNTIL_DONE, always, at_most};
-use super::conflict::{Conflict, WriteError};
+use super::attempt::{self, Change, Missed, UNTIL_DONE, always, at_most, unshared};
+use super::conflict::{Conflict, Exhausted, WriteError};
 use super::expect::Expect;
 use super::news::finish;
 use super::snapshot::Snapshot;
-use crate::stamp::{Stamp, StampsExhausted};
+use crate::stamp::Stamp;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::wait::Watch;
 
@@ -43,6 +44,10 @@ pub(super) struct State<T> {
     /// The watch of the waiters for the end of the current version.
     pub(super) watch: Option<Arc<Watch>>,
 }
+
+/// A panic leaves a whole value and its stamp: values are replaced as a whole, and no code of the user runs under the lock.
+impl<T: RefUnwindSafe> UnwindSafe for Versioned<T> {}
+impl<T: RefUnwindSafe> RefUnwindSafe for Versioned<T> {}
 
 impl<T> Versioned<T> {
     /// Creates a value with the first stamp, 1.
@@ -135,7 +140,7 @@ impl<T> Versioned<T> {
                 Missed::Moved { current, value } => {
                     Conflict::new(expect, current, Arc::into_inner(value)).into()
                 }
-                Missed::Exhausted(exhausted) => exhausted.into(),
+                Missed::Exhausted(value) => Exhausted::new(unshared(value)).into(),
             },
         )
     }
@@ -204,7 +209,7 @@ impl<T> Versioned<T> {
     ///
     /// # Errors
     ///
-    /// [`StampsExhausted`] if no stamp is left.
+    /// [`Exhausted`] with what `f` returned, if no stamp is left.
     ///
     /// # Examples
     ///
@@ -213,11 +218,12 @@ impl<T> Versioned<T> {
     /// std::thread::scope(|s| (0..2).for_each(|_| { s.spawn(|| visits.modify(|n| n + 1)); }));
     /// assert_eq!(*visits.snapshot(), 2);
     /// ```
-    pub fn modify(&self, f: impl FnMut(&T) -> T) -> Result<Snapshot<T>, StampsExhausted> {
+    pub fn modify(&self, f: impl FnMut(&T) -> T) -> Result<Snapshot<T>, Exhausted<T>> {
         match self.update(Expect::Any, f) {
             Ok(snapshot) => Ok(snapshot),
             Err(WriteError::Exhausted(exhausted)) => Err(exhausted),
             Err(WriteError::Conflict(_)) => unreachable!("a cell has a value, and any will do"),
+            Err(WriteError::Crowded(_)) => unreachable!("there is no bound"),
             Err(WriteError::Refused(never)) => match never {},
         }
     }
@@ -226,7 +232,7 @@ impl<T> Versioned<T> {
     ///
     /// # Errors
     ///
-    /// [`WriteError::Conflict`] if another caller wrote during each of the calls. It has the current version, what `f`
+    /// [`WriteError::Crowded`] if another caller wrote during each of the calls. It has the current version, what `f`
     /// returned last, and the stamp that this was computed from. [`WriteError::Exhausted`].
     ///
     /// # Panics
@@ -301,7 +307,7 @@ impl<T> Versioned<T> {
             return Err(Missed::Moved { current: Some(state.current.clone()), value });
         }
         let Some(stamp) = state.current.stamp().next() else {
-            return Err(Missed::Exhausted(StampsExhausted));
+            return Err(Missed::Exhausted(value));
         };
         let stored = Snapshot::new(value, stamp);
         let old = replace(&mut state.current, stored.clone());

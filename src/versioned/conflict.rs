@@ -1,4 +1,4 @@
-//! [`Conflict`] and [`WriteError`]: why a write failed.
+//! [`Conflict`], [`Exhausted`] and [`WriteError`]: why a write failed.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -65,6 +65,59 @@ impl<T> fmt::Display for Conflict<T> {
 
 impl<T> Error for Conflict<T> {}
 
+/// No stamp is left for a value, so it was not stored. It comes back with the error.
+///
+/// Neither its text nor its `Debug` shows the value, so it can be logged.
+///
+/// # Examples
+///
+/// ```
+/// let card = latchwork::Versioned::starting_at("Ada", latchwork::Stamp::MAX);
+/// let error = card.modify(|_| "Augusta").unwrap_err();
+/// assert_eq!((error.rejected, error.to_string()), ("Augusta", "no stamps are left".to_owned()));
+/// assert_eq!(*card.snapshot(), "Ada");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exhausted<T> {
+    /// The value that was not stored.
+    pub rejected: T,
+}
+
+impl<T> Exhausted<T> {
+    pub(super) fn new(rejected: T) -> Self {
+        Self { rejected }
+    }
+}
+
+impl<T> fmt::Debug for Exhausted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exhausted").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Exhausted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        StampsExhausted.fmt(f)
+    }
+}
+
+impl<T> Error for Exhausted<T> {}
+
+/// Drops the value.
+impl<T> From<Exhausted<T>> for StampsExhausted {
+    fn from(_: Exhausted<T>) -> Self {
+        Self
+    }
+}
+
+/// No stamps are left: another attempt fails, too.
+impl<T> Classify for Exhausted<T> {
+    fn classify(&self) -> Verdict {
+        StampsExhausted.classify()
+    }
+}
+
 /// A write failed. `E` is the error of the closure that computes the value.
 ///
 /// # Examples
@@ -80,14 +133,17 @@ impl<T> Error for Conflict<T> {}
 pub enum WriteError<T, E = Infallible> {
     /// The current version is not the expected one.
     Conflict(Conflict<T>),
+    /// Other callers wrote during each call of the closure, and the number of calls was bounded. The conflict is that of
+    /// the last call. The caller named no stale version.
+    Crowded(Conflict<T>),
     /// The closure refused.
     Refused(E),
     /// No stamp is left for the value.
-    Exhausted(StampsExhausted),
+    Exhausted(Exhausted<T>),
 }
 
 impl<T, E> WriteError<T, E> {
-    /// Returns the conflict, if it is one.
+    /// Returns the conflict, if it is one: with a stale version, or with a crowd of writers.
     ///
     /// # Examples
     ///
@@ -99,7 +155,7 @@ impl<T, E> WriteError<T, E> {
     #[must_use]
     pub fn conflict(&self) -> Option<&Conflict<T>> {
         match self {
-            Self::Conflict(conflict) => Some(conflict),
+            Self::Conflict(conflict) | Self::Crowded(conflict) => Some(conflict),
             Self::Refused(_) | Self::Exhausted(_) => None,
         }
     }
@@ -108,9 +164,35 @@ impl<T, E> WriteError<T, E> {
     #[must_use]
     pub fn into_conflict(self) -> Option<Conflict<T>> {
         match self {
-            Self::Conflict(conflict) => Some(conflict),
+            Self::Conflict(conflict) | Self::Crowded(conflict) => Some(conflict),
             Self::Refused(_) | Self::Exhausted(_) => None,
         }
+    }
+
+    /// Returns the closure's error, or what `own` returns for a failure of the write itself.
+    ///
+    /// It is for services with an error type of their own: their closures return that type, and `own` makes one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Versioned, versioned::{Change, Expect}};
+    ///
+    /// let stock = Versioned::new(0_u32);
+    /// let sell = |left: &u32| left.checked_sub(1).map(Change::Set).ok_or("sold out".to_owned());
+    /// let text = |expect: Expect| {
+    ///     stock.try_update(expect, sell).unwrap_err().refused_or_else(|own| own.to_string())
+    /// };
+    /// assert_eq!(text(Expect::Any), "sold out");
+    /// assert_eq!(text(Expect::Absent), "conflict: expected no value, found stamp 1");
+    /// ```
+    pub fn refused_or_else(self, own: impl FnOnce(WriteError<T>) -> E) -> E {
+        own(match self {
+            Self::Refused(error) => return error,
+            Self::Conflict(conflict) => WriteError::Conflict(conflict),
+            Self::Crowded(conflict) => WriteError::Crowded(conflict),
+            Self::Exhausted(exhausted) => WriteError::Exhausted(exhausted),
+        })
     }
 }
 
@@ -120,8 +202,8 @@ impl<T, E> From<Conflict<T>> for WriteError<T, E> {
     }
 }
 
-impl<T, E> From<StampsExhausted> for WriteError<T, E> {
-    fn from(exhausted: StampsExhausted) -> Self {
+impl<T, E> From<Exhausted<T>> for WriteError<T, E> {
+    fn from(exhausted: Exhausted<T>) -> Self {
         Self::Exhausted(exhausted)
     }
 }
@@ -130,6 +212,7 @@ impl<T, E: fmt::Debug> fmt::Debug for WriteError<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict(conflict) => f.debug_tuple("Conflict").field(conflict).finish(),
+            Self::Crowded(conflict) => f.debug_tuple("Crowded").field(conflict).finish(),
             Self::Refused(error) => f.debug_tuple("Refused").field(error).finish(),
             Self::Exhausted(exhausted) => f.debug_tuple("Exhausted").field(exhausted).finish(),
         }
@@ -140,18 +223,19 @@ impl<T, E> fmt::Display for WriteError<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict(conflict) => conflict.fmt(f),
+            Self::Crowded(_) => f.write_str("other callers wrote during each call"),
             Self::Refused(_) => f.write_str("the new value could not be computed"),
             Self::Exhausted(exhausted) => exhausted.fmt(f),
         }
     }
 }
 
-/// The source is the closure's error. A conflict or an exhausted counter is the error itself, without a source.
+/// The source is the closure's error. The other errors have none.
 impl<T, E: Error + 'static> Error for WriteError<T, E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Refused(error) => Some(error),
-            Self::Conflict(_) | Self::Exhausted(_) => None,
+            Self::Conflict(_) | Self::Crowded(_) | Self::Exhausted(_) => None,
         }
     }
 }
@@ -167,7 +251,7 @@ impl<T> Classify for Conflict<T> {
 impl<T, E: Classify> Classify for WriteError<T, E> {
     fn classify(&self) -> Verdict {
         match self {
-            Self::Conflict(conflict) => conflict.classify(),
+            Self::Conflict(conflict) | Self::Crowded(conflict) => conflict.classify(),
             Self::Refused(error) => error.classify(),
             Self::Exhausted(exhausted) => exhausted.classify(),
         }

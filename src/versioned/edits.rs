@@ -111,8 +111,9 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     ///
     /// # Errors
     ///
-    /// [`WriteError::Conflict`] if the key is absent, or if another caller wrote it during each of the calls. It has the
-    /// current version, what `f` returned last, and the stamp that this was computed from. [`WriteError::Exhausted`].
+    /// [`WriteError::Crowded`] if another caller wrote the key during each of the calls. It has the current version, what
+    /// `f` returned last, and the stamp that this was computed from. [`WriteError::Conflict`] if the key is absent;
+    /// [`WriteError::Exhausted`].
     ///
     /// # Panics
     ///
@@ -174,7 +175,7 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
                 return Err(Missed::Moved { current, value });
             }
         };
-        let stamp = self.source().next().map_err(Missed::Exhausted)?;
+        let Ok(stamp) = self.source().next() else { return Err(Missed::Exhausted(value)) };
         let stored = Snapshot::new(value, stamp);
         let old = replace(&mut entry.current, stored.clone());
         let watch = table.take_watch(hash);

@@ -3,15 +3,17 @@
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::mem::replace;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-use super::conflict::{Conflict, WriteError};
+use super::attempt::unshared;
+use super::conflict::{Conflict, Exhausted, WriteError};
 use super::expect::Expect;
 use super::news::finish;
 use super::shards::{Shards, Table};
 use super::snapshot::Snapshot;
 use crate::shards::hash_of;
-use crate::stamp::{Stamp, StampSource};
+use crate::stamp::{ImplausibleStamp, Stamp, StampSource};
 
 /// A map whose values have stamps: a write says which version it started from, and is refused if that is no longer the
 /// current one.
@@ -38,6 +40,11 @@ pub struct VersionedMap<K, V, S = RandomState> {
     hasher: S,
     source: StampSource,
 }
+
+/// A panic leaves whole values and their stamps: values are replaced as a whole. Of the user's code only `Eq` and `Clone` of
+/// keys run under a shard's lock, and before anything changes.
+impl<K: RefUnwindSafe, V: RefUnwindSafe, S: UnwindSafe> UnwindSafe for VersionedMap<K, V, S> {}
+impl<K: RefUnwindSafe, V: RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for VersionedMap<K, V, S> {}
 
 /// What [`VersionedMap::upsert`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -195,6 +202,12 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     /// Stamps that the map gives out are greater than every one that was seeded. The caller makes sure that one stamp of
     /// one key always means the same value. If the key was removed, the value is stored, whatever its stamp.
     ///
+    /// # Errors
+    ///
+    /// [`ImplausibleStamp`] for a stamp above [`StampSource::MAX_OBSERVED`], unless the map gave out a greater one already.
+    /// The row is damaged, and the key stays as it is. All keys share one counter, so the stamp would leave none of them
+    /// enough stamps for later writes.
+    ///
     /// # Examples
     ///
     /// ```
@@ -202,34 +215,32 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
     ///
     /// let cache = VersionedMap::<&str, &str>::new();
     /// let [six, seven] = [6, 7].map(|version| Stamp::new(version).expect("it is in range"));
-    /// assert!(cache.seed("ada", "Ada Lovelace", seven));
-    /// assert!(!cache.seed("ada", "Ada", six));
+    /// assert!(cache.seed("ada", "Ada Lovelace", seven)?);
+    /// assert!(!cache.seed("ada", "Ada", six)?);
+    /// assert!(cache.seed("ada", "a damaged row", Stamp::MAX).is_err());
     /// assert_eq!(cache.insert_new("grace", "Grace")?.stamp().get(), 8);
-    /// # Ok::<(), latchwork::versioned::WriteError<&str>>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn seed(&self, key: K, value: V, stamp: Stamp) -> bool {
+    pub fn seed(&self, key: K, value: V, stamp: Stamp) -> Result<bool, ImplausibleStamp> {
         let hash = self.hash(&key);
+        // Values and keys that are not stored are dropped after the lock is released: they are declared before it.
         let seeded = Snapshot::new(Arc::new(value), stamp);
         let mut table = self.shards.of(hash).write();
         match table.find_mut(hash, |own| *own == key) {
             None => {
-                self.source.observe(stamp);
+                self.source.observe(stamp)?;
                 table.insert(hash, key, seeded);
-                return true;
             }
-            Some(entry) if entry.current.stamp() >= stamp => {
-                drop(table);
-                return false;
-            }
+            Some(entry) if entry.current.stamp() >= stamp => return Ok(false),
             Some(entry) => {
-                self.source.observe(stamp);
+                self.source.observe(stamp)?;
                 let old = replace(&mut entry.current, seeded);
                 let watch = table.take_watch(hash);
                 drop(table);
                 finish(old, watch);
             }
         }
-        true
+        Ok(true)
     }
 
     #[inline]
@@ -261,9 +272,9 @@ impl<K: Eq + Hash, V, S: BuildHasher> VersionedMap<K, V, S> {
         // Drawn under the lock: see the module.
         let stored = match self.source.next() {
             Ok(stamp) => Snapshot::new(value, stamp),
-            Err(exhausted) => {
+            Err(_) => {
                 drop(table);
-                return Err(exhausted.into());
+                return Err(Exhausted::new(unshared(value)).into());
             }
         };
         match found {

@@ -66,7 +66,7 @@ mod views;
 pub use self::attempt::Change;
 pub use self::builder::VersionedMapBuilder;
 pub use self::cell::Versioned;
-pub use self::conflict::{Conflict, WriteError};
+pub use self::conflict::{Conflict, Exhausted, WriteError};
 pub use self::expect::Expect;
 pub use self::map::{Upserted, VersionedMap};
 pub use self::news::{Changed, ChangedKey};

@@ -17,6 +17,10 @@
 //! from time to time, for example from a timer, and nothing is lost. Without these calls, a waiter behind a future that is
 //! never polled again waits until that future is dropped. Locks without such futures lose nothing.
 //!
+//! With the feature `tracing` a second thread, `latchwork-log`, reports [waits that last](crate::docs::logging). It runs
+//! subscribers, which may block, so the helper does not do it. `without_thread` keeps it from running as well. Then each
+//! `round` reports the waits that are due.
+//!
 //! If no thread can be started, threads that park in `wait()` from then on look every few milliseconds themselves. A child process
 //! made by `fork` without `exec` has no helper thread.
 //!
@@ -46,7 +50,8 @@ pub(crate) use self::imp::{nap, stand_in, watch};
 ///
 /// The helper thread does this from time to time while a line is crowded. Without the thread, call it yourself. A notified
 /// task is given up after two rounds, or up to 64 where tasks came late before. A thread is given up after 256 rounds. A
-/// reservation of a `lock_many` that waits for another key is given up after 16.
+/// reservation of a `lock_many` that waits for another key is given up after 16. With the feature `tracing` it also reports
+/// [waits that last](crate::docs::logging).
 ///
 /// # Examples
 ///
@@ -71,6 +76,8 @@ pub(crate) use self::imp::{nap, stand_in, watch};
 /// ```
 pub fn round() {
     play();
+    #[cfg(feature = "tracing")]
+    super::overdue::report(std::time::Instant::now());
 }
 
 /// Plays a round. Returns `true` if the next one is urgent, since a line did not move.
@@ -235,6 +242,8 @@ mod imp {
     pub fn without_thread() {
         HELPER.lock().state = State::Off;
         WORK.notify_one();
+        #[cfg(feature = "tracing")]
+        super::super::overdue::without_thread();
     }
 
     /// Returns `true` if the helper thread was started, whether it looks at a line now or sleeps.

@@ -13,6 +13,7 @@
 //! core      an atomic word and a line: for locks that stand alone (tables have their own)
 //! on_core   what a lock with a core asks of it
 //! helper    one thread that gives up waiters that do not come
+//! overdue   one thread that reports waits that last (feature `tracing`)
 //! park      blocking a thread; runtime, parked: what a runtime makes of it
 //! acquire   the public object, awaited or waited for; acquisition: what it asks of a lock; bounded: if few wait
 //! watch     another thing to wait for: the end of something, broadcast once
@@ -140,6 +141,8 @@ mod line;
 mod list;
 mod look;
 mod on_core;
+#[cfg(feature = "tracing")]
+pub(crate) mod overdue;
 mod park;
 #[cfg(all(feature = "tokio", not(latchwork_loom)))]
 mod parked;

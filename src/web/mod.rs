@@ -6,12 +6,16 @@
 //! ```text
 //! precondition   `If-Match` and `If-None-Match`, and responses with a stamp
 //! problem        refusals
+//! grpc           refusals for clients of gRPC
 //! etag           a stamp in a header
 //! ```
 
 mod etag;
+mod grpc;
 mod precondition;
 mod problem;
 
+pub use self::grpc::GrpcCode;
+pub(crate) use self::grpc::grpc_type;
 pub use self::precondition::{IfMatch, IfNoneMatch, Tagged};
 pub use self::problem::{Problem, ProblemKind};

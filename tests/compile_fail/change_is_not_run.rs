@@ -4,7 +4,7 @@ use latchwork::{Busy, RetryPolicy};
 
 fn main() {
     let policy = RetryPolicy::new();
-    policy.retry_on_conflict(async || Ok::<_, Busy>(1), Ok, async |_| Ok(()));
+    policy.retry_on_conflict(async |_| Ok::<_, Busy>(1), Ok, async |_| Ok(()));
     policy.run(async |_| Ok::<_, Busy>(()));
     policy.session();
 }

@@ -6,7 +6,7 @@ async fn save() {
     let policy = RetryPolicy::new();
     let mut kept = None;
     let change = policy.retry_on_conflict(
-        async || Ok(Snapshot(1)),
+        async |_| Ok(Snapshot(1)),
         |loaded| {
             let number = kept.get_or_insert(&loaded).0;
             Ok(number + 1)

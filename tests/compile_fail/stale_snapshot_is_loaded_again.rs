@@ -8,7 +8,7 @@ async fn store(_: Snapshot) -> Result<(), Busy> {
 
 async fn save(loaded: Snapshot) {
     let policy = RetryPolicy::new();
-    let change = policy.retry_on_conflict(async || Ok(loaded), |loaded| Ok(loaded), |loaded| store(loaded));
+    let change = policy.retry_on_conflict(async |_| Ok(loaded), |loaded| Ok(loaded), |loaded| store(loaded));
     let _ = change.run().await;
 }
 

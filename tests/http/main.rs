@@ -7,6 +7,7 @@
 mod support;
 
 mod answers;
+mod grpc;
 mod layer;
 mod metrics;
 mod served;

@@ -12,20 +12,20 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response};
 use futures::FutureExt;
 use latchwork::keyed::OwnedKeyedGuard;
-use latchwork::layer::{KeyedLockLayer, Mode};
-use latchwork::provider::{Ask, Begun, HeldLock, LockError, LockProvider, ShowKey};
+use latchwork::layer::{KeyedLockLayer, Mode, extension};
+use latchwork::provider::{AnyLocks, Ask, Begun, HeldLock, LockError, LockProvider, ShowKey};
 use latchwork::{Fence, KeyedLock};
 use tower::{Layer as _, Service, ServiceExt, service_fn};
-use tracing::Subscriber;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::{Instrument, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -34,13 +34,14 @@ use crate::support::alone;
 
 type Fields = BTreeMap<&'static str, String>;
 
-/// What a span has come to.
+/// What was recorded of a span.
 #[derive(Clone, Default, Debug)]
 struct Seen {
     name: &'static str,
     fields: Fields,
     /// Messages of the events inside it.
     events: Vec<String>,
+    levels: Vec<Level>,
     /// What they name as the cause.
     causes: Vec<String>,
     is_closed: bool,
@@ -79,6 +80,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
             let mut seen = self.0.lock().unwrap();
             let seen = seen.get_mut(&span.id().into_u64()).unwrap();
             seen.events.push(fields.remove("message").unwrap());
+            seen.levels.push(*event.metadata().level());
             seen.causes.extend(fields.remove("cause"));
         }
     }
@@ -102,7 +104,7 @@ fn captured<F: Future>(f: impl FnOnce() -> F) -> Vec<Seen> {
 }
 
 fn shown() -> Arc<KeyedLock<String>> {
-    Arc::new(KeyedLock::builder().show_keys(|key, f| write!(f, "user {key}")).build())
+    Arc::new(KeyedLock::builder().name("users").show_keys(|key, f| write!(f, "user {key}")).build())
 }
 
 type ByPath = fn(&Parts) -> Option<String>;
@@ -188,6 +190,7 @@ fn a_request_with_its_key_is_a_span_that_says_all_about_it() {
         let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
         assert_eq!((span.name, span.is_closed), ("keyed_lock", true));
         assert_eq!((field(span, "layer"), field(span, "key")), (Some("plans"), Some("user ada")));
+        assert_eq!(field(span, "lock"), Some("users"));
         assert_eq!(field(span, "outcome"), Some("acquired"));
         assert!(field(span, "fence").unwrap().parse::<u64>().unwrap() > 0);
         assert_eq!(span.events, ["acquired", "in the handler", "released"]);
@@ -239,8 +242,78 @@ fn refusals_say_why_and_have_no_fence() {
 }
 
 #[test]
-fn what_would_have_been_held_up_is_a_warning() {
-    alone("spans::what_would_have_been_held_up_is_a_warning", || {
+fn two_locks_in_front_of_one_handler_can_be_told_apart() {
+    alone("spans::two_locks_in_front_of_one_handler_can_be_told_apart", || {
+        let by_path: ByPath = |parts| Some(parts.uri.path()[1..].to_owned());
+        let spans = captured(|| async {
+            let names = ["users", "tenants"];
+            let [users, tenants] = names.map(|name| Arc::new(KeyedLock::builder().name(name).build()));
+            let nameless = Arc::new(KeyedLock::new());
+            // A layer has the name of its locks, or its own, or a default.
+            let service = KeyedLockLayer::new(users, by_path).layer(service_fn(handler));
+            let service = KeyedLockLayer::new(tenants, by_path).name("plans").layer(service);
+            let service = KeyedLockLayer::new(AnyLocks::new(nameless), by_path).layer(service);
+            service.oneshot(Request::get("/ada").body(Body::empty()).unwrap()).await.unwrap();
+        });
+        let names: Vec<_> = spans.iter().map(|span| (field(span, "layer"), field(span, "lock"))).collect();
+        let (users, tenants) = (Some("users"), Some("tenants"));
+        assert_eq!(names, [(Some("requests"), None), (Some("plans"), tenants), (users, users)]);
+    });
+}
+
+#[test]
+fn keys_that_may_be_shown_as_they_are_need_no_closure() {
+    alone("spans::keys_that_may_be_shown_as_they_are_need_no_closure", || {
+        let builder = KeyedLock::<String>::builder().name("users").show_keys(fmt::Display::fmt);
+        let locks = AnyLocks::new(Arc::new(builder.build()));
+        assert_eq!(LockProvider::name(&locks), Some("users"));
+        let by_path: ByPath = |parts| Some(parts.uri.path()[1..].to_owned());
+        let spans = captured(|| ask(KeyedLockLayer::new(locks, by_path)));
+        assert_eq!((field(&spans[0], "lock"), field(&spans[0], "key")), (Some("users"), Some("ada")));
+    });
+}
+
+#[test]
+fn nothing_that_a_client_repeats_floods_the_log_with_warnings() {
+    alone("spans::nothing_that_a_client_repeats_floods_the_log_with_warnings", || {
+        let started = Instant::now();
+        let by_path: ByPath = |parts| Some(parts.uri.path()[1..].to_owned());
+        let locks = shown();
+        let down = KeyedLockLayer::new(Remote { locks: locks.clone(), is_down: true }, by_path);
+        let misplaced = KeyedLockLayer::new(locks.clone(), extension(|user: &String| Some(user.clone())));
+        let spans = captured(|| async {
+            let _held = locks.try_lock("ada").unwrap();
+            for _ in 0..50 {
+                for mode in [Mode::Enforce, Mode::Observe] {
+                    ask(layer(&locks).mode(mode)).await;
+                    ask(layer(&locks).wait(Duration::from_secs(1)).mode(mode)).await;
+                    ask(layer(&locks).wait(Duration::from_secs(1)).max_waiters(0).mode(mode)).await;
+                    ask(down.clone().mode(mode)).await;
+                }
+                let service = misplaced.clone().layer(service_fn(handler));
+                let around = tracing::info_span!("around");
+                let request = Request::get("/ada").body(Body::empty()).unwrap();
+                service.oneshot(request).instrument(around).await.unwrap();
+            }
+        });
+        let loud: Vec<_> = spans
+            .iter()
+            .flat_map(|span| span.levels.iter().zip(&span.events))
+            .filter(|(level, message)| **level <= Level::INFO && *message != "in the handler")
+            .collect();
+        // One of a kind in each second.
+        for message in ["the lock provider is unavailable", "cannot find the key of a request"] {
+            let errors = loud.iter().filter(|(_, event)| *event == message).count() as u64;
+            assert!((1..=1 + started.elapsed().as_secs()).contains(&errors), "{errors} of {message}");
+        }
+        let kinds = ["the lock provider is unavailable", "cannot find the key of a request", "still waiting"];
+        assert!(loud.iter().all(|(_, message)| kinds.contains(&message.as_str())), "{loud:?}");
+    });
+}
+
+#[test]
+fn what_would_have_been_held_up_is_an_event() {
+    alone("spans::what_would_have_been_held_up_is_an_event", || {
         let locks = shown();
         let spans = captured(|| async {
             let _held = locks.try_lock("ada").unwrap();
@@ -252,6 +325,7 @@ fn what_would_have_been_held_up_is_a_warning() {
             span.events,
             ["rejected", "the request would have waited or been refused", "in the handler"]
         );
+        assert_eq!(span.levels, [Level::DEBUG, Level::DEBUG, Level::INFO]);
     });
 }
 
@@ -275,6 +349,7 @@ fn a_provider_that_is_down_is_an_error_with_its_causes() {
         assert_eq!(field(observed, "outcome"), Some("would_be_unavailable"));
         let warning = "the request would have waited or been refused";
         assert_eq!(observed.events, ["the lock provider is unavailable", warning, "in the handler"]);
+        assert_eq!(enforced.levels, [Level::ERROR]);
     });
 }
 
@@ -292,8 +367,8 @@ fn a_lock_that_was_lost_is_a_warning_when_the_key_is_released() {
 }
 
 #[test]
-fn who_hangs_up_leaves_a_whole_span() {
-    alone("spans::who_hangs_up_leaves_a_whole_span", || {
+fn a_client_that_hangs_up_leaves_a_whole_span() {
+    alone("spans::a_client_that_hangs_up_leaves_a_whole_span", || {
         let locks = shown();
         let slow = |layer: KeyedLockLayer<String, ByPath>| {
             let service = layer.layer(service_fn(|_: Request<Body>| {
@@ -316,7 +391,8 @@ fn who_hangs_up_leaves_a_whole_span() {
         assert_eq!(runs.events, ["acquired", "released"]);
         assert_eq!(field(waits, "outcome"), Some("cancelled"));
         assert_eq!(field(observed, "outcome"), Some("would_wait"));
-        assert_eq!(observed.events, ["the request would have waited or been refused"]);
+        assert_eq!(waits.events, ["cancelled"]);
+        assert_eq!(observed.events, ["the request would have waited or been refused", "cancelled"]);
     });
 }
 
@@ -347,7 +423,7 @@ fn a_detached_handler_stays_inside_the_span() {
     });
 }
 
-/// Panics when it is told something for the nth time.
+/// Panics when it is called for the nth time.
 struct Shaky(AtomicUsize);
 
 impl Shaky {

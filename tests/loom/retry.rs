@@ -41,8 +41,14 @@ fn paying(budget: &Arc<Budget>, attempts: u32) -> RetryPolicy {
     policy.budget(budget).clock(VirtualClock::new())
 }
 
+/// A budget by which each retry costs the same, and that time does not refill.
+fn flat(tokens: u32, price: u32) -> Budget {
+    let budget = Budget::new(tokens).refill_per_second(0);
+    RetryKind::ALL.iter().fold(budget, |budget, kind| budget.price(*kind, price))
+}
+
 fn budget(tokens: u32) -> Arc<Budget> {
-    Arc::new(Budget::new(tokens).price(RetryKind::Transient, 1))
+    Arc::new(flat(tokens, 1))
 }
 
 /// A call whose attempts fail `failures` times.
@@ -75,7 +81,7 @@ fn the_last_token_pays_for_one_retry() {
 #[test]
 fn tokens_are_conserved_by_those_who_pay_succeed_fail_and_are_dropped() {
     check(Some(3), 7_000, || {
-        let budget = Arc::new(Budget::new(9).price(RetryKind::Transient, 2));
+        let budget = Arc::new(flat(9, 2));
         let succeeds = {
             let policy = paying(&budget, 3);
             thread::spawn(move || assert_eq!(call(&policy, 2), Ok(())))
@@ -99,7 +105,7 @@ fn tokens_are_conserved_by_those_who_pay_succeed_fail_and_are_dropped() {
 #[test]
 fn there_are_never_more_tokens_than_at_the_start() {
     check(None, 45, || {
-        let budget = Arc::new(Budget::new(2).price(RetryKind::Transient, 2).earnings(1));
+        let budget = Arc::new(flat(2, 2).earnings(1));
         let refunded = {
             let policy = paying(&budget, 2);
             thread::spawn(move || drop(call(&policy, 1)))
@@ -113,6 +119,30 @@ fn there_are_never_more_tokens_than_at_the_start() {
         earns.join().unwrap();
         assert_eq!(budget.tokens(), 2);
     });
+}
+
+/// An hour has passed since it was full, or empty: either way there are two tokens, and no more.
+#[test]
+fn time_fills_a_budget_once_and_never_beyond_its_capacity() {
+    for uses_it_up in [false, true] {
+        check(None, 18, move || {
+            let budget = Arc::new(flat(2, 2).earnings(0).refill_per_second(1));
+            let clock = VirtualClock::new();
+            let policy = || paying(&budget, 2).clock(clock.clone());
+            if uses_it_up {
+                assert!(call(&policy(), 2).is_err());
+                assert_eq!(budget.tokens(), 0);
+            }
+            clock.advance(Duration::from_secs(3600));
+            let other = {
+                let policy = policy();
+                thread::spawn(move || call(&policy, 2).unwrap_err().attempts)
+            };
+            let mut attempts = [call(&policy(), 2).unwrap_err().attempts, other.join().unwrap()];
+            attempts.sort_unstable();
+            assert_eq!((attempts, budget.tokens()), ([1, 2], 0));
+        });
+    }
 }
 
 #[test]
@@ -167,7 +197,7 @@ fn increment<'a>(
     escalation: u32,
 ) -> impl Future<Output = Out<usize>> + 'a {
     let change = policy.retry_on_conflict(
-        || ready(Ok(row.load())),
+        |_| ready(Ok(row.load())),
         |loaded| Ok((loaded, loaded + 1)),
         |(loaded, changed)| ready(row.store(loaded, changed)),
     );
@@ -217,7 +247,9 @@ fn who_is_alone_from_the_start_never_meets_a_conflict() {
             thread::spawn(move || task(&noted, &tried, &row, &locks, 1, 0))
         };
         // The other is alone: neither of them can get between the other's load and store.
-        task(&noted, &tried, &row, &locks, 1, 1);
+        let policy = at_once(2).retry_kind(RetryKind::VersionConflict, false);
+        let out = noted.task(increment(&policy, &row, &locks, 1));
+        assert!(out.is_ok(), "it met a conflict: {out:?}");
         other.join().unwrap();
         assert_eq!(row.load(), 2);
         assert!(locks.is_empty());
@@ -235,7 +267,7 @@ fn attempts_that_are_made_alone_exclude_each_other() {
         let add = |noted: &Seen, locks: &Locks, value: &Watched| {
             let policy = at_once(1);
             let change = policy.retry_on_conflict(
-                || ready(Ok::<_, Fault>(value.get())),
+                |_| ready(Ok::<_, Fault>(value.get())),
                 Ok,
                 |_| {
                     value.add(1);
@@ -301,7 +333,7 @@ fn a_key_is_free_for_others_while_a_retry_waits() {
         };
         let policy = RetryPolicy::new().max_attempts(2).jitter(latchwork::retry::Jitter::None);
         let policy = policy.clock(UntilFree(locks.clone()));
-        let change = policy.retry_on_conflict(|| ready(Ok(())), Ok, |()| ready(Err::<(), _>(Fault::Stale)));
+        let change = policy.retry_on_conflict(|_| ready(Ok(())), Ok, |()| ready(Err::<(), _>(Fault::Stale)));
         let out = noted.task(change.escalate_after(1, &locks, 7).run());
         assert!(out.is_err_and(|error| error.attempts == 2));
         other.join().unwrap();
@@ -325,7 +357,7 @@ fn a_dropped_escalated_call_leaves_no_key_locked() {
         };
         let policy = at_once(1);
         let change = policy.retry_on_conflict(
-            || {
+            |_| {
                 began.store(true, std::sync::atomic::Ordering::Relaxed);
                 std::future::pending::<Result<(), Fault>>()
             },
@@ -348,13 +380,13 @@ fn a_dropped_escalated_call_leaves_no_key_locked() {
 
 /// Each thread parks until the other has released the key, or finds it free.
 #[test]
-fn threads_that_wait_for_their_gate_get_it() {
+fn threads_that_wait_for_their_lock_get_it() {
     check(None, 13, || {
         let (locks, value) = (locks(), Arc::new(Watched::default()));
         let add = |locks: &Locks, value: &Watched| {
             let policy = at_once(1);
             let change = policy.retry_on_conflict_blocking(
-                || Ok::<_, Fault>(value.get()),
+                |_| Ok::<_, Fault>(value.get()),
                 Ok,
                 |_| {
                     value.add(1);

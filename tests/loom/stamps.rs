@@ -37,7 +37,7 @@ fn a_stamp_that_is_observed_is_behind_all_that_are_drawn_later_and_none_comes_ag
             let source = source.clone();
             thread::spawn(move || draw(&source, 2))
         };
-        source.observe(Stamp::new(5).unwrap());
+        source.observe(Stamp::new(5).unwrap()).unwrap();
         let mut drawn = draw(&source, 1);
         assert!(drawn[0] > 5, "a stamp that was observed is drawn");
         let others = other.join().unwrap();

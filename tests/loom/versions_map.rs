@@ -175,7 +175,7 @@ fn every_way_to_write_a_key_reaches_who_waits_for_it() {
                 thread::spawn(move || match way {
                     0 => drop(map.modify(&7, |_| 2).unwrap()),
                     1 => drop(map.upsert(7, first, 2).unwrap()),
-                    2 => assert!(map.seed(7, 2, stamp(9))),
+                    2 => assert_eq!(map.seed(7, 2, stamp(9)), Ok(true)),
                     _ => {
                         map.remove(&7, first).unwrap();
                         map.insert_new(7, 2).unwrap();
@@ -251,7 +251,7 @@ fn a_refused_write_leaves_the_watch_of_its_key() {
             };
             let refused = match way {
                 0 => map.remove(&7, stamp(9)).is_err(),
-                1 => !map.seed(7, 5, first),
+                1 => map.seed(7, 5, first) == Ok(false),
                 2 => map.upsert(7, stamp(9), 5).is_err(),
                 _ => map.insert_new(7, 5).is_err(),
             };
@@ -273,7 +273,7 @@ fn a_waiter_who_finds_the_same_stamp_seeded_again_waits_on() {
             let map = map.clone();
             thread::spawn(move || {
                 map.remove(&7, first).unwrap();
-                assert!(map.seed(7, 1, first));
+                assert_eq!(map.seed(7, 1, first), Ok(true));
                 map.modify(&7, |_| 2).unwrap();
             })
         };
@@ -290,7 +290,7 @@ fn who_sees_a_seeded_value_draws_greater_stamps() {
         let map = map();
         let seeder = {
             let map = map.clone();
-            thread::spawn(move || assert!(map.seed(1, 1, stamp(9))))
+            thread::spawn(move || assert_eq!(map.seed(1, 1, stamp(9)), Ok(true)))
         };
         if map.contains_key(&1) {
             assert!(map.insert_new(2, 1).unwrap().stamp() > stamp(9));

@@ -128,7 +128,7 @@ impl Desk {
 
     async fn store(&self, policy: &RetryPolicy) {
         let change = policy.retry_on_conflict(
-            async || Ok(self.row.snapshot()),
+            async |_| Ok(self.row.snapshot()),
             |row: Snapshot<u64>| Ok((row.stamp(), *row + 1)),
             async |(stamp, number)| {
                 tokio::task::yield_now().await;

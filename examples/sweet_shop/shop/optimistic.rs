@@ -47,7 +47,7 @@ async fn change(
     rule: impl Fn(i64) -> Result<i64, ShopError>,
 ) -> Result<i64, RetryError<ShopError>> {
     let change = app.policies.statement.retry_on_conflict(
-        async || app.store.sweet(id).await,
+        async |_| app.store.sweet(id).await,
         |sweet| Ok((sweet.version, rule(sweet.stock)?)),
         async |(version, stock)| {
             let mut db = app.store.pools.writer.acquire().await?;

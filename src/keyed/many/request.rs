@@ -19,6 +19,7 @@ use crate::error::{Busy, TimedOut};
 use crate::key::IntoKey;
 use crate::keyed::events;
 use crate::keyed::guard::KeyedHold;
+use crate::keyed::long_wait::LongWait;
 use crate::keyed::sought::Terms;
 use crate::keyed::table::AsTable;
 use crate::wait::{Acquire, Acquisition, Attempt, End, Node, Nodes};
@@ -32,6 +33,7 @@ pub struct ManyKeys<H: Deref<Target: AsTable>> {
     at: usize,
     /// Its places in the lines of its keys, once it had to wait.
     nodes: Option<Nodes>,
+    long_wait: LongWait,
     is_over: bool,
 }
 
@@ -51,7 +53,15 @@ where
         keys.sort_unstable();
         keys.dedup();
         // Filled in place: a copy would cost as much as locking a key.
-        let mut this = Self { handle, terms, parts: SmallVec::new(), at: 0, nodes: None, is_over: false };
+        let mut this = Self {
+            handle,
+            terms,
+            parts: SmallVec::new(),
+            at: 0,
+            nodes: None,
+            long_wait: LongWait::new(),
+            is_over: false,
+        };
         this.parts.reserve_exact(keys.len());
         for key in keys {
             this.parts.push(Part::new(this.handle.table().sought(key)));
@@ -78,6 +88,7 @@ where
         let Self { handle, parts, nodes: Some(nodes), at, .. } = self else { return };
         let parts = parts.iter_mut().enumerate();
         Leaving { table: handle.table(), parts, nodes, at: *at, end }.run();
+        self.long_wait.given_up(end);
     }
 }
 
@@ -129,7 +140,7 @@ where
     }
 
     fn step(&mut self, node: Pin<&mut Node>, task: &Waker) -> Option<()> {
-        let Self { handle, terms, parts, nodes, at: first, .. } = self;
+        let Self { handle, terms, parts, nodes, at: first, long_wait, .. } = self;
         let (table, count) = (handle.table(), parts.len());
         let nodes = nodes.get_or_insert_with(|| Nodes::new(count));
         terms.now = table.options().now();
@@ -152,6 +163,12 @@ where
                 taking.stand_aside(nodes, at);
             }
             taking.keep();
+            drop(taking);
+            if let Some(entry) = parts[at].place
+                && (is_news || !long_wait.has_begun())
+            {
+                long_wait.waits_at(table, entry);
+            }
             return None;
         }
         taking.keep();
@@ -162,15 +179,18 @@ where
     fn guard(&mut self, (): ()) -> KeyedManyHold<H> {
         // If an observer or the drop of a key panics, this request has ended without a guard.
         self.is_over = true;
-        let Self { handle, terms, parts, .. } = self;
+        let Self { handle, terms, parts, long_wait, .. } = self;
+        let waited = long_wait.granted();
         let at_once = Terms { queued_at: None, ..*terms };
         let mut held = KeyedManyHold { holds: SmallVec::new() };
         held.holds.reserve_exact(parts.len());
         let mut rest = Taking::new(handle.table(), terms.permits, parts);
         while let Some(Part { sought, grant, .. }) = rest.parts.split_off_first_mut() {
             let grant = grant.take().expect("each key was granted");
-            let terms = if rest.parts.is_empty() { &*terms } else { &at_once };
-            held.holds.push(KeyedHold::new(handle.clone(), grant, terms));
+            // The wait is reported with the last key.
+            let (terms, waited) =
+                if rest.parts.is_empty() { (&*terms, waited) } else { (&at_once, Default::default()) };
+            held.holds.push(KeyedHold::new(handle.clone(), grant, terms, waited));
             // If the key panics when it is dropped, the guard must exist to be dropped, too.
             sought.forget();
         }

@@ -3,16 +3,17 @@
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower_layer::Layer;
 
 use super::service::CoalesceService;
-use super::share::Common;
-use super::stored::Stored;
-use crate::flight::{FlightCounts, SingleFlight};
+use super::setup::Setup;
+use crate::flight::FlightCounts;
 use crate::layer::request_key::RequestKey;
 
-/// One call of a service for all GETs with the same key that run at the same time: a [`SingleFlight`] around a service.
+/// One call of a service for all GETs with the same key that run at the same time: a
+/// [`SingleFlight`](crate::SingleFlight) around a service.
 ///
 /// The first request *leads*: it calls the service. The others *join*, and get the same answer. Nothing is cached: a GET
 /// that arrives after the answer calls the service again.
@@ -26,32 +27,67 @@ use crate::layer::request_key::RequestKey;
 ///
 /// - requests with another method than GET, or with a body;
 /// - requests with a range, a precondition, or an `Upgrade`;
+/// - requests for a new answer: `Cache-Control` with `no-cache`, `no-store` or `max-age=0`, or `Pragma: no-cache`;
 /// - requests that have no key;
-/// - requests with `Authorization`, `Proxy-Authorization` or a `Cookie`, unless the layer
-///   [shares them](Self::share_credentials).
+/// - requests with `Authorization`, `Proxy-Authorization` or a `Cookie`. [`share_credentials`](Self::share_credentials)
+///   adds these headers to the key instead.
 ///
 /// If you identify users in any other way (a custom token header, a client certificate), the key must include that
-/// identity.
+/// identity. A request that joins never reaches the service. So what the service checks in a request, and the key
+/// leaves out, is not checked.
 ///
 /// # Which answers are shared
 ///
-/// The layer reads an answer to its end before it shares it. The following answers are not shared. The leader gets the
-/// answer, and the other requests call the service themselves:
+/// An answer is shared if a cache that serves many users may reuse it:
 ///
-/// - an answer longer than [`max_body`](Self::max_body), or one that breaks off;
-/// - an event stream;
-/// - an answer that sets a cookie, or is `private` or `no-store`;
-/// - an answer whose `Vary` names a header that is not mentioned above.
+/// | answer | shared | source |
+/// |---|---|---|
+/// | 200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501 | yes | RFC 9110, 15.1 |
+/// | another final status | if marked as fresh: `public`, `max-age`, `s-maxage`, `Expires` | RFC 9111, 3 and 4.2 |
+/// | 206, 304 | never | RFC 9111, 3 |
+/// | 401, 407: they refuse the credentials of one request | never | RFC 9110, 11.6 and 11.7 |
+/// | 428, 429, 431, 511 | never | RFC 6585, 3 to 6 |
+/// | `no-store`, `no-cache` | never | RFC 9111, 5.2.2 |
+/// | stale: `max-age=0`, a past `Expires`, an `Age` beyond its lifetime | never | RFC 9111, 4.2 |
+/// | `private` | among requests with equal credentials | RFC 9111, 5.2.2.7 |
+/// | `Vary` names a header that is not compared | never | RFC 9111, 4.1 |
+/// | `Set-Cookie` | never | |
+/// | one of these headers can't be read | never | |
+/// | longer than [`max_body`](Self::max_body), or slower than [`read_timeout`](Self::read_timeout) | never | |
+/// | a stream | never | |
 ///
-/// An error response is an answer like any other. If the leader's call fails or panics, or its client hangs up, one of
-/// the joined requests leads. So a service that is down is called by one request after the other.
+/// Streams are `text/event-stream`, NDJSON, JSON Lines, JSON text sequences, gRPC and `multipart/x-mixed-replace`, and
+/// each answer with `X-Accel-Buffering: no`. Their parts are sent as they come. All other answers are read to their end
+/// before they are sent, if they may be shared.
+///
+/// Section 3.5 of RFC 9111 limits what a cache may reuse for requests with `Authorization`. Here these requests share
+/// only with requests of the same user, so the answer may be reused.
+///
+/// The leader gets an answer that is not shared. At the same time, each joined request calls the service itself.
+///
+/// # Failures
+///
+/// The following are failures: an error of the service, an answer with 5xx or 429 that is not shared, an answer that
+/// breaks off, and a panic. The leader gets the failure. *One* of the joined requests leads next, and the others stay
+/// joined. So a service that is down is called by one request after the other. With
+/// [`share_failures`](Self::share_failures) it is called once.
+///
+/// # Age
 ///
 /// An answer may be older than the request: a GET after a client's own write may join a call that began before the
-/// write.
+/// write. A client that must see its write sends `Cache-Control: no-cache`.
+///
+/// # Backpressure
+///
+/// The layer is ready when the service is ready. A request that joins gives its readiness back, and waits for a new one
+/// if it must call the service. So a limit on concurrency inside the layer counts one call for all of them. The limit must
+/// be at least two: a request can join only when it has a ready service.
 ///
 /// # Cancel safety
 ///
-/// A request that is dropped leaves the call. If it led, another request calls the service anew.
+/// A request that is dropped leaves the call. If it led, one of the joined requests leads, and goes on with the same call
+/// of the service. So work is lost only if no request waits for it. With [`detached`](Self::detached) it is never lost.
+/// The call keeps the extensions of the request that began it.
 ///
 /// # Deadlock
 ///
@@ -83,39 +119,57 @@ pub struct CoalesceLayer<K, F> {
     setup: Setup<K, F>,
 }
 
-/// The key, and what else the requests of one flight have in common.
-pub(super) type Full<K> = (K, Common);
-
-/// An answer for all; `None` if each request must call the service itself.
-pub(super) type Flights<K> = SingleFlight<Full<K>, Option<Arc<Stored>>>;
-
-pub(super) struct Setup<K, F> {
-    pub(super) flights: Flights<K>,
-    pub(super) key: F,
-    pub(super) max_body: usize,
-    pub(super) shares_credentials: bool,
-}
-
 impl<K: Eq + Hash, F: RequestKey<K>> CoalesceLayer<K, F> {
     /// Creates a layer that makes one call for each key that `key` finds.
     #[must_use]
     pub fn new(key: F) -> Self {
-        let flights = SingleFlight::new();
-        Self { setup: Setup { flights, key, max_body: 1024 * 1024, shares_credentials: false } }
+        Self { setup: Setup::new(key) }
     }
 }
 
 impl<K, F> CoalesceLayer<K, F> {
-    /// Sets the longest body that is kept in memory and shared, in bytes; 1 MiB by default.
+    /// Sets the longest body that is kept in memory and shared, in bytes with its trailers; 1 MiB by default. It is kept in
+    /// one piece: a thousand small frames need no more memory than one large frame.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
-        self.setup.max_body = bytes;
+        self.setup.limits.max_body = bytes;
         self
     }
 
-    /// Shares requests with credentials, and answers that are `private`. Off by default.
+    /// Sets how long the layer may read the body of an answer. A slower answer is not shared: the leader gets what was
+    /// read, and then the rest as it comes. There is no limit by default. So a stream of an unknown media type is held back
+    /// until it ends, or is longer than [`max_body`](Self::max_body).
     ///
-    /// The key must tell users apart. If it does not, one user gets the answer for another.
+    /// # Panics
+    ///
+    /// A request that leads panics if it reads a body outside a tokio runtime with its time driver enabled.
+    #[must_use]
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.setup.limits.read_timeout = Some(timeout);
+        self
+    }
+
+    /// Shares answers among requests with equal `Authorization`, `Proxy-Authorization` and `Cookie` headers, also answers
+    /// that are `private`. Off by default.
+    ///
+    /// Requests with other credentials call the service themselves. So the service checks all credentials.
+    #[must_use]
+    pub fn share_credentials(mut self, share: bool) -> Self {
+        self.setup.shares_credentials = share;
+        self
+    }
+
+    /// Shares answers among requests with **different** credentials, also answers that are `private`. Off by default.
+    ///
+    /// Use this only if both hold:
+    ///
+    /// - an authentication *in front of this layer* has verified the credentials of each request;
+    /// - the key names the user.
+    ///
+    /// Otherwise a request with an invalid token gets the answer for another user. If in doubt, use
+    /// [`share_credentials`](Self::share_credentials), which compares the credentials.
+    ///
+    /// An answer whose `Vary` names `Authorization` or `Cookie` is not shared, as these headers are not compared.
     ///
     /// # Examples
     ///
@@ -123,18 +177,57 @@ impl<K, F> CoalesceLayer<K, F> {
     /// use latchwork::layer::{CoalesceLayer, extension};
     ///
     /// #[derive(Clone)]
-    /// struct Session { user: u64 }
+    /// struct Session { user: u64 } // an authentication in front of the layer puts it there
     ///
-    /// let dashboard = CoalesceLayer::new(extension(|session: &Session| Some(session.user))).share_credentials(true);
+    /// let by_user = extension(|session: &Session| Some(session.user));
+    /// let dashboard = CoalesceLayer::new(by_user).share_across_credentials(true);
     /// assert_eq!(dashboard.counts().flights, 0);
     /// ```
     #[must_use]
-    pub fn share_credentials(mut self, share: bool) -> Self {
-        self.setup.shares_credentials = share;
+    pub fn share_across_credentials(mut self, share: bool) -> Self {
+        self.setup.shares_across_credentials = share;
         self
     }
 
-    /// Returns the counters of shared calls.
+    /// Gives an answer with 5xx to all requests that joined, so that they do not call a service that is down. Off by
+    /// default.
+    ///
+    /// Such an answer is shared even if it is `no-store` or `no-cache`, since frameworks mark most failures so. The
+    /// following failures are not shared:
+    ///
+    /// - an error of the service, as it can't be cloned;
+    /// - an answer with 429 or 511, or one that breaks off;
+    /// - an answer that is `private`, sets a cookie, or varies by a header that is not compared.
+    #[must_use]
+    pub fn share_failures(mut self, share: bool) -> Self {
+        self.setup.shares_failures = share;
+        self
+    }
+
+    /// Lets a call of the service go on even if all clients hang up. Later requests join it. Off by default.
+    ///
+    /// The leader's call runs in a task of its own. A panic in it still reaches the leader. If the runtime shuts down, the
+    /// leader is answered with 503. The task outlives limits on concurrency or time in front of this layer: put such
+    /// limits behind it.
+    ///
+    /// # Panics
+    ///
+    /// A request that leads outside a tokio runtime panics.
+    #[must_use]
+    pub fn detached(mut self, detached: bool) -> Self {
+        self.setup.is_detached = detached;
+        self
+    }
+
+    /// Sets the layer's name in metrics. None by default.
+    #[must_use]
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.setup.flights = self.setup.flights.named(name);
+        self
+    }
+
+    /// Returns the counters of shared calls. A request that goes on with the call of a dropped leader counts as another
+    /// flight.
     #[must_use]
     pub fn counts(&self) -> FlightCounts {
         self.setup.flights.counts()
@@ -143,7 +236,7 @@ impl<K, F> CoalesceLayer<K, F> {
 
 #[cfg(feature = "metrics")]
 impl<K, F> CoalesceLayer<K, F> {
-    pub(crate) fn flights(&self) -> &Flights<K> {
+    pub(crate) fn flights(&self) -> &super::setup::Flights<K> {
         &self.setup.flights
     }
 }
@@ -162,24 +255,8 @@ impl<K, F: Clone> Clone for CoalesceLayer<K, F> {
     }
 }
 
-impl<K, F: Clone> Clone for Setup<K, F> {
-    fn clone(&self) -> Self {
-        Self { flights: self.flights.clone(), key: self.key.clone(), ..*self }
-    }
-}
-
 impl<K, F> fmt::Debug for CoalesceLayer<K, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.setup.fmt(f)
-    }
-}
-
-impl<K, F> fmt::Debug for Setup<K, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CoalesceLayer")
-            .field("flights", &self.flights)
-            .field("max_body", &self.max_body)
-            .field("shares_credentials", &self.shares_credentials)
-            .finish_non_exhaustive()
     }
 }

@@ -1,17 +1,43 @@
 //! One call of a service for equal requests.
 //!
 //! ```text
-//! layer     what a user sets up
-//! service   a request comes in
-//! share     which requests are equal, and which answers may be shared
-//! stored    an answer that was read to its end
+//! layer, setup          what a user sets up; what the layer and its services know
+//! service, ready        a request comes in; its service, until it is called
+//! request               which requests are equal
+//! lead                  the work of the request that leads
+//! answer                which answers are shared
+//! cache_control         the header that is parsed for it
+//! stored                an answer that is read to its end
+//! body                  the bodies of all answers
 //! ```
+//!
+//! # A request
+//!
+//! ```text
+//! not a GET, or with credentials … ────────────▶ calls the service itself
+//! no flight: leads ─ work ─ shared ────────────▶ answered, as all that joined
+//!                     ├──── not for others ────▶ answered; all that joined call the service themselves
+//!                     ├──── failed ────────────▶ answered; one that joined leads
+//!                     └──── left half done ────▶ dropped; one that joined leads, and goes on with the work
+//! a flight: joins, without a ready service ────▶ answered, leads, or calls the service itself
+//! ```
+//!
+//! The work is a future that does not know its leader. So it can be handed over to the next one, or run in a task. Work
+//! that has panicked is gone: the next leader begins anew.
+//!
+//! What a request or an answer says in its headers counts only if it can be read. Otherwise the answer is not shared.
 
+mod answer;
+mod body;
+mod cache_control;
 mod layer;
+mod lead;
+mod ready;
+mod request;
 mod service;
-mod share;
+mod setup;
 mod stored;
 
+pub use self::body::SharedBody;
 pub use self::layer::CoalesceLayer;
 pub use self::service::CoalesceService;
-pub use self::stored::SharedBody;

@@ -2,10 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::hash::Hash;
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -14,9 +14,12 @@ use http::{Request, Response, request};
 use http_body::Body;
 use tower_service::Service;
 
-use super::layer::{Full, Setup};
-use super::share::{Common, is_for_all};
-use super::stored::{SharedBody, store};
+use super::answer::Rules;
+use super::body::SharedBody;
+use super::lead::{Leading, Work, detached, work};
+use super::ready::Ready;
+use super::request::Common;
+use super::setup::{Full, Setup};
 use crate::flight::Role;
 use crate::layer::request_key::RequestKey;
 
@@ -38,7 +41,7 @@ impl<K, F: RequestKey<K>> Setup<K, F> {
         if !body.is_end_stream() {
             return None;
         }
-        let common = Common::of(parts, self.shares_credentials)?;
+        let common = Common::of(parts, self.credentials())?;
         Some((self.key.key(parts).ok()??, common))
     }
 }
@@ -72,34 +75,29 @@ where
         };
         // The service that was polled ready serves this request; its clone is polled anew.
         let clone = self.inner.clone();
-        let mut service = mem::replace(&mut self.inner, clone);
-        let Setup { ref flights, max_body, shares_credentials, .. } = *self.setup;
+        let service = Ready::new(mem::replace(&mut self.inner, clone));
+        let rules = Rules::new(&key.1, self.setup.credentials(), self.setup.shares_failures);
+        let Setup { ref flights, limits, is_detached, .. } = *self.setup;
         let flights = flights.clone();
         Box::pin(async move {
-            let leader = match flights.join(key).await {
-                Role::Joined(Some(stored)) => return Ok(stored.response()),
-                Role::Joined(None) => return Ok(service.call(request).await?.map(SharedBody::passed)),
-                Role::Leader(leader) => leader,
-            };
-            // An error is not shared. With it the lead is dropped and goes to one of the others, so a service that is
-            // down is not called by all of them at once.
-            let answer = service.call(request).await?;
-            let read = if is_for_all(answer.headers(), shares_credentials) {
-                store(answer, max_body).await
-            } else {
-                Err(answer.map(SharedBody::passed))
-            };
-            Ok(match read {
-                Ok(stored) => {
-                    let stored = Arc::new(stored);
-                    leader.finish(Some(stored.clone()));
-                    stored.response()
+            let mut join = pin!(flights.join(key));
+            let first = poll_fn(|cx| Poll::Ready(join.as_mut().poll(cx))).await;
+            let (role, service) = match first {
+                Poll::Ready(role) => (role, service),
+                Poll::Pending => {
+                    let service = service.released();
+                    (join.await, service)
                 }
-                Err(unshared) => {
-                    leader.finish(None);
-                    unshared
+            };
+            match role {
+                Role::Joined(Some(stored)) => Ok(stored.response()),
+                Role::Joined(None) => Ok(service.call(request).await?.map(SharedBody::passed)),
+                Role::Leader(mut leader) => {
+                    let left: Option<Work<R, T::Error>> = leader.take_over();
+                    let work = left.unwrap_or_else(|| Box::pin(work(service, request, rules, limits)));
+                    if is_detached { detached(leader, work).await } else { Leading::new(leader, work).await }
                 }
-            })
+            }
         })
     }
 }

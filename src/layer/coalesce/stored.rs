@@ -1,160 +1,180 @@
-//! Answers that were read to their end, for several requests.
+//! [`Stored`]: an answer that was read to its end, for several requests.
 
-use std::collections::VecDeque;
-use std::error::Error;
-use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, response};
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
+use http_body::{Body, Frame};
+use tokio::time::{Sleep, sleep};
 
-type BoxError = Box<dyn Error + Send + Sync>;
+use super::body::{BoxError, Read, SharedBody, Then};
 
-/// An answer that can be shared.
+/// An answer that can be shared. Its data is in one piece, which all answers share.
 pub(crate) struct Stored {
     parts: response::Parts,
-    chunks: Vec<Bytes>,
-    trailers: Option<HeaderMap>,
-}
-
-pin_project! {
-    /// The body of an answer that came through a [`CoalesceLayer`](super::CoalesceLayer): the service's body, or one
-    /// that other requests get as well.
-    pub struct SharedBody<B> {
-        #[pin]
-        body: Either<B>,
-    }
-}
-
-pin_project! {
-    #[project = EitherProj]
-    enum Either<B> {
-        Passed { #[pin] body: B },
-        /// The frames that were read already, and the rest of a body that was not read to its end.
-        Read { read: VecDeque<Frame<Bytes>>, failed: Option<BoxError>, rest: Option<Pin<Box<B>>> },
-    }
-}
-
-/// Reads an answer to its end. Returns an answer that is too long or breaks off as if it had not been read.
-pub(super) async fn store<B>(answer: Response<B>, max_body: usize) -> Result<Stored, Response<SharedBody<B>>>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>>,
-{
-    if answer.body().size_hint().lower() > max_body as u64 {
-        return Err(answer.map(SharedBody::passed));
-    }
-    let (parts, body) = answer.into_parts();
-    let mut body = Box::pin(body);
-    let (mut read, mut length) = (VecDeque::new(), 0);
-    while length <= max_body {
-        match poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-            None => return Ok(Stored::new(parts, read)),
-            Some(Ok(frame)) => {
-                length += frame.data_ref().map_or(0, Bytes::len);
-                read.push_back(frame);
-            }
-            Some(Err(error)) => {
-                let body = Either::Read { read, failed: Some(error.into()), rest: None };
-                return Err(Response::from_parts(parts, SharedBody { body }));
-            }
-        }
-    }
-    let body = Either::Read { read, failed: None, rest: Some(body) };
-    Err(Response::from_parts(parts, SharedBody { body }))
+    read: Read,
 }
 
 impl Stored {
-    fn new(parts: response::Parts, read: VecDeque<Frame<Bytes>>) -> Self {
-        let (mut chunks, mut trailers) = (Vec::new(), None);
-        for frame in read {
-            match frame.into_data() {
-                Ok(chunk) => chunks.push(chunk),
-                Err(frame) => trailers = frame.into_trailers().ok(),
-            }
-        }
-        Self { parts, chunks, trailers }
-    }
-
     /// Returns another copy of the answer.
     pub(super) fn response<B>(&self) -> Response<SharedBody<B>> {
-        let data = self.chunks.iter().cloned().map(Frame::data);
-        let read = data.chain(self.trailers.clone().map(Frame::trailers)).collect();
-        let body = Either::Read { read, failed: None, rest: None };
-        Response::from_parts(self.parts.clone(), SharedBody { body })
+        Response::from_parts(self.parts.clone(), SharedBody::read(self.read.clone(), Then::End))
     }
 }
 
-impl<B> SharedBody<B> {
-    pub(super) fn passed(body: B) -> Self {
-        Self { body: Either::Passed { body } }
-    }
+/// How the reading of an answer ended.
+pub(super) enum Stop<B> {
+    Stored(Stored),
+    /// It is too long or too slow. What was read comes first, and then the rest.
+    Passed(Response<SharedBody<B>>),
+    /// It broke off. What was read comes first, and then the error.
+    Broken(Response<SharedBody<B>>),
 }
 
-impl<B> Body for SharedBody<B>
+/// How much of a body is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) max_body: usize,
+    pub(super) read_timeout: Option<Duration>,
+}
+
+/// Reads an answer to its end.
+pub(super) async fn store<B>(answer: Response<B>, limits: Limits) -> Stop<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let (read, failed, rest) = match self.project().body.project() {
-            EitherProj::Passed { body } => return body.poll_frame(cx).map_err(Into::into),
-            EitherProj::Read { read, failed, rest } => (read, failed, rest),
+    let least = usize::try_from(answer.body().size_hint().lower()).unwrap_or(usize::MAX);
+    if least > limits.max_body {
+        return Stop::Passed(answer.map(SharedBody::passed));
+    }
+    let (parts, body) = answer.into_parts();
+    if body.is_end_stream() {
+        return Stop::Stored(Stored { parts, read: Read::default() });
+    }
+    // In a box, since the leader may get the rest of it.
+    let mut body = Box::pin(body);
+    let mut timer = pin!(limits.read_timeout.map(sleep));
+    let mut data =
+        Data { left: limits.max_body, empty: 0, least, first: Bytes::new(), more: BytesMut::new() };
+    let (read, then) = loop {
+        let added = match next(body.as_mut(), timer.as_mut()).await {
+            Next::Frame(frame) => data.add(frame, limits.max_body),
+            Next::End => Added::Last(None),
+            Next::Failed(error) => {
+                let body = SharedBody::read(data.into_read(), Then::Failed(Some(error)));
+                return Stop::Broken(Response::from_parts(parts, body));
+            }
+            Next::TimedOut => break (data.into_read(), Then::Rest(body)),
         };
-        if let Some(frame) = read.pop_front() {
-            return Poll::Ready(Some(Ok(frame)));
+        match added {
+            Added::Kept => {}
+            Added::Last(trailers) => {
+                return Stop::Stored(Stored { parts, read: Read { trailers, ..data.into_read() } });
+            }
+            Added::Over(over) => break (Read { over, ..data.into_read() }, Then::Rest(body)),
+            // Nothing comes after trailers.
+            Added::OverWithTrailers(trailers) => {
+                break (Read { trailers: Some(trailers), ..data.into_read() }, Then::End);
+            }
         }
-        match (failed.take(), rest) {
-            (Some(error), _) => Poll::Ready(Some(Err(error))),
-            (None, Some(rest)) => rest.as_mut().poll_frame(cx).map_err(Into::into),
-            (None, None) => Poll::Ready(None),
+    };
+    Stop::Passed(Response::from_parts(parts, SharedBody::read(read, then)))
+}
+
+enum Next {
+    Frame(Frame<Bytes>),
+    End,
+    Failed(BoxError),
+    TimedOut,
+}
+
+async fn next<B>(mut body: Pin<&mut B>, mut timer: Pin<&mut Option<Sleep>>) -> Next
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    poll_fn(|cx| match body.as_mut().poll_frame(cx) {
+        Poll::Ready(Some(Ok(frame))) => Poll::Ready(Next::Frame(frame)),
+        Poll::Ready(Some(Err(error))) => Poll::Ready(Next::Failed(error.into())),
+        Poll::Ready(None) => Poll::Ready(Next::End),
+        Poll::Pending => match timer.as_mut().as_pin_mut() {
+            Some(timer) => timer.poll(cx).map(|()| Next::TimedOut),
+            None => Poll::Pending,
+        },
+    })
+    .await
+}
+
+/// The data that was read, in one piece.
+struct Data {
+    /// How many bytes may still come.
+    left: usize,
+    /// How many frames were empty.
+    empty: usize,
+    /// How many bytes there are at least in all.
+    least: usize,
+    /// The only frame so far. It is not copied.
+    first: Bytes,
+    /// All frames, if there are several.
+    more: BytesMut,
+}
+
+/// What became of a frame.
+enum Added {
+    Kept,
+    /// It is the last one.
+    Last(Option<HeaderMap>),
+    /// It is too long to be kept.
+    Over(Bytes),
+    OverWithTrailers(HeaderMap),
+}
+
+impl Data {
+    fn add(&mut self, frame: Frame<Bytes>, max_body: usize) -> Added {
+        match frame.into_data() {
+            Ok(data) if data.is_empty() => {
+                // Nothing is kept of it. But reading must end, also if all frames are empty.
+                self.empty += 1;
+                if self.empty > max_body { Added::Over(data) } else { Added::Kept }
+            }
+            Ok(data) => match self.left.checked_sub(data.len()) {
+                Some(left) => {
+                    self.left = left;
+                    self.append(data);
+                    Added::Kept
+                }
+                None => Added::Over(data),
+            },
+            Err(frame) => match frame.into_trailers() {
+                Ok(trailers) if size(&trailers) <= self.left => Added::Last(Some(trailers)),
+                Ok(trailers) => Added::OverWithTrailers(trailers),
+                Err(_) => Added::Kept,
+            },
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        match &self.body {
-            Either::Passed { body } => body.is_end_stream(),
-            Either::Read { read, failed, rest } => {
-                read.is_empty() && failed.is_none() && rest.as_ref().is_none_or(|rest| rest.is_end_stream())
-            }
+    fn append(&mut self, data: Bytes) {
+        if self.first.is_empty() && self.more.is_empty() {
+            self.first = data;
+            return;
         }
+        if self.more.is_empty() {
+            self.more.reserve(self.least);
+            self.more.extend_from_slice(&mem::take(&mut self.first));
+        }
+        self.more.extend_from_slice(&data);
     }
 
-    fn size_hint(&self) -> SizeHint {
-        let (read, failed, rest) = match &self.body {
-            Either::Passed { body } => return body.size_hint(),
-            Either::Read { read, failed, rest } => (read, failed, rest),
-        };
-        let read: usize = read.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
-        let read = read as u64;
-        let Some(rest) = rest.as_ref().map(|rest| rest.size_hint()) else {
-            // The length of a body that breaks off is not known.
-            let mut hint = SizeHint::with_exact(read);
-            if failed.is_some() {
-                hint = SizeHint::new();
-                hint.set_lower(read);
-            }
-            return hint;
-        };
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(read));
-        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(read)) {
-            hint.set_upper(upper);
-        }
-        hint
+    fn into_read(self) -> Read {
+        let data = if self.more.is_empty() { self.first } else { self.more.freeze() };
+        Read { data, ..Read::default() }
     }
 }
 
-impl<B> fmt::Debug for SharedBody<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedBody").finish_non_exhaustive()
-    }
+/// Returns the size of trailers, as HTTP/2 counts it (RFC 9113, section 6.5.2).
+fn size(trailers: &HeaderMap) -> usize {
+    trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
@@ -16,13 +16,14 @@ use tower_service::Service;
 
 use super::body::HeldBody;
 use super::hold::{Held, HeldKey, Hold};
-use super::mode::Mode;
+use super::outcome::Outcome;
 use super::refusal::Refusal;
-use super::setup::Setup;
+use super::setup::{Full, Setup};
 use super::span::{Span, Spanned};
 use super::wait::Wait;
+use crate::mode::Mode;
 use crate::provider::{HeldLock, LockError, LockProvider};
-use crate::web::Problem;
+use crate::web::{Problem, grpc_type};
 
 pin_project! {
     /// The future of a [`KeyedLockService`](super::KeyedLockService).
@@ -50,6 +51,7 @@ pin_project! {
     where
         T: Service<Request<B>, Response = Response<R>>,
         G: HeldLock,
+        G: 'static,
     {
         /// Refused without a call of the service, or answered already.
         Over { refusal: Option<Response<Bytes>> },
@@ -64,17 +66,27 @@ pin_project! {
             watched: Option<Wait<W>>,
         },
         /// In the service, which goes on if this is dropped.
-        Detached { task: JoinHandle<Answered<R, T::Error, G>> },
+        Detached {
+            task: JoinHandle<Answered<R, T::Error, G>>,
+            // The media type of a request of gRPC: see `grpc_type`.
+            grpc: Option<HeaderValue>,
+        },
     }
 }
 
-impl<T, B, R, G: HeldLock, W> State<T, B, R, G, W>
+impl<T, B, R, G: HeldLock + 'static, W> State<T, B, R, G, W>
 where
     T: Service<Request<B>, Response = Response<R>>,
 {
-    pub(super) fn refuse<K, F, L>(setup: &Setup<K, F, L>, span: &Span, refusal: Refusal) -> Self {
+    /// Refuses the request that has these headers.
+    pub(super) fn refuse<K, F, L>(
+        setup: &Setup<K, F, L>,
+        span: &Span,
+        headers: &HeaderMap,
+        refusal: Refusal,
+    ) -> Self {
         setup.note_refusal(span, &refusal, refusal.outcome());
-        Self::Over { refusal: Some(setup.render(refusal.into())) }
+        Self::Over { refusal: Some(setup.answer(refusal.into(), grpc_type(headers))) }
     }
 
     /// In the service, without the key. `watched` is a wait for it whose end is only noted.
@@ -89,15 +101,29 @@ where
     R: Send + 'static,
     G: HeldLock<Key: 'static> + 'static,
 {
-    /// Calls the service with the key.
+    /// Calls the service with the key, if there is a place for it.
     pub(super) fn begin<K, F, L>(
         setup: &Setup<K, F, L>,
         span: &Span,
         service: &mut T,
         mut request: Request<B>,
         guard: G,
-        mode: Mode,
+        (mode, outcome): (Mode, Outcome),
     ) -> Self {
+        let terms = match setup.terms() {
+            Ok(terms) => {
+                setup.note(span, outcome);
+                terms
+            }
+            Err(Full) if mode == Mode::Enforce => {
+                span.run(|| drop(guard));
+                return Self::refuse(setup, span, request.headers(), Refusal::Overloaded);
+            }
+            Err(Full) => {
+                setup.note(span, Outcome::WouldBeOverloaded);
+                setup.terms_without_place()
+            }
+        };
         let fence = guard.fence();
         span.fence(fence);
         let extensions = request.extensions_mut();
@@ -109,13 +135,15 @@ where
         } else {
             Held::Alone { guard }
         };
-        let hold = held.inside(span);
+        let hold = held.inside(span, terms);
+        let is_detached = setup.is_detached && mode == Mode::Enforce;
+        let grpc = if is_detached { grpc_type(request.headers()) } else { None };
         let future = span.run(|| service.call(request));
-        if setup.is_detached && mode == Mode::Enforce {
+        if is_detached {
             let until_body_end = setup.until_body_end;
             // The key is released with the answer, even if nobody polls the task's handle.
             let future = async move { (future.await, Some(hold).filter(|_| until_body_end)) };
-            Self::Detached { task: tokio::spawn(Spanned { future, span: span.clone() }) }
+            Self::Detached { task: tokio::spawn(Spanned { future, span: span.clone() }), grpc }
         } else {
             Self::Running { future, hold: Some(hold), watched: None }
         }
@@ -162,10 +190,13 @@ where
                     let next = match ready!(span.run(|| wait.poll(cx))) {
                         Ok(guard) => {
                             let (mut service, request) = then.take().expect("a key is granted once");
-                            setup.note(span, setup.granted_late());
-                            State::begin(setup, span, &mut service, request, guard, Mode::Enforce)
+                            let how = (Mode::Enforce, setup.granted_late());
+                            State::begin(setup, span, &mut service, request, guard, how)
                         }
-                        Err(error) => State::refuse(setup, span, Refusal::Lock(error)),
+                        Err(error) => {
+                            let (_, request) = then.as_ref().expect("a wait ends once");
+                            State::refuse(setup, span, request.headers(), Refusal::Lock(error))
+                        }
                     };
                     state.set(next);
                     continue;
@@ -183,12 +214,13 @@ where
                     state.set(State::Over { refusal: None });
                     (result, hold)
                 }
-                StateProj::Detached { task } => match ready!(Pin::new(task).poll(cx)) {
+                StateProj::Detached { task, grpc } => match ready!(Pin::new(task).poll(cx)) {
                     Ok(answered) => answered,
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => panic::resume_unwind(panic),
+                        // The runtime shuts down, and has stopped the service somewhere.
                         Err(_) => {
-                            let response = setup.render(Problem::shutting_down());
+                            let response = setup.answer(Problem::interrupted(), grpc.take());
                             return Poll::Ready(Ok(response.map(HeldBody::refused)));
                         }
                     },
@@ -201,7 +233,7 @@ where
 }
 
 /// Notes how the wait of an observed request has ended. A key that was granted is kept, so that later requests meet it.
-fn observed<K, F, L, G: HeldLock>(
+fn observed<K, F, L, G: HeldLock + 'static>(
     setup: &Setup<K, F, L>,
     span: &Span,
     granted: Result<G, LockError>,
@@ -209,7 +241,9 @@ fn observed<K, F, L, G: HeldLock>(
     match granted {
         Ok(guard) => {
             setup.note(span, setup.granted_late().observed());
-            Some(Held::Alone { guard }.inside(span))
+            // It runs already, with a place or without one.
+            let terms = setup.terms().unwrap_or_else(|Full| setup.terms_without_place());
+            Some(Held::Alone { guard }.inside(span, terms))
         }
         Err(error) => {
             let refusal = Refusal::Lock(error);

@@ -1,13 +1,18 @@
-//! [`HeldKey`]: the key of a request, for its handler to keep.
+//! [`HeldKey`]: the key of a request, for its handler to keep. `Hold`: what the layer itself keeps.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until};
 
 use super::span::Span;
 use crate::keyed::OwnedKeyedGuard;
 use crate::provider::HeldLock;
+use crate::semaphore::OwnedPermit;
 
 /// The guard of a request's key. The layer puts it into the request's extensions if it
 /// [shares the guard](super::KeyedLockLayer::share_guard).
@@ -89,9 +94,10 @@ impl<K: fmt::Debug, G: HeldLock<Key = K>> fmt::Debug for HeldKey<K, G> {
 }
 
 /// What the layer itself keeps of a key. It is dropped inside the request's span, which lasts as long.
-pub(super) struct Hold<G: HeldLock> {
+pub(super) struct Hold<G: HeldLock + 'static> {
     held: Option<Held<G>>,
     span: Span,
+    terms: Option<Box<Terms>>,
 }
 
 pub(super) enum Held<G: HeldLock> {
@@ -99,9 +105,36 @@ pub(super) enum Held<G: HeldLock> {
     Shared { key: HeldKey<G::Key, G> },
 }
 
+/// What only some layers are set up for. It has a box of its own, so that the others do not carry it.
+pub(super) struct Terms {
+    /// The key is held until then, by a task on this runtime if the request ends sooner.
+    until: Option<(Instant, Handle)>,
+    place: Option<OwnedPermit>,
+}
+
+impl Terms {
+    /// Creates the terms of a key that is granted now. With a minimum hold it panics outside a runtime with timers: nothing
+    /// could release the key later.
+    pub(super) fn new(min_hold: Option<Duration>, place: Option<OwnedPermit>) -> Self {
+        const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+        let until = min_hold.map(|min_hold| {
+            let now = Instant::now();
+            let until = now.checked_add(min_hold).unwrap_or(now + FAR);
+            // Creating a timer panics without a time driver. Here the panic is the request's, and not lost in a task.
+            drop(sleep_until(until));
+            (until, Handle::current())
+        });
+        Self { until, place }
+    }
+}
+
 impl<G: HeldLock> Held<G> {
-    pub(super) fn inside(self, span: &Span) -> Hold<G> {
-        Hold { held: Some(self), span: span.clone() }
+    pub(super) fn inside(self, span: &Span, terms: Option<Box<Terms>>) -> Hold<G>
+    where
+        G: 'static,
+    {
+        Hold { held: Some(self), span: span.clone(), terms }
     }
 
     fn is_lost(&self) -> bool {
@@ -112,14 +145,43 @@ impl<G: HeldLock> Held<G> {
     }
 }
 
-impl<G: HeldLock> Drop for Hold<G> {
+impl<G: HeldLock + 'static> Hold<G> {
+    /// Gives the place back, and the key to a task if it is too early to release it.
+    #[cold]
+    fn settle(&mut self, terms: Terms) {
+        let Terms { until, place } = terms;
+        // The place goes before the key: the next request with this key must not find the place taken.
+        drop(place);
+        let early = until.filter(|(until, _)| *until > Instant::now());
+        if let Some((until, runtime)) = early
+            && !is_lost(&self.held)
+        {
+            let hold = Self { held: self.held.take(), span: self.span.clone(), terms: None };
+            // A runtime that has shut down drops the task at once, and the key with it.
+            runtime.spawn(async move {
+                sleep_until(until).await;
+                drop(hold);
+            });
+        }
+    }
+}
+
+/// Not while the thread unwinds: another panic out of the provider would abort the process.
+fn is_lost<G: HeldLock>(held: &Option<Held<G>>) -> bool {
+    !std::thread::panicking() && held.as_ref().is_some_and(Held::is_lost)
+}
+
+impl<G: HeldLock + 'static> Drop for Hold<G> {
     fn drop(&mut self) {
-        self.span.run(|| {
-            let held = self.held.take();
-            // Not while the thread unwinds: another panic out of the provider would abort the process.
-            if !std::thread::panicking() && held.as_ref().is_some_and(Held::is_lost) {
-                self.span.lost();
+        if let Some(terms) = self.terms.take() {
+            self.settle(*terms);
+        }
+        let Self { held, span, .. } = self;
+        span.run(|| {
+            if is_lost(held) {
+                span.lost();
             }
+            *held = None;
         });
     }
 }

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use http::Response;
 use tower_layer::Layer;
 
-use super::mode::ModeSwitch;
 use super::service::KeyedLockService;
 use super::setup::Setup;
 use super::stats::LayerStats;
 use crate::keyed::KeyedLock;
 use crate::layer::request_key::RequestKey;
+use crate::mode::ModeSwitch;
 use crate::provider::LockProvider;
+use crate::semaphore::Semaphore;
 use crate::web::Problem;
 
 /// A lock for each request's key around a service: one of axum, tonic or hyper, or any other that is built on tower.
@@ -24,14 +25,23 @@ use crate::web::Problem;
 /// dropped, or when the service panics. Requests with other keys do not notice. By default, a request whose key is busy
 /// is refused at once.
 ///
-/// | refused because | status |
-/// |---|---|
-/// | the key is busy ([`no_wait`](Self::no_wait)) | 409, `Retry-After` |
-/// | the wait took too long ([`wait`](Self::wait)) | 503, `Retry-After` |
-/// | too many requests were waiting ([`max_waiters`](Self::max_waiters)) | 503, `Retry-After` |
-/// | the lock was lost before the service is called (remote providers) | 503, `Retry-After` |
-/// | the lock provider is unavailable (remote providers) | 503, `Retry-After` |
-/// | the request has no valid key ([`RequestKey`](crate::layer::RequestKey)) | 400 |
+/// # Refusals
+///
+/// | refused because | HTTP | gRPC |
+/// |---|---|---|
+/// | the key is busy ([`no_wait`](Self::no_wait)) | 409, `Retry-After` | `ABORTED` |
+/// | the wait took too long ([`wait`](Self::wait)) | 503, `Retry-After` | `UNAVAILABLE` |
+/// | too many requests were waiting ([`max_waiters`](Self::max_waiters)) | 503, `Retry-After` | `UNAVAILABLE` |
+/// | too many requests were running ([`max_running`](Self::max_running)) | 503, `Retry-After` | `UNAVAILABLE` |
+/// | the lock was lost before the service is called (remote providers) | 503, `Retry-After` | `UNAVAILABLE` |
+/// | the lock provider is unavailable (remote providers) | 503, `Retry-After` | `UNAVAILABLE` |
+/// | the request has no valid key ([`RequestKey`](crate::layer::RequestKey)) | 400 | `INVALID_ARGUMENT` |
+///
+/// A request whose content type is that of gRPC or gRPC-Web is refused as gRPC: with a status, a message, and
+/// `grpc-retry-pushback-ms`. All others are refused as [`Problem`]s, or as [`render`](Self::render) says.
+///
+/// A refused request's body is not read. If a part of it is still on its way, HTTP/1.1 can't use the connection any
+/// more: the server closes it after the answer. With HTTP/2 only the request's own stream ends.
 ///
 /// `L` is the [lock provider](crate::provider::LockProvider): by default a [`KeyedLock`] of this process. The causes of a
 /// provider's failures go to the log (feature `tracing`); clients do not see them.
@@ -102,7 +112,10 @@ impl<K, F: RequestKey<K>, L: LockProvider<K>> KeyedLockLayer<K, F, L> {
     /// Creates a layer that locks the key which `key` finds for each request.
     ///
     /// `key` is [`header`](crate::layer::header), [`extension`](crate::layer::extension), a function of the request's
-    /// head, or a closure in [`by`](crate::layer::by). For axum there is also `path_param`.
+    /// head, or a closure in [`by`](crate::layer::by). For axum there is also `path_param`. A closure without `by` needs
+    /// the type of its argument: `|parts: &Parts| …`. Otherwise the compiler asks for type annotations.
+    ///
+    /// `locks` is an `Arc<KeyedLock<K>>`, a `&'static KeyedLock<K>`, or any other lock provider.
     ///
     /// # Examples
     ///
@@ -123,6 +136,7 @@ impl<K, F: RequestKey<K>, L: LockProvider<K>> KeyedLockLayer<K, F, L> {
     /// ```
     #[must_use]
     pub fn new(locks: L, key: F) -> Self {
+        let name = locks.name().unwrap_or("requests");
         let setup = Setup {
             locks,
             key,
@@ -133,9 +147,12 @@ impl<K, F: RequestKey<K>, L: LockProvider<K>> KeyedLockLayer<K, F, L> {
             until_body_end: false,
             is_detached: false,
             shares_guard: false,
+            min_hold: None,
+            places: None,
             mode: ModeSwitch::default(),
             stats: LayerStats::default(),
-            name: "requests",
+            outages: Default::default(),
+            name,
             render: None,
             of: PhantomData,
         };
@@ -201,9 +218,14 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
 
     /// Lets a service that has begun finish, with its key, even if the client hangs up. Off by default.
     ///
-    /// The service runs in a task of its own. A panic in it still reaches the caller. If the runtime shuts down, the
-    /// request is answered with 503. Waiting requests are not detached, and neither are requests in the mode
-    /// [`Observe`](super::Mode::Observe).
+    /// The service runs in a task of its own. A panic in it still reaches the caller. Waiting requests are not detached,
+    /// and neither are requests in the mode [`Observe`](super::Mode::Observe).
+    ///
+    /// If the runtime shuts down, it stops the service at any point. The request is answered with 500 then, and not as
+    /// retryable: the work may be done.
+    ///
+    /// A service whose client is gone does not count for a concurrency limit around the layer. Clients that call and hang
+    /// up can start any number of them, one for each key: set [`max_running`](Self::max_running).
     ///
     /// # Panics
     ///
@@ -211,6 +233,42 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
     #[must_use]
     pub fn detached(mut self, detached: bool) -> Self {
         self.setup.is_detached = detached;
+        self
+    }
+
+    /// Sets how many requests may run at once, over all keys. A request beyond them is refused with 503 when it gets its key,
+    /// before the service is called. There is no limit by default.
+    ///
+    /// A request counts from the grant of its key until its response is ready, or with
+    /// [`hold_until_body_end`](Self::hold_until_body_end) until its body has ended. A detached request counts until its
+    /// service has finished, although the client is gone: a limit around the layer, such as tower's `ConcurrencyLimit`,
+    /// does not count it any more. Requests that pass without a key do not count.
+    ///
+    /// All clones of the layer and all its services share the limit. It costs one allocation for each request.
+    #[must_use]
+    pub fn max_running(mut self, requests: usize) -> Self {
+        self.setup.places = Some(Arc::new(Semaphore::new(requests.min(Semaphore::MAX_PERMITS))));
+        self
+    }
+
+    /// Keeps the key until this time after its grant, even if the request ends sooner: with a response, an error or a
+    /// panic, or because the client hangs up. The response is not delayed. Off by default.
+    ///
+    /// It is for handlers that are quicker than a double click. The second click finds the key busy, although the first
+    /// handler has ended. It is no memory of what was done: after that time, the same request runs again. See
+    /// [patterns](crate::docs::patterns) for idempotency keys.
+    ///
+    /// A request that takes longer releases its key as usual. For one that ends sooner, a task on its runtime keeps the
+    /// guard. A runtime that shuts down releases the key. In the mode [`Observe`](super::Mode::Observe) keys are kept as
+    /// long, so that the counts are those of `Enforce`. It costs one allocation for each request.
+    ///
+    /// # Panics
+    ///
+    /// A request that gets its key outside a tokio runtime, or in one without its time driver, panics, and releases the
+    /// key.
+    #[must_use]
+    pub fn hold_at_least(mut self, time: Duration) -> Self {
+        self.setup.min_hold = Some(time);
         self
     }
 
@@ -230,14 +288,16 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
         self
     }
 
-    /// Sets the layer's name in spans and events; "requests" by default.
+    /// Sets the layer's name in spans and metrics. By default it is the name of the locks, or "requests" if they have
+    /// none.
     #[must_use]
     pub fn name(mut self, name: &'static str) -> Self {
         self.setup.name = name;
         self
     }
 
-    /// Sets how refusals are answered, instead of as `application/problem+json`.
+    /// Sets how refusals are answered, instead of as `application/problem+json`. Requests of gRPC are still answered as
+    /// gRPC: see [the table](Self#refusals).
     ///
     /// # Examples
     ///
@@ -266,6 +326,12 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
     #[must_use]
     pub fn stats(&self) -> LayerStats {
         self.setup.stats.clone()
+    }
+
+    /// Returns the name, for metrics.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn label(&self) -> &'static str {
+        self.setup.name
     }
 }
 

@@ -4,10 +4,9 @@
 //! layer           what a user sets up
 //! service         a request comes in
 //! call            a request on its way: the future
-//! wait            its wait for the key; refusal: why it does not get the key
+//! wait            its wait for the key; refusal: why it is refused
 //! setup           what the layer and its services know
 //! hold, body      how long the key is kept
-//! mode            off, observed or enforced
 //! outcome, stats  what is counted; span: the same for tracing
 //! ```
 //!
@@ -21,10 +20,13 @@
 //!   └─────── no wait, queue is full ───┴─────────────────▶ refused: the service was not called
 //! ```
 //!
+//! With a bound on running requests, a request that has its key needs a place as well. It is refused if there is none.
+//!
 //! `call` requests the key at once. A local provider grants a free key there, so such a request needs neither a clone
 //! of the service nor a box. A request that waits keeps the service that was polled ready for it.
 //!
-//! Wherever a call is dropped, the values of the handler are dropped before the key is released.
+//! Wherever a call is dropped, the values of the handler are dropped before the key is released. The place goes between
+//! the two. With a minimum hold, a task keeps the key alone, and releases it later.
 //!
 //! An observed request runs at once. Its wait goes on beside it, to see how it would have ended.
 
@@ -32,7 +34,6 @@ mod body;
 mod call;
 mod hold;
 mod layer;
-mod mode;
 mod outcome;
 mod refusal;
 mod service;
@@ -45,7 +46,6 @@ pub use self::body::HeldBody;
 pub use self::call::KeyedCall;
 pub use self::hold::HeldKey;
 pub use self::layer::KeyedLockLayer;
-pub use self::mode::{Mode, ModeSwitch, ParseModeError};
 pub use self::outcome::Outcome;
 pub use self::service::KeyedLockService;
 pub use self::stats::{LayerCounts, LayerStats};

@@ -27,6 +27,8 @@ pub enum Outcome {
     TimedOut,
     /// Refused: too many requests were waiting already.
     QueueFull,
+    /// Refused: too many requests were running already.
+    Overloaded,
     /// Refused: the lock was lost while the answer was on its way.
     Lost,
     /// Refused: the lock provider could not be reached.
@@ -45,6 +47,8 @@ pub enum Outcome {
     WouldTimeOut,
     /// Passed, but would have been refused as [`QueueFull`](Self::QueueFull).
     WouldQueueFull,
+    /// Passed, but would have been refused as [`Overloaded`](Self::Overloaded).
+    WouldBeOverloaded,
     /// Passed, but would have been refused as [`Lost`](Self::Lost).
     WouldBeLost,
     /// Passed, but would have been refused as [`Unavailable`](Self::Unavailable).
@@ -65,6 +69,7 @@ impl Outcome {
         Self::Busy,
         Self::TimedOut,
         Self::QueueFull,
+        Self::Overloaded,
         Self::Lost,
         Self::Unavailable,
         Self::Cancelled,
@@ -74,6 +79,7 @@ impl Outcome {
         Self::WouldBeBusy,
         Self::WouldTimeOut,
         Self::WouldQueueFull,
+        Self::WouldBeOverloaded,
         Self::WouldBeLost,
         Self::WouldBeUnavailable,
         Self::WouldBeBadKey,
@@ -90,6 +96,7 @@ impl Outcome {
             Self::Busy => "busy",
             Self::TimedOut => "timed_out",
             Self::QueueFull => "queue_full",
+            Self::Overloaded => "overloaded",
             Self::Lost => "lost",
             Self::Unavailable => "unavailable",
             Self::Cancelled => "cancelled",
@@ -99,6 +106,7 @@ impl Outcome {
             Self::WouldBeBusy => "would_be_busy",
             Self::WouldTimeOut => "would_time_out",
             Self::WouldQueueFull => "would_queue_full",
+            Self::WouldBeOverloaded => "would_be_overloaded",
             Self::WouldBeLost => "would_be_lost",
             Self::WouldBeUnavailable => "would_be_unavailable",
             Self::WouldBeBadKey => "would_be_bad_key",
@@ -115,6 +123,7 @@ impl Outcome {
             Self::WouldBeBusy
                 | Self::WouldTimeOut
                 | Self::WouldQueueFull
+                | Self::WouldBeOverloaded
                 | Self::WouldBeLost
                 | Self::WouldBeUnavailable
                 | Self::WouldBeBadKey
@@ -128,6 +137,7 @@ impl Outcome {
             Self::Busy => Self::WouldBeBusy,
             Self::TimedOut => Self::WouldTimeOut,
             Self::QueueFull => Self::WouldQueueFull,
+            Self::Overloaded => Self::WouldBeOverloaded,
             Self::Lost => Self::WouldBeLost,
             Self::Unavailable => Self::WouldBeUnavailable,
             Self::BadKey => Self::WouldBeBadKey,

@@ -1,12 +1,13 @@
-//! Why a request does not get its key, and how that is answered.
+//! Why a request is refused, and how that is answered.
 
 use super::outcome::Outcome;
 use crate::provider::LockError;
 use crate::web::Problem;
 
-/// Why a request does not get its key.
+/// Why a request is refused.
 pub(super) enum Refusal {
     Lock(LockError),
+    Overloaded,
     BadKey(Problem),
 }
 
@@ -18,6 +19,7 @@ impl Refusal {
             Self::Lock(LockError::QueueFull) => Outcome::QueueFull,
             Self::Lock(LockError::Lost) => Outcome::Lost,
             Self::Lock(LockError::Unavailable(_)) => Outcome::Unavailable,
+            Self::Overloaded => Outcome::Overloaded,
             Self::BadKey(_) => Outcome::BadKey,
         }
     }
@@ -27,6 +29,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Lock(error) => error.into(),
+            Refusal::Overloaded => Self::overloaded(),
             Refusal::BadKey(problem) => problem,
         }
     }

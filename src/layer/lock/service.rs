@@ -13,7 +13,6 @@ use tower_service::Service;
 
 use super::body::HeldBody;
 use super::call::{KeyedCall, State};
-use super::mode::Mode;
 use super::outcome::Outcome;
 use super::refusal::Refusal;
 use super::setup::Setup;
@@ -21,6 +20,7 @@ use super::span::Span;
 use super::wait::Wait;
 use crate::keyed::KeyedLock;
 use crate::layer::request_key::RequestKey;
+use crate::mode::Mode;
 use crate::provider::{Begun, HeldLock, LockError, LockProvider, Shown};
 
 /// A service behind a lock for each request's key: see [`KeyedLockLayer`](super::KeyedLockLayer).
@@ -74,16 +74,15 @@ where
                 return KeyedCall::unlocked(setup, inner.call(request));
             }
             Err(problem) => {
-                let span = Span::new(setup.name, None::<&str>);
+                let span = Span::new(setup.name, setup.locks.name(), None::<&str>);
                 let state = refused(setup, &span, inner, request, Refusal::BadKey(problem), mode);
                 return KeyedCall::new(setup, span, state);
             }
         };
-        let span = Span::new(setup.name, Shown::new(setup.locks.show_key(), &key));
+        let span = Span::new(setup.name, setup.locks.name(), Shown::new(setup.locks.show_key(), &key));
         let state = match span.run(|| setup.locks.begin(key, ask)) {
             Begun::Acquired(guard) if !guard.is_lost() => {
-                setup.note(&span, Outcome::Acquired);
-                State::begin(setup, &span, inner, request, guard, mode)
+                State::begin(setup, &span, inner, request, guard, (mode, Outcome::Acquired))
             }
             Begun::Acquired(guard) => {
                 span.run(|| drop(guard));
@@ -116,10 +115,10 @@ fn refused<T, B, R, K, F, L, G, W>(
 ) -> State<T, B, R, G, W>
 where
     T: Service<Request<B>, Response = Response<R>>,
-    G: HeldLock,
+    G: HeldLock + 'static,
 {
     if mode == Mode::Enforce {
-        return State::refuse(setup, span, refusal);
+        return State::refuse(setup, span, request.headers(), refusal);
     }
     setup.note_refusal(span, &refusal, refusal.outcome().observed());
     State::running(span.run(|| service.call(request)), None)

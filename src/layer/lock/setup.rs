@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderValue, Response};
 
-use super::mode::ModeSwitch;
+use super::hold::Terms;
 use super::outcome::Outcome;
 use super::refusal::Refusal;
-use super::span::Span;
+use super::span::{Outages, Span};
 use super::stats::LayerStats;
+use crate::mode::ModeSwitch;
 use crate::provider::{Ask, LockError};
+use crate::semaphore::Semaphore;
 use crate::web::Problem;
 
 /// What a layer and its services know.
@@ -29,21 +31,50 @@ pub(super) struct Setup<K, F, L> {
     pub(super) until_body_end: bool,
     pub(super) is_detached: bool,
     pub(super) shares_guard: bool,
+    /// How long a key is held at least.
+    pub(super) min_hold: Option<Duration>,
+    /// A permit for each request that may run. Clones share them.
+    pub(super) places: Option<Arc<Semaphore>>,
     pub(super) mode: ModeSwitch,
     pub(super) stats: LayerStats,
+    pub(super) outages: Outages,
     pub(super) name: &'static str,
     pub(super) render: Option<Arc<Render>>,
     pub(super) of: PhantomData<fn() -> K>,
 }
 
+/// As many requests run as the limit allows.
+pub(super) struct Full;
+
 pub(super) type Render = dyn Fn(&Problem) -> Response<Bytes> + Send + Sync;
 
 impl<K, F, L> Setup<K, F, L> {
-    pub(super) fn render(&self, problem: Problem) -> Response<Bytes> {
-        match &self.render {
-            Some(render) => render(&problem),
-            None => problem.response(),
+    /// Answers with a problem. `grpc` is the media type of the request if it is one of gRPC: such a client understands
+    /// no other answer.
+    pub(super) fn answer(&self, problem: Problem, grpc: Option<HeaderValue>) -> Response<Bytes> {
+        match (grpc, &self.render) {
+            (Some(media), _) => problem.grpc_response(media),
+            (None, Some(render)) => render(&problem),
+            (None, None) => problem.response(),
         }
+    }
+
+    /// Returns the terms on which a key that is granted now is held. It fails if the limit leaves no place.
+    #[inline]
+    pub(super) fn terms(&self) -> Result<Option<Box<Terms>>, Full> {
+        if self.min_hold.is_none() && self.places.is_none() { Ok(None) } else { self.new_terms().map(Some) }
+    }
+
+    #[cold]
+    fn new_terms(&self) -> Result<Box<Terms>, Full> {
+        let place = self.places.as_ref().map(Semaphore::try_acquire_owned).transpose().map_err(|_| Full)?;
+        Ok(Box::new(Terms::new(self.min_hold, place)))
+    }
+
+    /// Returns the terms of a request that runs without a place, as it is only observed.
+    #[cold]
+    pub(super) fn terms_without_place(&self) -> Option<Box<Terms>> {
+        self.min_hold.map(|min_hold| Box::new(Terms::new(Some(min_hold), None)))
     }
 
     /// Returns how a request waits for its key.
@@ -75,7 +106,7 @@ impl<K, F, L> Setup<K, F, L> {
     /// log.
     pub(super) fn note_refusal(&self, span: &Span, refusal: &Refusal, outcome: Outcome) {
         if let Refusal::Lock(LockError::Unavailable(cause)) = refusal {
-            span.unavailable(&**cause);
+            span.unavailable(&self.outages, &**cause);
         }
         self.note(span, outcome);
     }
@@ -95,6 +126,8 @@ impl<K, F: Clone, L: Clone> Clone for Setup<K, F, L> {
             key: self.key.clone(),
             mode: self.mode.clone(),
             stats: self.stats.clone(),
+            outages: self.outages.clone(),
+            places: self.places.clone(),
             render: self.render.clone(),
             ..*self
         }

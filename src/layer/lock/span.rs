@@ -1,9 +1,9 @@
 //! One `tracing` span around the wait for a key and the hold of it. Without the feature it does nothing.
 
 #[cfg(feature = "tracing")]
-pub(super) use self::traced::Span;
+pub(super) use self::traced::{Outages, Span};
 #[cfg(not(feature = "tracing"))]
-pub(super) use self::untraced::Span;
+pub(super) use self::untraced::{Outages, Span};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,26 +15,44 @@ use pin_project_lite::pin_project;
 mod traced {
     use std::error::Error;
     use std::fmt;
+    use std::sync::Arc;
+    use std::time::Instant;
 
     use tracing::field::Empty;
 
     use super::super::outcome::Outcome;
     use super::causes::Causes;
     use crate::fence::Fence;
+    use crate::throttle::Throttle;
 
     /// The name for filters, which does not change when this module moves.
     const TARGET: &str = "latchwork::layer";
+
+    /// Limits the errors of one layer about its provider: while that is down, each request meets it.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Outages(Arc<Throttle>);
 
     #[derive(Clone, Debug)]
     pub(crate) struct Span(tracing::Span);
 
     impl Span {
-        /// Creates a span for a request at the layer of this name, with the key if there is a way to show it.
-        pub(crate) fn new(layer: &'static str, key: Option<impl fmt::Display>) -> Self {
+        /// Creates a span for a request at the layer of this name, and at the lock of that one. It has the key if there
+        /// is a way to show it.
+        pub(crate) fn new(
+            layer: &'static str,
+            lock: Option<&'static str>,
+            key: Option<impl fmt::Display>,
+        ) -> Self {
             let key = key.map(tracing::field::display);
-            Self(
-                tracing::debug_span!(target: TARGET, "keyed_lock", layer, key, fence = Empty, outcome = Empty),
-            )
+            Self(tracing::debug_span!(
+                target: TARGET,
+                "keyed_lock",
+                layer,
+                lock,
+                key,
+                fence = Empty,
+                outcome = Empty
+            ))
         }
 
         pub(crate) fn none() -> Self {
@@ -45,21 +63,27 @@ mod traced {
             self.0.record("fence", fence.get());
         }
 
-        /// Records the outcome. A request that was only observed is worth a warning of its own.
+        /// Records the outcome. A request that was only observed is worth an event of its own.
         pub(crate) fn outcome(&self, outcome: Outcome) {
             let name = outcome.name();
             self.0.record("outcome", name);
             if outcome.is_observed() {
                 self.0.in_scope(|| {
-                    tracing::warn!(target: TARGET, outcome = name, "the request would have waited or been refused");
+                    tracing::debug!(target: TARGET, outcome = name, "the request would have waited or been refused");
                 });
             }
         }
 
-        /// Reports why the lock provider can't be reached.
-        pub(crate) fn unavailable(&self, cause: &(dyn Error + 'static)) {
+        /// Reports why the lock provider can't be reached: an error once in a while, during which `others` were held
+        /// back.
+        pub(crate) fn unavailable(&self, outages: &Outages, cause: &(dyn Error + 'static)) {
             let cause = tracing::field::display(Causes(cause));
-            self.0.in_scope(|| tracing::error!(target: TARGET, cause, "the lock provider is unavailable"));
+            self.0.in_scope(|| match outages.0.pass(Instant::now()) {
+                Some(others) => {
+                    tracing::error!(target: TARGET, cause, others, "the lock provider is unavailable");
+                }
+                None => tracing::debug!(target: TARGET, cause, "the lock provider is unavailable"),
+            });
         }
 
         /// Reports that the lock was lost while the request held it.
@@ -106,11 +130,14 @@ mod untraced {
     use super::super::outcome::Outcome;
     use crate::fence::Fence;
 
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Outages;
+
     #[derive(Clone, Debug)]
     pub(crate) struct Span;
 
     impl Span {
-        pub(crate) fn new(_: &'static str, _: Option<impl fmt::Display>) -> Self {
+        pub(crate) fn new(_: &'static str, _: Option<&'static str>, _: Option<impl fmt::Display>) -> Self {
             Self
         }
 
@@ -122,7 +149,7 @@ mod untraced {
 
         pub(crate) fn outcome(&self, _: Outcome) {}
 
-        pub(crate) fn unavailable(&self, _: &(dyn Error + 'static)) {}
+        pub(crate) fn unavailable(&self, _: &Outages, _: &(dyn Error + 'static)) {}
 
         pub(crate) fn lost(&self) {}
 

@@ -14,9 +14,10 @@
 
 use std::fmt;
 
+use http::header::IF_MATCH;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::stamp::Stamp;
+use crate::stamp::{Stamp, is_suffixed};
 use crate::web::problem::Problem;
 
 /// The greatest length of all lines together: some hundreds of tags, more than a client needs. Servers admit headers of
@@ -34,6 +35,8 @@ pub(super) enum Tags {
         stamps: Vec<Stamp>,
         /// There is a weak tag.
         has_weak: bool,
+        /// There is a tag that a proxy changed when it compressed the answer.
+        has_suffix: bool,
     },
 }
 
@@ -46,6 +49,10 @@ pub(super) enum BadTags {
     Empty,
     /// It is longer than [`MAX_LENGTH`].
     TooLong,
+    /// It has a weak tag, where only strong ones can be used.
+    Weak,
+    /// It has a tag that a proxy changed when it compressed the answer.
+    Suffixed,
 }
 
 impl fmt::Display for BadTags {
@@ -54,6 +61,10 @@ impl fmt::Display for BadTags {
             Self::Malformed => "neither * nor a list of entity tags",
             Self::Empty => "the list has no entity tag",
             Self::TooLong => "longer than 8 KiB",
+            Self::Weak => "weak entity tags can't be used here",
+            Self::Suffixed => {
+                "a proxy changed the entity tag when it compressed the answer: send it without its suffix"
+            }
         })
     }
 }
@@ -69,7 +80,8 @@ pub(super) fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags
     if lines().nth(1).is_none() && trim(first) == b"*" {
         return Ok(Some(Tags::Any));
     }
-    let (mut stamps, mut has_weak, mut has_any) = (Vec::new(), false, false);
+    let (mut stamps, mut has_any) = (Vec::new(), false);
+    let (mut has_weak, mut has_suffix) = (false, false);
     for line in lines() {
         let mut rest = trim(line);
         while !rest.is_empty() {
@@ -84,10 +96,21 @@ pub(super) fn read(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags
             }
             has_any = true;
             has_weak |= tag.is_weak;
-            stamps.extend(tag.stamp());
+            // Tags of others may have any bytes. Those of stamps are text.
+            if let Ok(text) = str::from_utf8(tag.opaque) {
+                has_suffix |= is_suffixed(text);
+                // Tags are compared byte by byte, and a stamp has one spelling.
+                stamps.extend(text.parse::<Stamp>());
+            }
         }
     }
-    if has_any { Ok(Some(Tags::List { stamps, has_weak })) } else { Err(BadTags::Empty) }
+    if has_any { Ok(Some(Tags::List { stamps, has_weak, has_suffix })) } else { Err(BadTags::Empty) }
+}
+
+/// Returns 400 for a header that can't be used.
+pub(super) fn refuse(name: &HeaderName, why: BadTags) -> Problem {
+    let name = if *name == IF_MATCH { "If-Match" } else { "If-None-Match" };
+    Problem::bad_precondition(format!("{name}: {why}"))
 }
 
 /// Returns 428 if there is no header of this name.
@@ -112,11 +135,6 @@ impl<'a> Tag<'a> {
         let (opaque, after) = inside.split_at(end);
         *rest = &after[1..];
         opaque.iter().all(|byte| matches!(byte, 0x21..=0x7e | 0x80..)).then_some(Self { is_weak, opaque })
-    }
-
-    /// Returns the stamp, if the tag is one. Tags are compared byte by byte, and a stamp has one spelling.
-    fn stamp(&self) -> Option<Stamp> {
-        std::str::from_utf8(self.opaque).ok()?.parse().ok()
     }
 }
 

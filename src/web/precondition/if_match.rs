@@ -1,9 +1,9 @@
 //! [`IfMatch`]: which versions a write may replace.
 
-use http::header;
+use http::header::IF_MATCH;
 use http::request::Parts;
 
-use super::etags::{self, Tags};
+use super::etags::{self, BadTags, Tags};
 use crate::stamp::Stamp;
 use crate::versioned::Expect;
 use crate::web::problem::Problem;
@@ -21,16 +21,22 @@ use crate::web::problem::Problem;
 /// | `"7", "8"`, also on several lines | [`Expect::OneOf`] |
 /// | `"x"`, `"07"` | matches nothing: 412 from the write |
 /// | `W/"7"`, alone or among others | 400 |
+/// | `"7-gzip"`, `"7--gzip"`, `"7;gzip"` and the like, alone or among others | 400 |
 /// | malformed, `*` among others, no tag at all, more than 8 KiB | 400 |
 ///
 /// A well-formed tag that is no [`Stamp`] has another origin, such as an earlier release that hashed its answers. Its
 /// client did nothing wrong and must read again. 412 says so, and 400 does not.
 ///
 /// A weak tag never matches here. If a proxy weakens the tags (as some do when they compress), reading again gives another
-/// weak tag. So the client gets 400 at once.
+/// weak tag. So the client gets 400 at once. The same is true of a proxy that appends the name of a coding, as Apache,
+/// Caddy and Jetty do: see [compressing proxies](crate::docs::problems#compressing-proxies).
 ///
 /// A header without a tag is correct HTTP, and is refused nevertheless. The answer to a client that forgot to fill it in
 /// should not blame another client.
+///
+/// `If-Unmodified-Since` is ignored, as RFC 9110 demands for values without a date (section 13.1.4). A stamp tells apart two
+/// writes of the same second, which a date does not. A client that sends only a date gets 428 where the header is
+/// required.
 ///
 /// A handler that has to find the value first answers 404 before it looks at preconditions (section 13.2.1).
 ///
@@ -79,14 +85,13 @@ impl IfMatch {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read(head: &Parts) -> Result<Option<Self>, Problem> {
-        match etags::read(&head.headers, &header::IF_MATCH) {
-            Ok(None) => Ok(None),
-            Ok(Some(Tags::Any)) => Ok(Some(Self(Expect::Present))),
-            Ok(Some(Tags::List { has_weak: true, .. })) => {
-                Err(Problem::bad_precondition("If-Match: weak entity tags can't be used here"))
-            }
-            Ok(Some(Tags::List { stamps, .. })) => Ok(Some(Self(one_of(stamps)))),
-            Err(why) => Err(Problem::bad_precondition(format!("If-Match: {why}"))),
+        let refuse = |why| etags::refuse(&IF_MATCH, why);
+        match etags::read(&head.headers, &IF_MATCH).map_err(refuse)? {
+            None => Ok(None),
+            Some(Tags::Any) => Ok(Some(Self(Expect::Present))),
+            Some(Tags::List { has_weak: true, .. }) => Err(refuse(BadTags::Weak)),
+            Some(Tags::List { has_suffix: true, .. }) => Err(refuse(BadTags::Suffixed)),
+            Some(Tags::List { stamps, .. }) => Ok(Some(Self(one_of(stamps)))),
         }
     }
 
@@ -96,7 +101,7 @@ impl IfMatch {
     ///
     /// 428 if the header is missing, 400 if it can't be used.
     pub fn require(head: &Parts) -> Result<Self, Problem> {
-        etags::required(Self::read(head)?, &header::IF_MATCH)
+        etags::required(Self::read(head)?, &IF_MATCH)
     }
 
     /// Returns the versions that the write may replace.
@@ -109,6 +114,29 @@ impl IfMatch {
     #[must_use]
     pub fn into_expect(self) -> Expect {
         self.0
+    }
+
+    /// Compares the header with the current version of a value in a database, read in the transaction that writes it. Pass
+    /// `None` if no value exists.
+    ///
+    /// # Errors
+    ///
+    /// 412 with the current version, if the header does not admit it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Stamp, web::IfMatch};
+    ///
+    /// let (head, ()) = http::Request::put("/").header("if-match", r#""6""#).body(())?.into_parts();
+    /// let if_match = IfMatch::require(&head)?;
+    /// let stored = Stamp::try_from(7_i64)?;   // SELECT version FROM cards WHERE id = $1 FOR UPDATE
+    /// let problem = if_match.check(Some(stored)).unwrap_err();
+    /// assert_eq!((problem.status().as_u16(), problem.current()), (412, Some(stored)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check(&self, current: Option<Stamp>) -> Result<(), Problem> {
+        check(&self.0, current)
     }
 
     /// Returns the answer to a write that failed: 412 for a conflict, and the error's own problem otherwise.
@@ -130,6 +158,14 @@ impl From<&IfMatch> for Expect {
     fn from(if_match: &IfMatch) -> Self {
         if_match.0.clone()
     }
+}
+
+/// Returns 412 if a header does not admit the current version.
+pub(super) fn check(expect: &Expect, current: Option<Stamp>) -> Result<(), Problem> {
+    if expect.admits(current) {
+        return Ok(());
+    }
+    Err(Problem::conflict(expect.clone(), current).precondition_failed())
 }
 
 /// A single stamp is exact, even among tags that match nothing.

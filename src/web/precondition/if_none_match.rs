@@ -1,9 +1,11 @@
 //! [`IfNoneMatch`]: which versions a reader has, and which a write must not replace.
 
+use http::Method;
+use http::header::IF_NONE_MATCH;
 use http::request::Parts;
-use http::{Method, header};
 
-use super::etags::{self, Tags};
+use super::etags::{self, BadTags, Tags};
+use super::if_match::check;
 use crate::stamp::Stamp;
 use crate::versioned::Expect;
 use crate::web::problem::Problem;
@@ -20,9 +22,15 @@ use crate::web::problem::Problem;
 /// | `*` | [`Expect::Absent`] |
 /// | `"7"`, `W/"7"`, lists of them, also on several lines | [`Expect::NoneOf`] |
 /// | `"x"`, `"07"` | matches nothing, so every version is admitted |
+/// | `"7-gzip"`, `"7--gzip"`, `"7;gzip"` and the like | matches nothing for a read, 400 for a write |
 /// | malformed, `*` among others, no tag at all, more than 8 KiB | 400 |
 ///
 /// Tags are compared weakly: `W/"7"` equals `"7"`.
+///
+/// A tag like `"7-gzip"` is from a proxy that compresses: see
+/// [compressing proxies](crate::docs::problems#compressing-proxies). A read with it gets the whole answer, and never 304.
+///
+/// `If-Modified-Since` is ignored: values have no date.
 ///
 /// # Examples
 ///
@@ -56,11 +64,14 @@ impl IfNoneMatch {
     /// 400 if the header can't be used: see the table above.
     pub fn read(head: &Parts) -> Result<Option<Self>, Problem> {
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
-        let expect = match etags::read(&head.headers, &header::IF_NONE_MATCH) {
-            Ok(None) => return Ok(None),
-            Ok(Some(Tags::Any)) => Expect::Absent,
-            Ok(Some(Tags::List { stamps, .. })) => Expect::NoneOf(stamps.into()),
-            Err(why) => return Err(Problem::bad_precondition(format!("If-None-Match: {why}"))),
+        let refuse = |why| etags::refuse(&IF_NONE_MATCH, why);
+        let expect = match etags::read(&head.headers, &IF_NONE_MATCH).map_err(refuse)? {
+            None => return Ok(None),
+            Some(Tags::Any) => Expect::Absent,
+            // The write would be admitted, and replace the very version that its client wants to keep. A read is safe: its
+            // client gets the whole answer.
+            Some(Tags::List { has_suffix: true, .. }) if !is_read => return Err(refuse(BadTags::Suffixed)),
+            Some(Tags::List { stamps, .. }) => Expect::NoneOf(stamps.into()),
         };
         Ok(Some(Self { expect, is_read }))
     }
@@ -71,7 +82,7 @@ impl IfNoneMatch {
     ///
     /// 428 if the header is missing, 400 if it can't be used.
     pub fn require(head: &Parts) -> Result<Self, Problem> {
-        etags::required(Self::read(head)?, &header::IF_NONE_MATCH)
+        etags::required(Self::read(head)?, &IF_NONE_MATCH)
     }
 
     /// Returns what the write must find.
@@ -92,6 +103,16 @@ impl IfNoneMatch {
     #[must_use]
     pub fn matches(&self, stamp: Stamp) -> bool {
         !self.expect.admits(Some(stamp))
+    }
+
+    /// Compares the header of a write with the current version of a value in a database, read in the transaction that
+    /// writes it. Pass `None` if no value exists.
+    ///
+    /// # Errors
+    ///
+    /// 412 with the current version, if the header does not admit it.
+    pub fn check(&self, current: Option<Stamp>) -> Result<(), Problem> {
+        check(&self.expect, current)
     }
 
     /// Returns the answer to a write that failed: 412 for a conflict, and the error's own problem otherwise.

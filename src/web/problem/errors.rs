@@ -3,22 +3,31 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 
+use http::StatusCode;
+
 use super::Problem;
 use super::kind::ProblemKind;
 use crate::claim::{ClaimExhausted, Taken};
 use crate::digits::BadNumber;
 use crate::error::{Busy, NotAcquired, TimedOut};
-use crate::fence::{ParseFenceError, StaleFence};
+use crate::fence::{FenceOutOfRange, ParseFenceError, StaleFence};
+use crate::mode::ParseModeError;
 use crate::provider::LockError;
 use crate::retry::{RetryError, StopReason};
-use crate::stamp::{BadEtag, ParseStampError, Stamp, StampOutOfRange, StampsExhausted};
-use crate::versioned::{Conflict, Expect, Snapshot, WriteError};
+use crate::stamp::{BadEtag, ImplausibleStamp, ParseStampError, Stamp, StampOutOfRange, StampsExhausted};
+use crate::versioned::{Conflict, Exhausted, Expect, Snapshot, WriteError};
 
 impl Problem {
     /// Returns 503: too many requests are waiting for the key.
     #[must_use]
     pub fn queue_full() -> Self {
         Self::of(ProblemKind::QueueFull)
+    }
+
+    /// Returns 503: too many requests are running.
+    #[must_use]
+    pub fn overloaded() -> Self {
+        Self::of(ProblemKind::Overloaded)
     }
 
     /// Returns 503: another request got the lock before the work was done. A [`StaleFence`](crate::fence::StaleFence)
@@ -40,6 +49,12 @@ impl Problem {
         Self::of(ProblemKind::ShuttingDown)
     }
 
+    /// Returns 500: the work was stopped before its end. It is not retryable, as the work may have been done in part.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self::of(ProblemKind::Interrupted)
+    }
+
     /// Returns 400: the request has no valid key. `detail` should say where the key must be, and not repeat what was
     /// found there.
     ///
@@ -52,6 +67,28 @@ impl Problem {
     #[must_use]
     pub fn bad_key(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::of(ProblemKind::BadKey).with_detail(detail)
+    }
+
+    /// Returns 400: a number that the client sent is no version or fence. `detail` should not repeat the number.
+    ///
+    /// Texts that are parsed, and messages that are read with the feature `serde`, do not need it. It is for numbers that
+    /// are converted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::{Stamp, web::Problem};
+    ///
+    /// let from_client = 0_u64;
+    /// let stamp = Stamp::try_from(from_client).map_err(|_| Problem::bad_number("versions begin at 1"));
+    /// assert_eq!(stamp.unwrap_err().status(), 400);
+    /// let from_row = 0_i64;
+    /// let stamp = Stamp::try_from(from_row).map_err(Problem::from);
+    /// assert_eq!(stamp.unwrap_err().status(), 500);
+    /// ```
+    #[must_use]
+    pub fn bad_number(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(ProblemKind::BadNumber).with_detail(detail)
     }
 
     /// Returns 428: the request must name the version that it was made from. `detail` says where, in a header say.
@@ -141,7 +178,8 @@ impl<T> From<Conflict<T>> for Problem {
     }
 }
 
-/// Becomes the problem of the conflict, of the closure's error, or of the stamps that ran out.
+/// Becomes the problem of the conflict, of the closure's error, or of the stamps that ran out. A crowd of writers becomes
+/// 409 as a busy key does: the client named no stale version, and may send the request again.
 impl<T, E> From<WriteError<T, E>> for Problem
 where
     Self: From<E>,
@@ -149,6 +187,7 @@ where
     fn from(error: WriteError<T, E>) -> Self {
         match error {
             WriteError::Conflict(conflict) => conflict.into(),
+            WriteError::Crowded(_) => Self::of(ProblemKind::Busy),
             WriteError::Refused(error) => error.into(),
             WriteError::Exhausted(exhausted) => exhausted.into(),
         }
@@ -159,6 +198,13 @@ where
 impl From<StampsExhausted> for Problem {
     fn from(_: StampsExhausted) -> Self {
         Self::of(ProblemKind::StampsExhausted)
+    }
+}
+
+/// Becomes 500, without the value.
+impl<T> From<Exhausted<T>> for Problem {
+    fn from(exhausted: Exhausted<T>) -> Self {
+        StampsExhausted::from(exhausted).into()
     }
 }
 
@@ -182,6 +228,7 @@ impl From<ClaimExhausted> for Problem {
 /// - The error was not worth a retry: nothing else changes.
 /// - The attempts or the time were used up: the problem is retryable. `Retry-After` is at least the wait for which there
 ///   was no time.
+/// - The hint was too long: the problem is retryable, and `Retry-After` is at least the hint.
 /// - The budget was used up: the problem is not retryable. Too many retries are running, and retries of clients would
 ///   multiply them (B. Beyer et al., "Site Reliability Engineering" (2016), chapter 21).
 impl<E> From<RetryError<E>> for Problem
@@ -193,7 +240,7 @@ where
         match error.reason {
             StopReason::NotRetryable => problem,
             StopReason::AttemptsExhausted => problem.with_retryable(true),
-            StopReason::DeadlineExceeded { wait, .. } => {
+            StopReason::DeadlineExceeded { wait, .. } | StopReason::HintTooLong { hint: wait } => {
                 let wait = problem.retry_after().map_or(wait, |other| wait.max(other));
                 problem.with_retry_after(wait)
             }
@@ -223,10 +270,25 @@ impl From<ParseFenceError> for Problem {
     }
 }
 
-/// Becomes 400.
+/// Becomes 500: numbers that are converted, and not parsed, come from the service's own database. For a number from a
+/// client, return [`Problem::bad_number`].
 impl From<StampOutOfRange> for Problem {
-    fn from(error: StampOutOfRange) -> Self {
-        Self::of(ProblemKind::BadNumber).with_detail(error.to_string())
+    fn from(_: StampOutOfRange) -> Self {
+        Self::of(ProblemKind::BadStoredNumber)
+    }
+}
+
+/// Becomes 500, as [`StampOutOfRange`] does.
+impl From<FenceOutOfRange> for Problem {
+    fn from(_: FenceOutOfRange) -> Self {
+        Self::of(ProblemKind::BadStoredNumber)
+    }
+}
+
+/// Becomes 500, without the stamp: a row of the service's database is damaged.
+impl From<ImplausibleStamp> for Problem {
+    fn from(_: ImplausibleStamp) -> Self {
+        Self::of(ProblemKind::BadStoredNumber)
     }
 }
 
@@ -234,6 +296,13 @@ impl From<StampOutOfRange> for Problem {
 impl From<BadEtag> for Problem {
     fn from(error: BadEtag) -> Self {
         Self::of(ProblemKind::BadPrecondition).with_detail(error.to_string())
+    }
+}
+
+/// 400, for services that set their mode by a request.
+impl From<ParseModeError> for Problem {
+    fn from(error: ParseModeError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST).with_detail(error.to_string())
     }
 }
 

@@ -30,12 +30,16 @@ pub enum ProblemKind {
     TimedOut,
     /// 503: too many requests were waiting for the key.
     QueueFull,
+    /// 503: too many requests are running.
+    Overloaded,
     /// 503: another request got the lock before the work was done.
     LockLost,
     /// 503: the lock provider could not be reached.
     LockUnavailable,
     /// 503: the service accepts no more work.
     ShuttingDown,
+    /// 500: the work was stopped before its end, and may have been done in part.
+    Interrupted,
     /// 400: the request has no valid key.
     BadKey,
     /// 409: the version that the request names is not the current one.
@@ -44,16 +48,26 @@ pub enum ProblemKind {
     PreconditionFailed,
     /// 428: the request must name the version that it was made from.
     PreconditionRequired,
-    /// 400: `If-Match` or `If-None-Match` is malformed, or has a weak tag where none can be used.
+    /// 400: `If-Match` or `If-None-Match` is malformed, or has a tag that can't be used: a weak one, say.
     BadPrecondition,
     /// 409: another owner has the name.
     Taken,
     /// 409: all names that were tried are taken.
     NoFreeName,
+    /// 409: a constraint of the database does not allow the change.
+    ConstraintViolated,
+    /// 503: transactions of other requests were in the way.
+    TransactionConflict,
+    /// 503: the database could not be reached, or has no connection left.
+    DatabaseUnavailable,
+    /// 500: the connection was lost before the database had answered the commit.
+    CommitUnknown,
     /// 500: no stamp is left for another version.
     StampsExhausted,
     /// 400: the text is not the number of a stamp or a fence.
     BadNumber,
+    /// 500: a number from a database is not that of a stamp or a fence.
+    BadStoredNumber,
 }
 
 impl ProblemKind {
@@ -62,9 +76,11 @@ impl ProblemKind {
         Self::Busy,
         Self::TimedOut,
         Self::QueueFull,
+        Self::Overloaded,
         Self::LockLost,
         Self::LockUnavailable,
         Self::ShuttingDown,
+        Self::Interrupted,
         Self::BadKey,
         Self::Conflict,
         Self::PreconditionFailed,
@@ -72,8 +88,13 @@ impl ProblemKind {
         Self::BadPrecondition,
         Self::Taken,
         Self::NoFreeName,
+        Self::ConstraintViolated,
+        Self::TransactionConflict,
+        Self::DatabaseUnavailable,
+        Self::CommitUnknown,
         Self::StampsExhausted,
         Self::BadNumber,
+        Self::BadStoredNumber,
     ];
 
     /// Returns the last part of the type.
@@ -107,9 +128,12 @@ impl ProblemKind {
             Self::Busy
                 | Self::TimedOut
                 | Self::QueueFull
+                | Self::Overloaded
                 | Self::LockLost
                 | Self::LockUnavailable
                 | Self::ShuttingDown
+                | Self::TransactionConflict
+                | Self::DatabaseUnavailable
         )
     }
 
@@ -120,14 +144,17 @@ impl ProblemKind {
 
     const fn row(self) -> (&'static str, StatusCode, &'static str) {
         const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+        const INTERNAL: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 
         match self {
             Self::Busy => ("busy", StatusCode::CONFLICT, "the key is busy"),
             Self::TimedOut => ("timed-out", UNAVAILABLE, "timed out waiting for the lock"),
             Self::QueueFull => ("queue-full", UNAVAILABLE, "too many requests are waiting for the key"),
+            Self::Overloaded => ("overloaded", UNAVAILABLE, "too many requests are running"),
             Self::LockLost => ("lock-lost", UNAVAILABLE, "the lock was lost"),
             Self::LockUnavailable => ("lock-unavailable", UNAVAILABLE, "the lock service is unavailable"),
             Self::ShuttingDown => ("shutting-down", UNAVAILABLE, "the service is shutting down"),
+            Self::Interrupted => ("interrupted", INTERNAL, "the work was stopped before its end"),
             Self::BadKey => ("bad-key", StatusCode::BAD_REQUEST, "the request has no valid key"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "the version does not match"),
             Self::PreconditionFailed => {
@@ -141,10 +168,19 @@ impl ProblemKind {
             }
             Self::Taken => ("taken", StatusCode::CONFLICT, "the name is taken"),
             Self::NoFreeName => ("no-free-name", StatusCode::CONFLICT, "no free name was found"),
-            Self::StampsExhausted => {
-                ("stamps-exhausted", StatusCode::INTERNAL_SERVER_ERROR, "no more versions can be stored")
+            Self::ConstraintViolated => {
+                ("constraint-violated", StatusCode::CONFLICT, "the stored data does not allow the change")
             }
+            Self::TransactionConflict => {
+                ("transaction-conflict", UNAVAILABLE, "other transactions were in the way")
+            }
+            Self::DatabaseUnavailable => ("database-unavailable", UNAVAILABLE, "the database is unavailable"),
+            Self::CommitUnknown => ("commit-unknown", INTERNAL, "the outcome of the write is unknown"),
+            Self::StampsExhausted => ("stamps-exhausted", INTERNAL, "no more versions can be stored"),
             Self::BadNumber => ("bad-number", StatusCode::BAD_REQUEST, "not a valid version or fence number"),
+            Self::BadStoredNumber => {
+                ("bad-stored-number", INTERNAL, "a stored version or fence number is not valid")
+            }
         }
     }
 }

@@ -5,6 +5,8 @@ pub(crate) use super::{Db, LOCKING_READ, idle_in_transaction, pool};
 mod bank;
 mod columns;
 mod drops;
+mod modes;
+mod problems;
 mod rows;
 mod runs;
 mod taken;

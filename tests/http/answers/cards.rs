@@ -69,13 +69,19 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Confirms a card, without showing it.
+async fn touch(State(cards): Cards, Path(id): Path<String>) -> Result<Tagged<StatusCode>, Problem> {
+    let card = cards.get(&id).ok_or_else(|| Problem::new(StatusCode::NOT_FOUND))?;
+    Ok(Tagged::new(card.stamp(), StatusCode::NO_CONTENT))
+}
+
 fn shown(card: &Snapshot<String>) -> Tagged<String> {
     Tagged::new(card.stamp(), card.to_string())
 }
 
 async fn start() -> Server {
     let cards: Arc<VersionedMap<String, String>> = Arc::new(VersionedMap::new());
-    let routes = get(read).put(put).patch(patch).delete(delete);
+    let routes = get(read).put(put).post(touch).patch(patch).delete(delete);
     Server::start(Router::new().route("/cards/{id}", routes).with_state(cards)).await
 }
 
@@ -178,6 +184,107 @@ async fn a_read_of_a_known_version_has_no_body() {
     );
     assert_eq!(server.ask(Method::GET, ADA, &[("if-none-match", "2")], "").await.problem().0, 400);
     assert_eq!(server.ask(Method::GET, "/cards/grace", &[("if-none-match", "*")], "").await.problem().0, 404);
+}
+
+/// Requests on one connection, the last of which asks for its end.
+fn on_one_connection(requests: &[(&str, &str, &str)]) -> Vec<u8> {
+    let ends = |at: usize| if at + 1 == requests.len() { "connection: close\r\n" } else { "" };
+    let heads = requests.iter().enumerate().map(|(at, (method, path, lines))| {
+        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{lines}{}\r\n", ends(at))
+    });
+    heads.collect::<String>().into_bytes()
+}
+
+#[tokio::test]
+async fn an_answer_that_can_have_no_body_has_no_length_on_http1_and_keeps_its_connection() {
+    let server = start().await;
+    let etag = create(&server).await;
+    let known = format!("if-none-match: {etag}\r\n");
+    let stale = "if-match: \"9\"\r\n";
+    let answer = server
+        .raw(&on_one_connection(&[
+            ("GET", ADA, &known),
+            ("HEAD", ADA, &known),
+            ("HEAD", ADA, ""),
+            ("POST", ADA, ""),
+            ("DELETE", ADA, stale),
+            ("HEAD", "/cards/grace", ""),
+            ("DELETE", ADA, "if-match: *\r\n"),
+        ]))
+        .await;
+    let mut rest = answer.as_str();
+    let mut next = |status: &str, has_body: bool| {
+        let (head, after) = rest.split_once("\r\n\r\n").expect("it has a head");
+        let mut lines = head.split("\r\n");
+        assert!(lines.next().is_some_and(|line| line.split(' ').nth(1) == Some(status)), "{status}: {head}");
+        let length = lines.find_map(|line| line.strip_prefix("content-length: ")).map(str::to_owned);
+        assert!(!head.contains("transfer-encoding"), "{status}: {head}");
+        let body =
+            if has_body { length.as_deref().unwrap_or("0").parse().expect("it is a number") } else { 0 };
+        rest = &after[body..];
+        length
+    };
+    for _ in ["GET", "HEAD"] {
+        assert_eq!(next("304", false), None);
+    }
+    assert_eq!(next("200", false).as_deref(), Some("3"), "a HEAD has the length that the GET has");
+    assert_eq!(next("204", false), None, "a tagged 204");
+    assert_ne!(next("412", true).as_deref(), Some("0"));
+    assert_ne!(next("404", false).as_deref(), Some("0"), "a problem to HEAD has the length of its body");
+    assert_eq!(next("204", false), None);
+    assert_eq!(rest, "");
+}
+
+#[tokio::test]
+async fn an_answer_that_can_have_no_body_has_no_length_on_http2() {
+    let server = start().await;
+    let etag = create(&server).await;
+    for method in [Method::GET, Method::HEAD] {
+        let answer = server.ask_h2(method.clone(), ADA, &[("if-none-match", &etag)]).await;
+        assert_eq!((answer.status.as_u16(), &answer.body[..]), (304, &b""[..]), "{method}");
+        assert_eq!(
+            (answer.header("content-length"), answer.header("etag")),
+            (None, Some(&*etag)),
+            "{method}"
+        );
+    }
+    let head = server.ask_h2(Method::HEAD, ADA, &[]).await;
+    assert_eq!((head.status.as_u16(), head.header("content-length")), (200, Some("3")));
+    let touched = server.ask_h2(Method::POST, ADA, &[]).await;
+    assert_eq!((touched.status.as_u16(), touched.header("content-length")), (204, None));
+    assert_eq!(touched.header("etag"), Some(&*etag));
+}
+
+#[tokio::test]
+async fn an_edit_with_a_tag_that_a_proxy_changed_is_told_so_and_not_to_read_again() {
+    let server = start().await;
+    create(&server).await;
+    for tag in ["\"1-gzip\"", "\"1--gzip\"", "\"1;gzip\"", "\"1-br\"", "\"1-zstd\"", "\"1-deflate\""] {
+        for header in ["if-match", "if-none-match"] {
+            let refused = server.ask(Method::PUT, ADA, &[(header, tag)], "Augusta").await;
+            assert_eq!(refused.problem(), (400, "bad-precondition".to_owned()), "{header}: {tag}");
+            let detail = refused.json()["detail"].as_str().map(str::to_owned).expect("it explains itself");
+            assert!(detail.contains("a proxy changed the entity tag"), "{detail}");
+        }
+        let read = server.ask(Method::GET, ADA, &[("if-none-match", tag)], "").await;
+        assert_eq!((read.status.as_u16(), read.header("etag")), (200, Some("\"1\"")), "{tag}");
+    }
+    assert_eq!(server.ask(Method::GET, ADA, &[], "").await.body, "Ada");
+}
+
+#[tokio::test]
+async fn a_date_is_no_precondition() {
+    let server = start().await;
+    create(&server).await;
+    let dates = ["Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "yesterday"];
+    for date in dates {
+        let put = server.ask(Method::PUT, ADA, &[("if-unmodified-since", date)], "Augusta").await;
+        assert_eq!(put.problem(), (428, "precondition-required".to_owned()), "{date}");
+        let both = [("if-unmodified-since", date), ("if-match", "\"9\"")];
+        assert_eq!(server.ask(Method::PUT, ADA, &both, "Augusta").await.status, 412, "{date}");
+        let read = server.ask(Method::GET, ADA, &[("if-modified-since", date)], "").await;
+        assert_eq!((read.status.as_u16(), &read.body[..]), (200, &b"Ada"[..]), "{date}");
+    }
 }
 
 #[tokio::test]

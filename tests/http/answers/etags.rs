@@ -168,6 +168,41 @@ fn a_refusal_does_not_repeat_what_was_sent() {
 }
 
 #[test]
+fn a_tag_that_a_proxy_changed_when_it_compressed_is_explained_to_a_write() {
+    let changed: [&[&[u8]]; 11] = [
+        &[b"\"7-gzip\""],
+        &[b"\"7--gzip\""],
+        &[b"\"7;gzip\""],
+        &[b"\"7-br\""],
+        &[b"\"7-zstd\""],
+        &[b"\"7-deflate\""],
+        &[b"\"7-GZIP\""],
+        &[b"\"9223372036854775807-gzip\""],
+        &[b"\"7\", \"8-gzip\""],
+        &[b"\"x\"", b"\"7--br\" ,"],
+        &[b"\"7-x-gzip\""],
+    ];
+    let why = |problem: Problem| problem.detail().map(str::to_owned).expect("it explains itself");
+    for lines in changed {
+        let shown: Vec<_> = lines.iter().map(|line| line.escape_ascii().to_string()).collect();
+        assert_eq!((if_match(lines), if_none_match(lines)), (BAD, BAD), "{shown:?}");
+        let refused = extract::<IfMatch>(Method::PUT, IF_MATCH, lines).map_err(why);
+        let words =
+            "a proxy changed the entity tag when it compressed the answer: send it without its suffix";
+        assert_eq!(refused, Err(format!("If-Match: {words}")), "{shown:?}");
+        let refused = extract::<IfNoneMatch>(Method::DELETE, IF_NONE_MATCH, lines).map_err(why);
+        assert_eq!(refused, Err(format!("If-None-Match: {words}")), "{shown:?}");
+    }
+    // Weak comparison does not make it one of ours.
+    assert_eq!((if_match(&[b"W/\"7-gzip\""]), if_none_match(&[b"W/\"7-gzip\""])), (BAD, BAD));
+    for foreign in ["7gzip", "07-gzip", "0-gzip", "-gzip", "7---gzip", "7-", "7-gzip2", "7-sha", "x-gzip"] {
+        let line = format!("\"{foreign}\"");
+        assert_eq!(if_match(&[line.as_bytes()]), one_of([]), "{line}");
+        assert_eq!(if_none_match(&[line.as_bytes()]), none_of([]), "{line}");
+    }
+}
+
+#[test]
 fn a_read_knows_its_versions_by_weak_comparison() {
     let known = |lines: &[&[u8]]| {
         extract::<IfNoneMatch>(Method::GET, IF_NONE_MATCH, lines).map(|known| known.matches(stamp(7)))
@@ -177,6 +212,9 @@ fn a_read_knows_its_versions_by_weak_comparison() {
     assert_eq!(known(&[b"\"6\"", b"W/\"7\", \"x\""]), Ok(true));
     assert_eq!(known(&[b"*"]), Ok(true));
     assert_eq!(known(&[b"\"6\", \"07\", \"x\""]), Ok(false));
+    // The client has the compressed answer, and the service does not: it gets the whole one again.
+    assert_eq!(known(&[b"\"7-gzip\""]), Ok(false));
+    assert_eq!(known(&[b"\"7-gzip\", \"7\""]), Ok(true));
 }
 
 /// An element of a list, as it may be spelled.
@@ -264,7 +302,7 @@ fn reference(lines: &[Vec<u8>], name: &HeaderName) -> Read {
         is_quoted ^= c == '"';
         c == ',' && !is_quoted
     });
-    let (mut stamps, mut count) = (Vec::new(), 0);
+    let (mut stamps, mut count, mut is_any_changed) = (Vec::new(), 0, false);
     for element in elements.map(|element| element.trim_matches(is_ows)).filter(|element| !element.is_empty())
     {
         let strong = element.strip_prefix("W/").unwrap_or(element);
@@ -273,15 +311,38 @@ fn reference(lines: &[Vec<u8>], name: &HeaderName) -> Read {
         if opaque.chars().any(|c| c <= ' ' || c == '\u{7f}') || (strong != element && name == IF_MATCH) {
             return BAD;
         }
+        if is_changed(opaque) {
+            // Both headers are those of a write here.
+            is_any_changed = true;
+        }
         count += 1;
         stamps.extend(opaque.parse::<Stamp>());
     }
     match (count, stamps.len()) {
         (0, _) => BAD,
+        _ if is_any_changed => BAD,
         (_, 1) if name == IF_MATCH => Ok(Expect::Exact(stamps[0])),
         _ if name == IF_MATCH => Ok(Expect::OneOf(stamps.into())),
         _ => Ok(Expect::NoneOf(stamps.into())),
     }
+}
+
+/// Returns `true` for a stamp with one or two marks and the name of a coding, taken apart from its end.
+fn is_changed(opaque: &str) -> bool {
+    let opaque = opaque.to_ascii_lowercase();
+    ["gzip", "x-gzip", "br", "zstd", "deflate", "compress"].iter().any(|coding| {
+        let Some(head) = opaque.strip_suffix(coding) else { return false };
+        let number = head.trim_end_matches(|mark: char| mark.is_ascii_punctuation());
+        (1..=2).contains(&(head.len() - number.len())) && number.parse::<Stamp>().is_ok()
+    })
+}
+
+/// What a proxy makes of a tag when it compresses.
+fn changed() -> impl Strategy<Value = Vec<u8>> {
+    let coding = prop::sample::select(&["gzip", "br", "zstd", "deflate", "GZIP"][..]);
+    let mark = prop::sample::select(&["-", "--", ";", ":", "_"][..]);
+    (any_stamp(), mark, coding)
+        .prop_map(|(stamp, mark, coding)| format!("{stamp}{mark}{coding}").into_bytes())
 }
 
 /// What HTTP lets through in a header, for the most part what means something in this one.
@@ -291,7 +352,13 @@ fn byte() -> impl Strategy<Value = u8> {
 }
 
 fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    vec(vec(byte(), 0..16), 1..4)
+    let suffix = prop::sample::select(&["-gzip", "--br\"", ";zstd\",", "-x-gzip\""][..]);
+    let part = prop_oneof![
+        12 => byte().prop_map(|byte| vec![byte]),
+        1 => suffix.prop_map(|text| text.as_bytes().to_vec()),
+        1 => changed().prop_map(|opaque| [b"\"", &opaque[..], b"\""].concat()),
+    ];
+    vec(vec(part, 0..16).prop_map(|parts| parts.concat()), 1..4)
 }
 
 proptest! {
@@ -308,6 +375,23 @@ proptest! {
     fn stamps_in_any_legal_spelling_of_if_none_match_are_the_same_expectation(list in list(true)) {
         let stamps = list.iter().filter_map(|(element, ..)| element.stamp()).collect();
         prop_assert_eq!(if_none_match(&borrowed(&spell(&list))), Ok(Expect::NoneOf(stamps)));
+    }
+
+    #[test]
+    fn one_changed_tag_among_others_is_refused_for_a_write_and_matches_nothing_for_a_read(
+        list in list(true),
+        opaque in changed(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let stamps: Box<[Stamp]> = list.iter().filter_map(|(element, ..)| element.stamp()).collect();
+        let mut list = list;
+        let at = at.index(list.len() + 1);
+        list.insert(at, (Element::Foreign(opaque), [String::new(), String::new()], false));
+        let lines = spell(&list);
+        prop_assert_eq!(if_match(&borrowed(&lines)), BAD);
+        prop_assert_eq!(if_none_match(&borrowed(&lines)), BAD);
+        let read = extract::<IfNoneMatch>(Method::GET, IF_NONE_MATCH, &borrowed(&lines));
+        prop_assert_eq!(read.map(IfNoneMatch::into_expect), Ok(Expect::NoneOf(stamps)));
     }
 
     #[test]

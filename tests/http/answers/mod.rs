@@ -4,6 +4,7 @@ mod server;
 
 mod cards;
 mod etags;
+mod own_error;
 mod problems;
 mod rendered;
 mod tagged;

@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use latchwork::{
     Busy, Claims, Conflict, Fence, KeyedLock, RetryPolicy, Semaphore, Stamp, TimedOut, Versioned,
     VersionedMap,
     claim::{ClaimExhausted, Taken},
-    error::BadNumber,
-    fence::{FenceGate, ParseFenceError, StaleFence},
+    error::{BadNumber, NotAcquired},
+    fence::{FenceGate, FenceOutOfRange, ParseFenceError, StaleFence},
     provider::LockError,
-    retry::{Budget, RetryError},
-    stamp::{BadEtag, ParseStampError, StampOutOfRange, StampSource, StampsExhausted},
+    retry::{Budget, Jitter, RetryError},
+    stamp::{BadEtag, ImplausibleStamp, ParseStampError, StampOutOfRange, StampSource, StampsExhausted},
     verdict::{RetryKind, Verdict},
-    versioned::{Change, Expect, WriteError},
+    versioned::{Change, Exhausted, Expect, WriteError},
 };
 use latchwork::{
     layer::Mode,
@@ -63,6 +63,33 @@ fn gone() -> Conflict<String> {
     refused.into_conflict().expect("it is a conflict")
 }
 
+fn value_exhausted() -> Exhausted<String> {
+    let cell = Versioned::starting_at(SECRET.to_owned(), Stamp::MAX);
+    cell.modify(|_| SECRET.to_owned()).expect_err("it was the last")
+}
+
+/// Another caller writes during each call of the closure.
+fn crowded() -> WriteError<String> {
+    let cell = Versioned::new(SECRET.to_owned());
+    cell.modify_up_to(2, |text| {
+        cell.modify(|text| format!("{text}!")).expect("stamps are left");
+        text.clone()
+    })
+    .expect_err("another caller is faster")
+}
+
+fn implausible() -> ImplausibleStamp {
+    StampSource::new().observe(Stamp::MAX).expect_err("it is damaged")
+}
+
+fn fence_out_of_range() -> FenceOutOfRange {
+    Fence::try_from(-(SECRET_NUMBER as i64)).expect_err("it is negative")
+}
+
+fn not_acquired() -> NotAcquired {
+    timed_out().into()
+}
+
 fn exhausted() -> StampsExhausted {
     StampSource::after(Stamp::MAX).next().expect_err("it was the last")
 }
@@ -86,7 +113,7 @@ fn no_free_name() -> ClaimExhausted {
 
 fn stale_fence() -> StaleFence {
     let fence = |number| Fence::new(number).expect("it is not zero");
-    let gate = FenceGate::new();
+    let gate = FenceGate::<String>::new();
     gate.admit(SECRET, fence(SECRET_NUMBER + 1)).expect("it is the first");
     gate.admit(SECRET, fence(SECRET_NUMBER)).expect_err("it is stale")
 }
@@ -114,6 +141,12 @@ enum SaveError {
     Down,
     Stale(Conflict<String>),
     Busy(Busy),
+}
+
+impl IntoResponse for SaveError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
 }
 
 impl From<SaveError> for Problem {
@@ -227,12 +260,16 @@ fn every_error_has_its_status_headers_and_body_and_gives_nothing_away() {
             versions(stale, json!("7"), json!("8")),
         ),
         (
-            answer(|| WriteError::<String, Infallible>::from(exhausted())),
+            answer(|| WriteError::<String, Infallible>::from(value_exhausted())),
             Kind::StampsExhausted,
             None,
             None,
             never.clone(),
         ),
+        (answer(value_exhausted), Kind::StampsExhausted, None, None, never.clone()),
+        // No version of the client's was stale.
+        (answer(crowded), Kind::Busy, Some("1"), None, later.clone()),
+        (answer(not_acquired), Kind::TimedOut, Some("1"), None, later.clone()),
         (answer(exhausted), Kind::StampsExhausted, None, None, never.clone()),
         (answer(|| taken(true)), Kind::Taken, None, None, never.clone()),
         (answer(|| taken(false)), Kind::Taken, None, None, later),
@@ -252,13 +289,11 @@ fn every_error_has_its_status_headers_and_body_and_gives_nothing_away() {
             detailed("not a fence: it has a character that is not a digit"),
         ),
         (answer(|| BadNumber::Sign), Kind::BadNumber, None, None, detailed("it has a sign")),
-        (
-            answer(out_of_range),
-            Kind::BadNumber,
-            None,
-            None,
-            detailed("stamps go from 1 to 9223372036854775807"),
-        ),
+        (answer(|| Problem::bad_number("no version")), Kind::BadNumber, None, None, detailed("no version")),
+        // The service's own rows.
+        (answer(out_of_range), Kind::BadStoredNumber, None, None, never.clone()),
+        (answer(fence_out_of_range), Kind::BadStoredNumber, None, None, never.clone()),
+        (answer(implausible), Kind::BadStoredNumber, None, None, never.clone()),
         (
             answer(bad_etag),
             Kind::BadPrecondition,
@@ -320,9 +355,15 @@ fn after_retries_the_last_error_is_answered_with_what_became_of_them() {
     let down = || SaveError::Down;
     let busy_error = || SaveError::Busy(busy());
     let stale = || SaveError::Stale(conflict(stamp(7)));
-    let none_left =
-        || RetryPolicy::new().budget(Arc::new(Budget::new(0).price(RetryKind::VersionConflict, 1)));
-    let no_time = || RetryPolicy::new().deadline(Duration::from_secs(2));
+    let none_left = || {
+        let budget = Budget::new(14).price(RetryKind::VersionConflict, 1).earnings(0).refill_per_second(0);
+        let policy = RetryPolicy::new().budget(Arc::new(budget)).base_delay(Duration::ZERO);
+        // Its tokens pay for one retry, which fails.
+        assert!(policy.clone().max_attempts(2).run_blocking(|_| Err::<(), _>(busy())).is_err());
+        policy
+    };
+    let no_time = || RetryPolicy::new().jitter(Jitter::None).deadline(Duration::from_secs(2));
+    let impatient = || RetryPolicy::new().max_hint(Duration::from_secs(2));
     let table = [
         // Not one that passes.
         (answer(|| retried(RetryPolicy::new(), || SaveError::SoldOut)), 409, 1, false, None),
@@ -331,6 +372,8 @@ fn after_retries_the_last_error_is_answered_with_what_became_of_them() {
         (answer(|| retried(RetryPolicy::new(), stale)), 409, 2, true, None),
         // The wait of 6.4 s would have been too long.
         (answer(|| retried(no_time(), down)), 502, 1, true, Some("7")),
+        // Nor would the policy have waited for so long.
+        (answer(|| retried(impatient(), down)), 502, 1, true, Some("7")),
         // Too many are trying again: clients are not to do so as well.
         (answer(|| retried(none_left(), busy_error)), 409, 1, false, Some("1")),
         (answer(|| retried(none_left(), stale)), 409, 1, false, None),
@@ -415,9 +458,12 @@ fn every_kind_has_its_anchor_and_row_in_the_room_that_its_type_leads_to() {
             ProblemKind::Busy
                 | ProblemKind::TimedOut
                 | ProblemKind::QueueFull
+                | ProblemKind::Overloaded
                 | ProblemKind::LockLost
                 | ProblemKind::LockUnavailable
                 | ProblemKind::ShuttingDown
+                | ProblemKind::TransactionConflict
+                | ProblemKind::DatabaseUnavailable
         );
         assert_eq!(row.starts_with("yes |"), is_later, "{slug}");
         let room = "https://docs.rs/latchwork/latest/latchwork/docs/problems/index.html#";
@@ -473,10 +519,11 @@ fn no_error_of_the_crate_is_without_an_answer() {
     let mut errors = BTreeSet::new();
     errors_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut errors);
     assert!(errors.remove("Problem"), "it is an error itself");
+    assert!(errors.remove("BoxedError"), "it is an error of the service");
     assert!(errors.len() >= 14 && errors.contains("Taken") && errors.contains("WriteError"), "{errors:?}");
     let answers = concat!(
         include_str!("../../../src/web/problem/errors.rs"),
-        include_str!("../../../src/layer/lock/mode.rs")
+        include_str!("../../../src/web/problem/sql.rs")
     );
     for error in errors {
         let is_answered =

@@ -121,6 +121,19 @@ impl Server {
         Answer::got(request.body(body.to_owned()).send().await.expect("it is answered")).await
     }
 
+    /// Asks over HTTP/2, without a body.
+    pub(crate) async fn ask_h2(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let client = reqwest::Client::builder().no_proxy().timeout(FOR_EVER).http2_prior_knowledge();
+        let client = client.build().expect("it is set up");
+        let mut request = client.request(method, format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.expect("it is answered");
+        assert_eq!(response.version(), axum::http::Version::HTTP_2);
+        Answer::got(response).await
+    }
+
     /// The whole answer to these bytes, which are to ask for the connection to be closed.
     pub(crate) async fn raw(&self, request: &[u8]) -> String {
         let talk = async {

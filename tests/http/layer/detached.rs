@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use futures::FutureExt;
 use latchwork::layer::{Mode, Outcome};
+use latchwork::web::{Problem, ProblemKind};
 use tokio::runtime::Builder;
 use tower::service_fn;
 
@@ -137,7 +138,7 @@ async fn nothing_is_detached_where_it_is_only_observed() {
 }
 
 #[test]
-fn a_runtime_that_shuts_down_leaves_no_key_and_is_told() {
+fn a_runtime_that_shuts_down_leaves_no_key_and_invites_no_second_run() {
     no_hang(|| {
         let locks = locks();
         let inner = service_fn(|_: Request<Body>| std::future::pending::<Answer>());
@@ -150,8 +151,11 @@ fn a_runtime_that_shuts_down_leaves_no_key_and_is_told() {
         assert!(locks.is_locked("ada"));
         drop(workers);
         let refused = one.poll().expect("the task is gone").unwrap();
-        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(refused.headers()["retry-after"], "1");
+        assert_eq!(refused.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(!refused.headers().contains_key("retry-after"));
+        let problem = refused.extensions().get::<Problem>().unwrap();
+        let said = (problem.kind(), problem.is_retryable());
+        assert_eq!(said, (Some(ProblemKind::Interrupted), false), "the work may be done");
         assert!(locks.is_empty());
     });
 }

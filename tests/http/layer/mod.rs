@@ -2,17 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod service;
+pub(crate) mod service;
 
 mod body;
+mod bounded;
 mod coalesce;
 mod detached;
 mod drops;
+mod extracted;
 mod held;
 mod keys;
+mod min_hold;
 mod modes;
 mod panics;
 mod plain;
 mod ready;
 mod refused;
 mod remote;
+mod typed;

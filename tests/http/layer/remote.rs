@@ -27,7 +27,7 @@ type Wait<G> = Pin<Box<dyn Future<Output = Result<G, LockError>> + Send>>;
 
 /// How the stand-in answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reply {
+pub(super) enum Reply {
     Grant,
     Busy,
     TimedOut,
@@ -66,17 +66,17 @@ impl Reply {
 
 /// The stand-in: it answers at once, or when its gate lets it.
 #[derive(Clone)]
-struct Remote {
-    locks: Locks,
+pub(super) struct Remote {
+    pub(super) locks: Locks,
     reply: Reply,
     gate: Option<Gate>,
-    loss: Loss,
+    pub(super) loss: Loss,
     asked: Arc<Mutex<Vec<Ask>>>,
     withdrawn: Arc<AtomicUsize>,
 }
 
 impl Remote {
-    fn new(reply: Reply, gate: Option<&Gate>) -> Self {
+    pub(super) fn new(reply: Reply, gate: Option<&Gate>) -> Self {
         let gate = gate.cloned();
         let (asked, withdrawn) = <(Arc<Mutex<Vec<Ask>>>, Arc<AtomicUsize>)>::default();
         Self { locks: locks(), reply, gate, loss: Loss::new(), asked, withdrawn }
@@ -92,7 +92,7 @@ impl Remote {
         }
     }
 
-    fn layer(&self) -> KeyedLockLayer<String, ByPath, Self> {
+    pub(super) fn layer(&self) -> KeyedLockLayer<String, ByPath, Self> {
         KeyedLockLayer::new(self.clone(), by_path)
     }
 }
@@ -137,19 +137,19 @@ impl Drop for Withdrawal {
 
 /// Whether the lock is lost, for the guard.
 #[derive(Clone)]
-struct Loss(Arc<tokio::sync::Semaphore>);
+pub(super) struct Loss(Arc<tokio::sync::Semaphore>);
 
 impl Loss {
     fn new() -> Self {
         Self(Arc::new(tokio::sync::Semaphore::new(0)))
     }
 
-    fn happen(&self) {
+    pub(super) fn happen(&self) {
         self.0.close();
     }
 }
 
-struct RemoteGuard {
+pub(super) struct RemoteGuard {
     local: OwnedKeyedGuard<String>,
     loss: Loss,
 }

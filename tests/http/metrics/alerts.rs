@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use latchwork::layer::Mode;
-use latchwork::publish::{Publisher, times};
+use latchwork::publish::Publisher;
 use latchwork::{
     KeyedLock, RetryPolicy, SingleFlight,
-    keyed::Timing,
     retry::{Budget, RetryStats, VirtualClock},
     verdict::{RetryKind, Verdict},
 };
@@ -17,6 +16,7 @@ use serde::Deserialize;
 
 use super::exposition::Exposition;
 use super::promql::Scrapes;
+use super::sales::Sales;
 use super::scene::{Plans, recorder};
 use super::table;
 use crate::support::Hand;
@@ -66,31 +66,33 @@ struct Service {
     slug_failures: Arc<AtomicU64>,
     reads: SingleFlight<u32, u32>,
     plans: Plans,
+    sales: Sales,
     publisher: Publisher,
 }
 
 impl Service {
     fn new() -> Self {
-        let locks = Arc::new(KeyedLock::builder().observe_times(times("cards")).build());
-        let budget = Arc::new(Budget::new(100));
+        let locks = Arc::new(KeyedLock::builder().name("cards").publish_times().build());
+        let budget = Arc::new(Budget::new(100).refill_per_second(0));
         let slug_failures = Arc::new(AtomicU64::new(0));
         let failures = slug_failures.clone();
-        let reads = SingleFlight::default();
-        let plans = Plans::new();
+        let reads = SingleFlight::default().named("cards");
+        let (plans, sales) = (Plans::new(), Sales::new());
         let mut publisher = Publisher::new()
-            .locks("cards", &locks)
+            .keyed_lock(&locks)
             .budget("file", &budget)
-            .flights("cards", &reads)
-            .layer("plans", plans.layer.stats())
+            .single_flight(&reads)
+            .keyed_lock_layer(&plans.layer)
+            .scope(&sales.scope)
             .source(move || {
                 let failures = failures.load(Ordering::Relaxed);
                 metrics::counter!("business_cards_slug_failures_total").absolute(failures);
             });
         let stats = BTreeMap::from(POLICIES.map(|name| (name, Arc::default())));
         for (name, stats) in &stats {
-            publisher = publisher.retries(name, stats);
+            publisher = publisher.retry_stats(name, stats);
         }
-        Self { locks, stats, budget, slug_failures, reads, plans, publisher }
+        Self { locks, stats, budget, slug_failures, reads, plans, sales, publisher }
     }
 
     /// One call whose first attempts fail.
@@ -122,6 +124,10 @@ impl Service {
             assert_eq!(self.plans.ask(if user % 10 == 0 { "/ada" } else { "/grace" }) == 409, user % 10 == 0);
         }
         assert_eq!(self.plans.ask("/%FF"), 400);
+        for number in 0..100 {
+            self.sales.sell(u32::from(number % 20 == 0));
+        }
+        self.sales.abandon();
         for key in 0..1000 {
             assert!(self.reads.run_blocking(key, || key).led);
             let guard = self.locks.lock(key).wait();
@@ -154,6 +160,16 @@ impl Service {
         }
         self.plans.mode.set(Mode::Off);
         assert_eq!(self.plans.ask("/ada"), 200);
+        for _ in 0..10 {
+            self.sales.sell(2);
+            self.sales.abandon();
+        }
+        self.sales.starve();
+        self.sales.pass(Mode::Off);
+        self.sales.pass(Mode::Observe);
+        // As if a server had gone while it committed.
+        metrics::counter!("latchwork_scope_ended_total", "scope" => "sales", "ending" => "commit_unknown")
+            .increment(1);
         let guard = self.locks.lock_owned(1).wait();
         for _ in 0..50 {
             assert!(self.locks.try_lock(1).is_err());
@@ -162,10 +178,9 @@ impl Service {
             assert!(self.locks.lock(1).wait_timeout(Duration::ZERO).is_err());
         }
         let waiters: Vec<_> = (0..30).map(|_| Hand::queued(self.locks.lock_owned(1))).collect();
-        // As if they had taken so long: the same observer, without the wait.
-        let observer = times("cards");
-        observer(Timing::Waited(Duration::from_secs(3)));
-        observer(Timing::Held(Duration::from_secs(4)));
+        // As if they had taken so long: the same histograms, without the wait.
+        metrics::histogram!("latchwork_lock_wait_seconds", "lock" => "cards").record(3.0);
+        metrics::histogram!("latchwork_lock_hold_seconds", "lock" => "cards").record(4.0);
         (guard, waiters)
     }
 }
@@ -223,6 +238,8 @@ fn each_alert_fires_in_a_storm() {
     assert_eq!(fired["RetryBudgetNearlyEmpty"], ["file"]);
     assert_eq!(fired["RetriesRefusedByBudget"], ["put a profile"]);
     assert_eq!(fired["RequestsRefused"], ["plans"]);
+    assert_eq!(fired["TransactionsRepeated"], ["sales"]);
+    assert_eq!(fired["CommitsUnknown"], ["sales"]);
 }
 
 #[test]

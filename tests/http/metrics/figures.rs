@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use latchwork::layer::{LayerStats, Outcome};
+use latchwork::layer::{CoalesceLayer, KeyedLockLayer, Outcome};
 use latchwork::publish::{BUCKETS, Publisher, Source};
 use latchwork::{
     KeyedLock, KeyedSemaphore, RetryPolicy, SingleFlight,
@@ -15,7 +15,7 @@ use latchwork::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::exposition::Exposition;
-use super::scene::{Scene, recorder};
+use super::scene::{ByPath, Scene, recorder};
 use super::table;
 use crate::support::{Hand, panic_of, until};
 
@@ -54,6 +54,7 @@ fn the_documented_names_are_published_with_their_types_labels_and_texts_and_no_o
         ("budget", BTreeSet::from(["database"])),
         ("flight", BTreeSet::from(["menus", "pages"])),
         ("layer", BTreeSet::from(["plans"])),
+        ("scope", BTreeSet::from(["sales"])),
     ]);
     for row in &rows {
         let samples = shown.samples.iter().filter(|sample| family(&sample.name, &shown.types) == row.name);
@@ -139,6 +140,7 @@ fn values_are_those_that_the_core_has_counted() {
             assert_eq!(calls("attempts_exhausted"), counts.attempts_exhausted as f64);
             assert_eq!(calls("deadline_exceeded"), counts.deadline_exceeded as f64);
             assert_eq!(calls("budget_exhausted"), counts.budget_exhausted as f64);
+            assert_eq!(calls("hint_too_long"), counts.hint_too_long as f64);
             assert_eq!(calls("abandoned"), counts.abandoned as f64);
             assert_eq!(retry("failed_after_retry", None), counts.failed_after_retry as f64);
             assert_eq!(retry("attempts", None), counts.attempts as f64);
@@ -157,14 +159,14 @@ fn values_are_those_that_the_core_has_counted() {
         }
         let saves = |reason| {
             let labels = [("policy", "save card"), ("reason", reason)];
-            shown.value("latchwork_retry_ungated_total", &labels)
+            shown.value("latchwork_retry_without_lock_total", &labels)
         };
         let counts = scene.saves.counts();
-        assert_eq!(saves("timed_out"), counts.gate_timed_out as f64);
-        assert_eq!(saves("refused"), counts.gate_refused as f64);
-        assert_eq!(saves("lost"), counts.gate_lost as f64);
-        assert_eq!(saves("unavailable"), counts.gate_unavailable as f64);
-        assert_eq!(counts.gate_timed_out, 2, "a call went on without its lock");
+        assert_eq!(saves("timed_out"), counts.lock_timed_out as f64);
+        assert_eq!(saves("refused"), counts.lock_refused as f64);
+        assert_eq!(saves("lost"), counts.lock_lost as f64);
+        assert_eq!(saves("unavailable"), counts.lock_unavailable as f64);
+        assert_eq!(counts.lock_timed_out, 2, "a call went on without its lock");
         let ends = [
             counts.first_try_ok,
             counts.retried_ok,
@@ -172,9 +174,10 @@ fn values_are_those_that_the_core_has_counted() {
             counts.attempts_exhausted,
             counts.deadline_exceeded,
             counts.budget_exhausted,
+            counts.hint_too_long,
             counts.abandoned,
         ];
-        assert_eq!(ends, [2, 6, 3, 1, 1, 1, 1], "calls ended in every way");
+        assert_eq!(ends, [2, 6, 3, 1, 1, 1, 1, 1], "calls ended in every way");
 
         let budget = [("budget", "database")];
         assert_eq!(shown.value("latchwork_retry_budget_tokens", &budget), 0.0);
@@ -312,8 +315,8 @@ fn units_are_those_of_the_table() {
 
 #[test]
 fn a_recorder_that_comes_later_gets_the_counters_all_the_same() {
-    let users = Arc::new(KeyedLock::<u32>::new());
-    let publisher = Publisher::new().locks("users", &users);
+    let users = Arc::new(KeyedLock::<u32>::builder().name("users").build());
+    let publisher = Publisher::new().keyed_lock(&users);
     drop(users.lock(1).wait());
     publisher.publish(); // to nobody
     let recorder = recorder();
@@ -345,24 +348,64 @@ fn whatever_is_a_source_is_published_too() {
 
 #[test]
 fn two_things_of_a_kind_cant_have_one_name() {
-    let users = Arc::new(KeyedLock::<u32>::new());
-    let seats = Arc::new(KeyedSemaphore::<u32>::new(1));
+    let users = Arc::new(KeyedLock::<u32>::builder().name("same").build());
+    let seats = Arc::new(KeyedLock::<u32>::builder().name("same").build_semaphore(1));
     let (stats, budget) = (Arc::new(RetryStats::new()), Arc::new(Budget::new(1)));
-    let publisher = || Publisher::new().locks("same", &users).retries("same", &stats).budget("same", &budget);
+    let policy = RetryPolicy::new().name("same").stats(&stats);
+    let publisher = || Publisher::new().keyed_lock(&users).retry_policy(&policy).budget("same", &budget);
     publisher().publish();
-    assert_eq!(panic_of(|| publisher().locks("same", &users)), "lock \"same\" is published already");
-    assert_eq!(panic_of(|| publisher().semaphore("same", &seats)), "lock \"same\" is published already");
-    assert_eq!(panic_of(|| publisher().retries("same", &stats)), "policy \"same\" is published already");
+    assert_eq!(panic_of(|| publisher().keyed_lock(&users)), "lock \"same\" is published already");
+    assert_eq!(panic_of(|| publisher().keyed_semaphore(&seats)), "lock \"same\" is published already");
+    assert_eq!(panic_of(|| publisher().retry_policy(&policy)), "policy \"same\" is published already");
+    assert_eq!(panic_of(|| publisher().retry_stats("same", &stats)), "policy \"same\" is published already");
     assert_eq!(panic_of(|| publisher().budget("same", &budget)), "budget \"same\" is published already");
-    let flights = SingleFlight::<u32, u32>::new();
-    let flying = || publisher().flights("same", &flights);
+    let flights = SingleFlight::<u32, u32>::new().named("same");
+    let pages = CoalesceLayer::<String, _>::new(ByPath).name("same");
+    let flying = || publisher().single_flight(&flights);
     flying().publish();
-    assert_eq!(panic_of(|| flying().flights("same", &flights)), "flight \"same\" is published already");
-    let layer = || publisher().layer("same", LayerStats::default());
+    assert_eq!(panic_of(|| flying().single_flight(&flights)), "flight \"same\" is published already");
+    assert_eq!(panic_of(|| flying().coalesce_layer(&pages)), "flight \"same\" is published already");
+    let plans = KeyedLockLayer::new(Arc::new(KeyedLock::new()), ByPath).name("same");
+    let layer = || publisher().keyed_lock_layer(&plans);
+    assert_eq!(panic_of(|| layer().keyed_lock_layer(&plans)), "layer \"same\" is published already");
+}
+
+#[test]
+fn what_has_no_name_is_refused_when_the_service_is_set_up() {
+    let lock = Arc::new(KeyedLock::<u32>::new());
+    let text = panic_of(|| Publisher::new().keyed_lock(&lock));
     assert_eq!(
-        panic_of(|| layer().layer("same", LayerStats::default())),
-        "layer \"same\" is published already"
+        text,
+        "the lock has no name to be published by: give it one with KeyedLock::builder().name(..)"
     );
+    let seats = Arc::new(KeyedSemaphore::<u32>::new(1));
+    assert!(panic_of(|| Publisher::new().keyed_semaphore(&seats)).contains("no name"));
+    assert!(
+        panic_of(|| Publisher::new().single_flight(&SingleFlight::<u32, u32>::new())).contains("no name")
+    );
+    let pages = CoalesceLayer::<String, _>::new(ByPath);
+    assert!(panic_of(|| Publisher::new().coalesce_layer(&pages)).contains("no name"));
+    assert!(panic_of(|| KeyedLock::<u32>::builder().publish_times().build()).contains("no name"));
+    let policy = RetryPolicy::new().name("save card");
+    assert!(panic_of(|| Publisher::new().retry_policy(&policy)).contains("counts nothing"));
+}
+
+#[test]
+fn a_layer_and_the_times_take_the_name_of_their_lock() {
+    let recorder = recorder();
+    let handle = recorder.handle();
+    let shown = metrics::with_local_recorder(&recorder, || {
+        // The name may come after the times.
+        let locks: Arc<KeyedLock<String>> =
+            Arc::new(KeyedLock::builder().publish_times().name("accounts").build());
+        drop(locks.lock("ada").wait());
+        let layer = KeyedLockLayer::new(locks.clone(), ByPath);
+        scraped(&handle, &Publisher::new().keyed_lock(&locks).keyed_lock_layer(&layer))
+    });
+    assert_eq!(shown.value("latchwork_lock_acquired_total", &[("lock", "accounts")]), 1.0);
+    assert_eq!(shown.value("latchwork_lock_hold_seconds_count", &[("lock", "accounts")]), 1.0);
+    let requests = [("layer", "accounts"), ("outcome", "acquired")];
+    assert_eq!(shown.value("latchwork_layer_requests_total", &requests), 0.0);
 }
 
 #[cfg(feature = "tokio")]

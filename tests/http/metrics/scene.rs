@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, Response};
-use latchwork::publish::{BUCKETS, Publisher, times};
+use latchwork::publish::{BUCKETS, Publisher};
 use latchwork::{
     KeyedLock, KeyedSemaphore, RetryPolicy, SingleFlight,
     flight::Role,
@@ -21,6 +21,7 @@ use latchwork::{
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use tower::{Layer, ServiceExt, service_fn};
 
+use super::sales::Sales;
 use crate::support::Hand;
 
 /// With buckets for the times.
@@ -40,6 +41,7 @@ pub(crate) struct Scene {
     pub(crate) menus: SingleFlight<String, u32>,
     pub(crate) pages: CoalesceLayer<String, ByPath>,
     plans: Plans,
+    _sales: Sales,
     pub(crate) publisher: Publisher,
 }
 
@@ -67,7 +69,7 @@ impl RequestKey<String> for ByPath {
 impl Plans {
     pub(crate) fn new() -> Self {
         let (locks, mode) = (Arc::new(KeyedLock::new()), ModeSwitch::default());
-        Self { layer: KeyedLockLayer::new(locks.clone(), ByPath).mode(&mode), locks, mode }
+        Self { layer: KeyedLockLayer::new(locks.clone(), ByPath).name("plans").mode(&mode), locks, mode }
     }
 
     pub(crate) fn ask(&self, path: &str) -> u16 {
@@ -83,22 +85,25 @@ impl Plans {
 impl Scene {
     /// To be made where the recorder is.
     pub(crate) fn new() -> Self {
-        let users = Arc::new(KeyedLock::builder().observe_times(times("users")).build());
-        let seats = Arc::new(KeyedLock::builder().observe_times(times("seats")).build_semaphore(2));
+        let users = Arc::new(KeyedLock::builder().name("users").publish_times().build());
+        let seats = Arc::new(KeyedLock::builder().name("seats").publish_times().build_semaphore(2));
         let (saves, loads) = <(Arc<RetryStats>, Arc<RetryStats>)>::default();
-        let budget = Arc::new(Budget::new(40).earnings(0));
-        let (menus, pages) = (SingleFlight::default(), CoalesceLayer::new(ByPath));
-        let plans = Plans::new();
+        let budget =
+            Arc::new(Budget::new(40).earnings(0).price(RetryKind::Transient, 5).refill_per_second(0));
+        let (menus, pages) =
+            (SingleFlight::default().named("menus"), CoalesceLayer::new(ByPath).name("pages"));
+        let (plans, sales) = (Plans::new(), Sales::new());
         let publisher = Publisher::new()
-            .locks("users", &users)
-            .semaphore("seats", &seats)
-            .retries("save card", &saves)
-            .retries("load card", &loads)
+            .keyed_lock(&users)
+            .keyed_semaphore(&seats)
+            .retry_policy(&RetryPolicy::new().name("save card").stats(&saves))
+            .retry_stats("load card", &loads)
             .budget("database", &budget)
-            .flights("menus", &menus)
-            .coalesce("pages", &pages)
-            .layer("plans", plans.layer.stats());
-        Self { users, seats, saves, loads, budget, menus, pages, plans, publisher }
+            .single_flight(&menus)
+            .coalesce_layer(&pages)
+            .keyed_lock_layer(&plans.layer)
+            .scope(&sales.scope);
+        Self { users, seats, saves, loads, budget, menus, pages, plans, _sales: sales, publisher }
     }
 
     pub(crate) fn work(&self) {
@@ -192,11 +197,13 @@ impl Scene {
         assert!(hasty.run_blocking(|_| Err::<(), _>(Some(RetryKind::Transient))).is_err());
         let poor = policy().max_attempts(20).budget(&self.budget).classify_with(by_kind);
         assert!(poor.run_blocking(|_| Err::<(), _>(Some(RetryKind::Transient))).is_err());
+        let late = |_: &()| Verdict::RetryAfter(RetryKind::Throttled, Duration::from_secs(3600));
+        assert!(policy().classify_with(late).run_blocking(|_| Err::<(), _>(())).is_err());
         let _in_the_way = self.users.lock("grace").wait();
         for stored in [Ok(()), Err(None)] {
-            let change = plain.retry_on_conflict_blocking(|| Ok(()), Ok, |()| stored);
+            let change = plain.retry_on_conflict_blocking(|_| Ok(()), Ok, |()| stored);
             let change =
-                change.escalate_after(1, &self.users, "grace".to_owned()).gate_timeout(Duration::ZERO);
+                change.escalate_after(1, &self.users, "grace".to_owned()).lock_timeout(Duration::ZERO);
             assert_eq!(change.run_blocking().is_ok(), stored.is_ok());
         }
     }

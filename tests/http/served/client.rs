@@ -155,8 +155,13 @@ impl Trunk {
 
     /// A stream of its own. Aborting the task resets it.
     pub(crate) fn asked(&self, method: Method, path: &str) -> JoinHandle<hyper::Result<Answer>> {
+        self.sent(method, path, Body::empty())
+    }
+
+    /// As [`asked`](Self::asked), with a body.
+    pub(crate) fn sent(&self, method: Method, path: &str, body: Body) -> JoinHandle<hyper::Result<Answer>> {
         let mut sender = self.sender.clone();
-        let request = Request::builder().method(method).uri(format!("http://here{path}")).body(Body::empty());
+        let request = Request::builder().method(method).uri(format!("http://here{path}")).body(body);
         tokio::spawn(async move {
             sender.ready().await?;
             let response = sender.send_request(request.unwrap()).await?;

@@ -1,12 +1,14 @@
-//! What the lock around a service promises, over real connections: clients that hang up, crowds, pipelines, streams.
+//! What the layers around a service promise, over real connections: clients that hang up, crowds, pipelines, streams.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod client;
-mod server;
+pub(crate) mod client;
+pub(crate) mod server;
 
 mod around;
 mod bodies;
+mod bounded;
+mod coalesce;
 mod crowd;
 mod detached;
 mod hangups;
@@ -16,3 +18,4 @@ mod plain;
 mod refused;
 mod stacked;
 mod streams;
+mod unread;

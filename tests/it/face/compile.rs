@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash};
 use std::marker::PhantomData;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use latchwork::{
@@ -32,6 +32,8 @@ fn programs_that_would_be_wrong_do_not_compile() {
     let cases = trybuild::TestCases::new();
     // The words of the compiler are those of the toolchain that the repository is developed with.
     cases.compile_fail("tests/compile_fail/*.rs");
+    #[cfg(feature = "axum")]
+    cases.compile_fail("tests/compile_fail/layer/*.rs");
 }
 
 macro_rules! is {
@@ -227,6 +229,14 @@ is! {
     // By value: who catches the panic has none of it left.
     Mutex<Plain>: UnwindSafe;
     RwLock<Plain>: UnwindSafe;
+    // Values are replaced as a whole, and closures run outside of the locks.
+    Versioned<Plain>: UnwindSafe, RefUnwindSafe;
+    VersionedMap<String, Plain>: UnwindSafe, RefUnwindSafe;
+    Snapshot<Plain>: UnwindSafe, RefUnwindSafe;
+    FenceGate<String>: UnwindSafe, RefUnwindSafe;
+    StampSource: UnwindSafe, RefUnwindSafe;
+    Claims<String>: UnwindSafe, RefUnwindSafe;
+    Claim<String>: UnwindSafe, RefUnwindSafe;
     Busy: UnwindSafe, RefUnwindSafe;
     TimedOut: UnwindSafe, RefUnwindSafe;
     NotAcquired: UnwindSafe, RefUnwindSafe;
@@ -238,6 +248,29 @@ is_not! {
     RwLock<Plain>: RefUnwindSafe;
     MutexGuard<'static, Plain>: UnwindSafe;
     KeyedLock<String, Sent>: RefUnwindSafe;
+    Versioned<Sent>: UnwindSafe, RefUnwindSafe;
+    VersionedMap<String, Sent>: UnwindSafe, RefUnwindSafe;
+    VersionedMap<SentKey, Plain>: UnwindSafe, RefUnwindSafe;
+    Claims<SentKey>: RefUnwindSafe;
+    FenceGate<SentKey>: UnwindSafe, RefUnwindSafe;
+}
+
+// The peers without poisoning say the same of their locks.
+is_not! {
+    tokio::sync::Mutex<Plain>: RefUnwindSafe;
+    tokio::sync::RwLock<Plain>: RefUnwindSafe;
+    parking_lot::Mutex<Plain>: RefUnwindSafe;
+    parking_lot::RwLock<Plain>: RefUnwindSafe;
+}
+
+#[test]
+fn a_panic_in_a_closure_leaves_a_value_that_others_may_use_without_assertions() {
+    let (cell, map) = (Versioned::new(1), VersionedMap::<String, u8>::new());
+    map.insert_new("ada".to_owned(), 1).expect("it is new");
+    assert!(catch_unwind(|| cell.modify(|_| panic!("in a cell"))).is_err());
+    assert!(catch_unwind(|| map.modify("ada", |_| panic!("in a map"))).is_err());
+    assert_eq!((cell.modify(|n| n + 1).ok().as_deref(), cell.stamp().get()), (Some(&2), 2));
+    assert_eq!(map.modify("ada", |n| n + 1).ok().as_deref(), Some(&2));
 }
 
 /// A struct can hold a wait for a change.

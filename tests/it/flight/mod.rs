@@ -1,3 +1,4 @@
+mod handover;
 mod hostile;
 mod model;
 mod single;

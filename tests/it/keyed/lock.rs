@@ -199,15 +199,15 @@ fn fences_rise_in_the_order_of_grants_on_all_threads() {
 fn a_gate_admits_no_fence_below_the_greatest_of_its_key() {
     let gate = FenceGate::<String>::default();
     let [one, two, three] = [1, 2, 3].map(|number| Fence::new(number).expect("not zero"));
-    assert_eq!((gate.admit("a".into(), two), gate.admit("b".into(), one)), (Ok(()), Ok(())));
-    let stale = gate.admit("a".into(), one).expect_err("two was admitted");
+    assert_eq!((gate.admit("a", two), gate.admit("b", one)), (Ok(()), Ok(())));
+    let stale = gate.admit("a", one).expect_err("two was admitted");
     assert_eq!((stale.offered, stale.latest), (one, two));
     assert_eq!(stale.to_string(), "fence 1 is stale, 2 was admitted already");
-    assert_eq!(gate.admit("a".into(), two), Ok(()), "the same holder writes again");
-    assert_eq!(gate.admit("a".into(), three), Ok(()));
+    assert_eq!(gate.admit("a", two), Ok(()), "the same holder writes again");
+    assert_eq!(gate.admit("a", three), Ok(()));
     assert_eq!((gate.latest("a"), gate.latest("c")), (Some(three), None));
     assert_eq!((gate.forget("a"), gate.forget("a")), (Some(three), None));
-    assert_eq!(gate.admit("a".into(), one), Ok(()));
+    assert_eq!(gate.admit("a", one), Ok(()));
     assert_eq!(Fence::new(0), None);
     assert_eq!(format!("{three} {three:?}"), "3 Fence(3)");
 }

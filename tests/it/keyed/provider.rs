@@ -1,7 +1,7 @@
 //! A keyed lock behind the trait for lock providers.
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use latchwork::{
     KeyedLock,
@@ -51,6 +51,20 @@ fn a_free_key_is_acquired_at_once_and_released_by_its_guard() {
         assert!(locks.is_empty());
     }
     assert_eq!(locks.counts().waited, 0);
+}
+
+#[test]
+fn a_lock_in_a_static_is_a_provider_without_an_arc() {
+    static LOCKS: LazyLock<KeyedLock<u32>> = LazyLock::new(|| KeyedLock::builder().name("users").build());
+    let locks: &'static KeyedLock<u32> = &LOCKS;
+    let held = at_once(locks.begin(7, Ask::now()));
+    assert!(matches!(refused(locks.begin(7, Ask::now())), LockError::Busy(_)));
+    let mut waits = Hand::queued(waiting(locks.begin(7, Ask::wait())));
+    drop(held);
+    assert!(matches!(waits.poll(), Some(Ok(held)) if !held.is_lost()));
+    let shared = [0; 2].map(|_| at_once(locks.begin(7, Ask::now().shared())));
+    assert!(shared.iter().all(|held| HeldLock::key(held) == &7));
+    assert_eq!(LockProvider::name(&AnyLocks::new(locks)), Some("users"));
 }
 
 #[test]

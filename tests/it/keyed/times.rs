@@ -88,7 +88,7 @@ fn what_is_told_adds_up_to_the_times_of_the_table() {
 
 /// The key is released between its first attempt, which is refused, and the second.
 #[test]
-fn who_was_about_to_queue_and_did_not_is_not_told_to_have_waited() {
+fn a_call_that_was_about_to_queue_and_did_not_has_not_waited() {
     let (builder, seen) = observed();
     let keys = Arc::new(builder.build());
     let guard = Mutex::new(Some(keys.lock_owned(1).wait()));

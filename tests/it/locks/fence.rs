@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use latchwork::{Fence, fence::FenceGate};
+use latchwork::{Fence, fence::FenceGate, key::IntoKey};
 
 use crate::support::no_hang;
 
@@ -24,7 +24,7 @@ impl Nosy {
         if let Some(gate) = &self.1 {
             LOOKS.set(LOOKS.get() + 1);
             // Each shard's lock is taken by one of these.
-            (0..1000).for_each(|key| assert!(key == 7 || gate.latest(&Nosy(key, None)).is_none()));
+            (0..1000).for_each(|key| assert!(key == 7 || gate.latest(Nosy(key, None)).is_none()));
         }
     }
 }
@@ -53,12 +53,12 @@ impl Drop for Nosy {
 #[test]
 fn keys_may_use_the_gate_when_they_are_hashed_and_dropped() {
     let looks = no_hang(|| {
-        let gate = Arc::new(FenceGate::new());
+        let gate = Arc::new(FenceGate::<Nosy>::new());
         let key = || Nosy(7, Some(gate.clone()));
         assert_eq!((gate.admit(key(), fence(2)), gate.admit(key(), fence(3))), (Ok(()), Ok(())));
         assert_eq!(gate.admit(key(), fence(1)).expect_err("it is stale").latest, fence(3));
         assert_eq!(
-            (gate.latest(&key()), gate.forget(&key()), gate.latest(&key())),
+            (gate.latest(key()), gate.forget(key()), gate.latest(key())),
             (Some(fence(3)), Some(fence(3)), None)
         );
         LOOKS.get()
@@ -71,10 +71,39 @@ fn a_burst_of_keys_is_forgotten_and_each_is_found_on_the_way() {
     let gate = FenceGate::<u64, _>::with_hasher(BuildHasherDefault::<DefaultHasher>::default());
     (0..5000).for_each(|key| assert_eq!(gate.admit(key, fence(key + 1)), Ok(())));
     for key in 0..5000 {
-        assert_eq!((gate.latest(&key), gate.latest(&4999)), (Some(fence(key + 1)), Some(fence(5000))));
-        assert_eq!((gate.forget(&key), gate.forget(&key)), (Some(fence(key + 1)), None));
+        assert_eq!((gate.latest(key), gate.latest(4999)), (Some(fence(key + 1)), Some(fence(5000))));
+        assert_eq!((gate.forget(key), gate.forget(key)), (Some(fence(key + 1)), None));
     }
     assert_eq!(format!("{gate:?}"), "FenceGate { keys: 0, .. }");
+}
+
+/// A borrowed form that uses the gate when it is made a key.
+struct Making<'a>(&'a FenceGate<u64>, u64);
+
+impl IntoKey<u64> for Making<'_> {
+    fn hash_key<H: Hasher>(&self, state: &mut H) {
+        self.1.hash(state);
+    }
+
+    fn is_key(&self, key: &u64) -> bool {
+        self.1 == *key
+    }
+
+    fn into_key(self) -> u64 {
+        // It would hang under the shard's lock. And the key is there when the call goes on.
+        self.0.admit(self.1, fence(7)).expect("it is the first");
+        self.1
+    }
+}
+
+#[test]
+fn a_key_is_made_outside_the_lock_once_and_only_for_a_new_entry() {
+    no_hang(|| {
+        let gate = FenceGate::<u64>::new();
+        assert_eq!(gate.admit(Making(&gate, 1), fence(6)).expect_err("seven was faster").latest, fence(7));
+        assert_eq!((gate.admit(Making(&gate, 1), fence(8)), gate.latest(1)), (Ok(()), Some(fence(8))));
+        assert_eq!(format!("{gate:?}"), "FenceGate { keys: 1, .. }");
+    });
 }
 
 #[test]
@@ -85,7 +114,7 @@ fn of_many_who_offer_fences_at_once_the_greatest_stays() {
             let gate = &gate;
             scope.spawn(move || {
                 for number in (first..1000).step_by(4) {
-                    match gate.admit("row".to_owned(), fence(number)) {
+                    match gate.admit("row", fence(number)) {
                         Ok(()) => assert!(gate.latest("row") >= Some(fence(number))),
                         Err(stale) => assert!(stale.latest > stale.offered),
                     }

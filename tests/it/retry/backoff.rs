@@ -28,8 +28,13 @@ fn duration() -> impl Strategy<Value = Duration> {
     ]
 }
 
-fn multiplier() -> impl Strategy<Value = u32> {
-    prop_oneof![4 => 1..5_u32, 1 => 1..u32::MAX, 1 => Just(u32::MAX)]
+fn multiplier() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => (1..5_u32).prop_map(f64::from),
+        2 => 1.1..3.0_f64,
+        1 => (1..u32::MAX).prop_map(f64::from),
+        1 => Just(f64::MAX),
+    ]
 }
 
 fn retry() -> impl Strategy<Value = u32> {
@@ -40,7 +45,7 @@ fn retry() -> impl Strategy<Value = u32> {
 struct Words {
     base: Duration,
     cap: Duration,
-    multiplier: u32,
+    multiplier: f64,
 }
 
 fn words() -> impl Strategy<Value = Words> {
@@ -63,11 +68,27 @@ impl Words {
 
     /// By multiplying as often as there are retries before, or until it makes no difference any more.
     fn nominal(self, retry: u32) -> u128 {
-        let mut delay = self.base();
-        for _ in 1..retry.min(200) {
-            delay = delay.saturating_mul(self.multiplier.into());
+        if self.is_whole() {
+            let mut delay = self.base();
+            for _ in 1..retry.min(200) {
+                delay = delay.saturating_mul(self.multiplier as u128);
+            }
+            return delay.min(self.cap());
         }
-        delay.min(self.cap())
+        let mut delay = self.base() as f64;
+        for _ in 1..retry.min(1_000) {
+            delay *= self.multiplier;
+        }
+        (delay as u128).min(self.cap())
+    }
+
+    fn is_whole(self) -> bool {
+        self.multiplier.fract() == 0.0
+    }
+
+    /// How far a delay may be off: fractions are rounded.
+    fn error(self, retry: u32) -> u128 {
+        if self.is_whole() { 0 } else { 1 + self.nominal(retry) / 1_000_000_000 }
     }
 }
 
@@ -82,7 +103,8 @@ proptest! {
         words in words(),
         retry in retry(),
     ) {
-        prop_assert_eq!(words.backoff(Jitter::None).nominal(retry).as_nanos(), words.nominal(retry));
+        let delay = words.backoff(Jitter::None).nominal(retry).as_nanos();
+        prop_assert!(delay.abs_diff(words.nominal(retry)) <= words.error(retry));
     }
 
     #[test]
@@ -94,22 +116,23 @@ proptest! {
     #[test]
     fn without_jitter_each_wait_is_the_delay(words in words()) {
         for (wait, retry) in words.backoff(Jitter::None).zip(1..100) {
-            prop_assert_eq!(wait.as_nanos(), words.nominal(retry));
+            prop_assert!(wait.as_nanos().abs_diff(words.nominal(retry)) <= words.error(retry));
         }
     }
 
     #[test]
     fn a_fully_spread_wait_is_at_most_the_delay(words in words(), seed: u64) {
         for (wait, retry) in words.backoff(Jitter::Full).seed(seed).zip(1..100) {
-            prop_assert!(wait.as_nanos() <= words.nominal(retry));
+            prop_assert!(wait.as_nanos() <= words.nominal(retry) + words.error(retry));
         }
     }
 
     #[test]
     fn an_equally_spread_wait_is_at_least_half_the_delay(words in words(), seed: u64) {
         for (wait, retry) in words.backoff(Jitter::Equal).seed(seed).zip(1..100) {
-            let delay = words.nominal(retry);
-            prop_assert!((delay / 2..=delay).contains(&wait.as_nanos()));
+            let (delay, error) = (words.nominal(retry), words.error(retry));
+            let least = (delay / 2).saturating_sub(error);
+            prop_assert!((least..=delay + error).contains(&wait.as_nanos()));
         }
     }
 
@@ -170,7 +193,8 @@ fn waits_are_spread_at_the_cap() {
 #[test]
 fn both_ends_of_a_range_are_waited_for() {
     let spread = |jitter| {
-        let backoff = Backoff::new().base_delay(Duration::from_nanos(4)).multiplier(1).jitter(jitter).seed(1);
+        let backoff =
+            Backoff::new().base_delay(Duration::from_nanos(4)).multiplier(1.0).jitter(jitter).seed(1);
         let waits: HashSet<_> = backoff.take(1_000).map(|wait| wait.as_nanos()).collect();
         let mut waits: Vec<_> = waits.into_iter().collect();
         waits.sort_unstable();
@@ -220,7 +244,7 @@ fn a_seeded_policy_waits_as_long_again_call_by_call() {
 
 #[test]
 fn a_policy_waits_by_its_own_words() {
-    let policy = RetryPolicy::new().base_delay(ms(3)).max_delay(ms(50)).multiplier(3).jitter(Jitter::None);
+    let policy = RetryPolicy::new().base_delay(ms(3)).max_delay(ms(50)).multiplier(3.0).jitter(Jitter::None);
     assert_eq!(waits_of(&policy.max_attempts(6)), [3, 9, 27, 50, 50].map(ms));
     assert_eq!(waits_of(&RetryPolicy::new().jitter(Jitter::None)), [100, 200, 400].map(ms));
 }

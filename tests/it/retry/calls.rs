@@ -4,11 +4,13 @@
 use std::fmt;
 use std::ops::ControlFlow::Break;
 use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::executor::block_on;
 use latchwork::{
     RetryPolicy,
-    retry::{Attempt, RetryError, VirtualClock},
+    retry::{Attempt, Budget, Classifier, RetryError, VirtualClock},
     verdict::{Classify, RetryKind, Verdict},
 };
 
@@ -16,7 +18,7 @@ use latchwork::{
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fault(pub(crate) Verdict);
 
-/// One that passes, of a kind that a budget asks five tokens for.
+/// One that passes, of a kind that a budget asks 14 tokens for.
 pub(crate) const TRANSIENT: Fault = Fault(Verdict::Retry(RetryKind::Transient));
 /// One of those that escalate, and cost nothing.
 pub(crate) const CONFLICT: Fault = Fault(Verdict::Retry(RetryKind::VersionConflict));
@@ -59,9 +61,9 @@ pub(crate) const ENTRIES: [Entry; 6] = [
 impl Entry {
     /// Makes a call on this thread. The policy has to have a clock that needs no runtime. What `attempt` is
     /// told is checked where the entry point tells it.
-    pub(crate) fn call<T, E: Classify>(
+    pub(crate) fn call<T, E, C: Classifier<E>>(
         self,
-        policy: &RetryPolicy,
+        policy: &RetryPolicy<C>,
         mut attempt: impl FnMut() -> Result<T, E>,
     ) -> Result<T, RetryError<E>> {
         let mut made = 0;
@@ -95,12 +97,14 @@ impl Entry {
                 }
             }
             Entry::OnConflict => {
-                let call = policy.retry_on_conflict(async || Ok(()), Ok, |()| std::future::ready(attempt()));
+                let call = policy.retry_on_conflict(
+                    |now| std::future::ready(told(now)),
+                    Ok,
+                    |done| std::future::ready(Ok(done)),
+                );
                 block_on(call.run())
             }
-            Entry::OnConflictBlocking => {
-                policy.retry_on_conflict_blocking(|| Ok(()), Ok, |()| attempt()).run_blocking()
-            }
+            Entry::OnConflictBlocking => policy.retry_on_conflict_blocking(told, Ok, Ok).run_blocking(),
         }
     }
 }
@@ -118,6 +122,21 @@ pub(crate) fn every_entry(claim: impl Fn(Entry)) {
 pub(crate) fn virtual_policy() -> (RetryPolicy, VirtualClock) {
     let clock = VirtualClock::new();
     (RetryPolicy::new().clock(clock.clone()), clock)
+}
+
+/// A budget by which each retry costs the same, and that time does not refill.
+pub(crate) fn priced(capacity: u32, price: u32) -> Budget {
+    let budget = Budget::new(capacity).refill_per_second(0);
+    RetryKind::ALL.iter().fold(budget, |budget, kind| budget.price(*kind, price))
+}
+
+/// A budget whose tokens are spent for ever.
+pub(crate) fn spent() -> Arc<Budget> {
+    let budget = Arc::new(Budget::new(14).earnings(0).refill_per_second(0));
+    let policy = RetryPolicy::new().max_attempts(2).base_delay(Duration::ZERO).budget(&budget);
+    assert!(policy.run_blocking(|_| Err::<(), _>(TRANSIENT)).is_err());
+    assert_eq!(budget.tokens(), 0);
+    budget
 }
 
 /// What [`leave`] unwinds with.

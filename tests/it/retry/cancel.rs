@@ -10,13 +10,12 @@ use std::sync::Arc;
 use latchwork::{
     KeyedLock, RetryPolicy,
     retry::{Budget, RetryError, RetryStats, VirtualClock},
-    verdict::RetryKind,
 };
 use tokio::task::yield_now;
 
-use crate::retry::calls::{CONFLICT, Fault, TRANSIENT};
+use crate::retry::calls::{CONFLICT, Fault, TRANSIENT, priced};
 use crate::retry::remote::{Answer, Remote};
-use crate::support::Hand;
+use crate::support::{Hand, panic_of};
 
 const CAPACITY: u32 = 100;
 const PRICE: u32 = 7;
@@ -47,8 +46,7 @@ struct Scene {
 
 impl Scene {
     fn new(script: Script) -> Self {
-        let budget = Budget::new(CAPACITY).earnings(0);
-        let budget = Arc::new(RetryKind::ALL.iter().fold(budget, |budget, kind| budget.price(*kind, PRICE)));
+        let budget = Arc::new(priced(CAPACITY, PRICE).earnings(0));
         let stats = Arc::new(RetryStats::new());
         let policy = RetryPolicy::new().clock(VirtualClock::new()).seed(7).budget(&budget).stats(&stats);
         let policy = policy.jitter(latchwork::retry::Jitter::Equal);
@@ -108,7 +106,7 @@ type Way = fn(&Scene) -> Calling<'_>;
 macro_rules! on_conflict {
     ($scene:ident) => {
         $scene.policy.retry_on_conflict(
-            || $scene.load(),
+            |_| $scene.load(),
             |loaded| {
                 assert_eq!(loaded, $scene.log.borrow().begun);
                 Ok(())
@@ -132,9 +130,11 @@ const FREE: [(&str, Way); 6] = [
         })
     }),
     ("retry_on_conflict", |scene| Box::pin(on_conflict!(scene).run())),
-    ("gate, never alone", |scene| Box::pin(on_conflict!(scene).escalate_after(9, &scene.locks, 7).run())),
-    ("gate, alone at last", |scene| Box::pin(on_conflict!(scene).escalate_after(1, &scene.locks, 7).run())),
-    ("gate, always alone", |scene| Box::pin(on_conflict!(scene).escalate_after(0, &scene.locks, 7).run())),
+    ("lock, alone in the last attempt", |scene| {
+        Box::pin(on_conflict!(scene).escalate_after(3, &scene.locks, 7).run())
+    }),
+    ("lock, alone at last", |scene| Box::pin(on_conflict!(scene).escalate_after(1, &scene.locks, 7).run())),
+    ("lock, always alone", |scene| Box::pin(on_conflict!(scene).escalate_after(0, &scene.locks, 7).run())),
 ];
 
 /// Drops a call after each number of polls, until it comes to its end; `check` looks at it after each poll
@@ -184,12 +184,12 @@ fn a_dropped_call_loses_no_token_and_holds_no_key() {
     }
 }
 
-/// What makes its attempts through a gate that is not free: there is an await before each attempt.
+/// What makes its attempts through a lock that is not free: there is an await before each attempt.
 const TURNSTILE: (&str, Way) =
     ("turnstile", |scene| Box::pin(on_conflict!(scene).escalate_after(1, &scene.turnstile, 7).run()));
 
 #[test]
-fn a_call_dropped_at_any_point_leaves_the_gate() {
+fn a_call_dropped_at_any_point_leaves_the_lock() {
     let (name, way) = TURNSTILE;
     for script in SCRIPTS {
         let awaits = drop_at_every_await(name, way, script, |scene, running| {
@@ -203,7 +203,7 @@ fn a_call_dropped_at_any_point_leaves_the_gate() {
 
 /// Its tokens counted as spent, though nothing had been loaded.
 #[test]
-fn a_retry_dropped_at_the_gate_gets_its_tokens_back() {
+fn a_retry_dropped_at_the_lock_gets_its_tokens_back() {
     let (name, way) = TURNSTILE;
     for script in SCRIPTS {
         drop_at_every_await(name, way, script, |scene, running| {
@@ -216,7 +216,7 @@ fn a_retry_dropped_at_the_gate_gets_its_tokens_back() {
 }
 
 #[test]
-fn a_call_dropped_at_the_gate_counts_no_attempt_that_it_did_not_begin() {
+fn a_call_dropped_at_the_lock_counts_no_attempt_that_it_did_not_begin() {
     let (name, way) = TURNSTILE;
     for script in SCRIPTS {
         drop_at_every_await(name, way, script, |scene, running| {
@@ -229,7 +229,7 @@ fn a_call_dropped_at_the_gate_counts_no_attempt_that_it_did_not_begin() {
 
 #[test]
 fn a_call_dropped_in_the_line_for_its_key_leaves_the_line() {
-    for escalation in [0, 9] {
+    for escalation in [0, 3] {
         let scene = Scene::new(&[]);
         let held = scene.locks.try_lock(7).expect("it is free");
         let call = Hand::queued(on_conflict!(scene).escalate_after(escalation, &scene.locks, 7).run());
@@ -252,6 +252,33 @@ fn a_session_whose_wait_is_dropped_is_abandoned_once() {
     let counts = scene.stats.counts();
     assert_eq!((counts.calls(), counts.abandoned, counts.attempts), (1, 1, 1));
     assert_eq!(scene.budget.tokens(), CAPACITY);
+}
+
+/// Its next result would count as that of an attempt that has not begun, and its price would come back twice.
+#[test]
+fn a_session_whose_wait_was_dropped_goes_on_only_after_a_begin() {
+    let scene = Scene::new(&[]);
+    let mut session = scene.policy.session();
+    drop(Hand::queued(session.settle(Err::<(), _>(TRANSIENT))));
+    if cfg!(debug_assertions) {
+        let said = panic_of(|| session.judge(Ok::<_, Fault>(())).is_break());
+        assert!(said.starts_with("this attempt has not begun"), "{said}");
+    }
+    session.begin();
+    assert_eq!(scene.budget.tokens(), CAPACITY - PRICE);
+    assert!(session.judge(Ok::<_, Fault>(())).is_break());
+    let counts = scene.stats.counts();
+    assert_eq!((counts.retried_ok, counts.attempts, scene.budget.tokens()), (1, 2, CAPACITY));
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_judged_session_that_was_not_begun_again_says_so() {
+    let scene = Scene::new(&[]);
+    let mut session = scene.policy.session();
+    assert!(session.judge(Err::<(), _>(TRANSIENT)).is_continue());
+    let said = panic_of(|| session.judge(Err::<(), _>(TRANSIENT)).is_break());
+    assert!(said.contains("call Session::begin"), "{said}");
 }
 
 #[test]

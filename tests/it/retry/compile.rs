@@ -11,8 +11,9 @@ use std::sync::{Arc, LazyLock};
 use latchwork::{
     KeyedLock, RetryPolicy,
     retry::{
-        Attempt, Backoff, Budget, ByFunction, ByTrait, Clock, Jitter, RetryCounts, RetryError,
-        RetryOnConflict, RetryStats, Retrying, Session, Shared, StopReason, Ungated, VirtualClock,
+        Attempt, Backoff, BoxedError, Budget, ByFunction, ByTrait, Clock, Jitter, OnGiveUp, OnRetry,
+        RetryCounts, RetryError, RetryOnConflict, RetryStats, Retrying, Session, Shared, StopReason,
+        VirtualClock, WithoutLock,
     },
     verdict::{RetryKind, Verdict},
 };
@@ -37,7 +38,7 @@ is! {
     Session<'static, fn(&Rc<u8>) -> Verdict>: Send, Sync;
     RetryOnConflict<'static, ByTrait, fn(), fn(), fn()>: Send, Sync;
     RetryOnConflict<'static, ByTrait, fn(), fn(), fn(), Arc<KeyedLock<String>>, String>: Send, Sync;
-    Ungated<'static>: Send, Sync, Copy;
+    WithoutLock<'static>: Send, Sync, Copy;
     Backoff: Send, Sync, Clone, Iterator<Item = std::time::Duration>;
     Budget: Send, Sync, std::fmt::Debug;
     RetryStats: Send, Sync, Default;
@@ -47,7 +48,10 @@ is! {
     RetryError<io::Error>: Error, Into<Box<dyn Error + Send + Sync>>;
     StopReason: Send, Sync, Copy, Eq, std::fmt::Display;
     Attempt: Send, Sync, Copy, Eq;
-    Retrying: Send, Sync, Copy, Eq;
+    Retrying<'static, Fault>: Send, Sync, Copy;
+    RetryPolicy<OnRetry<ByTrait, fn(&Retrying<'_, Fault>)>>: Send, Sync, Clone;
+    RetryPolicy<OnGiveUp<ByTrait, fn(&RetryError<Fault>)>>: Send, Sync, Clone;
+    RetryError<BoxedError>: Send, Sync, Error, Into<Box<dyn Error + Send + Sync>>, Into<anyhow::Error>;
     Verdict: Send, Sync, Copy, Eq;
     RetryKind: Send, Sync, Copy, Eq, std::hash::Hash;
     Jitter: Send, Sync, Copy, Eq, Default;
@@ -223,7 +227,7 @@ macro_rules! saved_by_key {
         spawned(async {
             let (row, name, (policy, _)) = (Row::default(), String::from("ada"), virtual_policy());
             let change = policy.retry_on_conflict(
-                || row.load(),
+                |_| row.load(),
                 |version| Ok((version, name.as_str())),
                 |(version, name)| row.store(version, name),
             );
@@ -236,7 +240,7 @@ macro_rules! saved_by_key {
 static BY_NAME: LazyLock<Arc<KeyedLock<String>>> = LazyLock::new(Arc::default);
 
 #[test]
-fn changes_go_through_gates_of_every_key_under_spawn() {
+fn changes_go_through_locks_of_every_key_under_spawn() {
     let saved: [Saved; 7] = [
         saved_by_key!(Arc::new(KeyedLock::<String>::new()), String::from("row")),
         saved_by_key!(Arc::new(KeyedLock::<String>::new()), "row".to_owned()),
@@ -255,7 +259,7 @@ fn changes_can_be_written_as_async_closures_under_spawn() {
     let out = spawned(async {
         let (row, name, (policy, _)) = (Row::default(), String::from("ada"), virtual_policy());
         let change = policy.retry_on_conflict(
-            async || row.load().await,
+            async |_| row.load().await,
             |version| Ok((version, name.clone())),
             async |(version, name)| row.store(version, &name).await,
         );
@@ -264,7 +268,7 @@ fn changes_can_be_written_as_async_closures_under_spawn() {
     assert_eq!(out, Ok(3));
 }
 
-/// The policy and the gate in a state that handlers share.
+/// The policy and the lock in a state that handlers share.
 #[test]
 fn changes_can_be_made_with_what_an_application_shares() {
     struct App {
@@ -274,7 +278,7 @@ fn changes_can_be_made_with_what_an_application_shares() {
     }
     async fn rename(app: Arc<App>, id: String, name: String) -> Saved {
         let (row, name) = (&app.row, name.as_str());
-        let change = app.policy.retry_on_conflict(|| row.load(), Ok, |version| row.store(version, name));
+        let change = app.policy.retry_on_conflict(|_| row.load(), Ok, |version| row.store(version, name));
         change.escalate_after(2, &app.locks, id).run().await
     }
     let app = App { policy: virtual_policy().0, locks: Arc::default(), row: Row::default() };
@@ -299,7 +303,7 @@ fn what_cannot_be_sent_can_be_used_on_a_local_set() {
             });
             let ran = ran.await.expect("the third succeeds").get();
             let change = policy.retry_on_conflict(
-                async || Ok::<_, Fault>(Rc::new(*row.borrow())),
+                async |_| Ok::<_, Fault>(Rc::new(*row.borrow())),
                 |loaded| Ok(Rc::new(*loaded + 1)),
                 |changed| {
                     let row = row.clone();
@@ -331,14 +335,14 @@ fn errors_that_cannot_be_sent_can_be_retried_on_their_thread() {
 
 #[test]
 fn policies_budgets_and_counters_can_be_statics() {
-    static BUDGET: Budget = Budget::new(10).price(RetryKind::Deadlock, 3).earnings(2);
+    static BUDGET: Budget = Budget::new(20).price(RetryKind::Deadlock, 3).earnings(2);
     static STATS: RetryStats = RetryStats::new();
     static POLICY: RetryPolicy =
         RetryPolicy::new().max_attempts(2).name("static").static_budget(&BUDGET).static_stats(&STATS);
     let policy = POLICY.clone().clock(VirtualClock::new());
     let out = spawned(async move { policy.run(async |_| Err::<(), _>(TRANSIENT)).await });
     assert!(out.is_err_and(|error| error.name == "static" && error.attempts == 2));
-    assert_eq!((BUDGET.tokens(), STATS.counts().failed()), (5, 1));
+    assert_eq!((BUDGET.tokens(), STATS.counts().failed()), (6, 1));
 }
 
 /// One whose errors a function classifies, under a name that fits into a structure.
@@ -364,8 +368,8 @@ fn a_policy_with_a_function_can_be_a_static_and_a_field() {
 
 #[test]
 fn a_static_budget_is_not_set_twice_by_mistake() {
-    static BUDGET: Budget = Budget::new(10);
-    let policy = RetryPolicy::new().budget(Arc::new(Budget::new(1)));
+    static BUDGET: Budget = Budget::new(14);
+    let policy = RetryPolicy::new().budget(Arc::new(Budget::new(14)));
     assert!(
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| policy.static_budget(&BUDGET))).is_err()
     );

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use latchwork::{
-    KeyedLock, RetryPolicy,
-    retry::{Clock, Sleep, StopReason, VirtualClock},
+    KeyedLock, RetryPolicy, Versioned,
+    retry::{Attempt, Clock, Sleep, StopReason, VirtualClock},
     verdict::{RetryKind, Verdict},
+    versioned::{Snapshot, WriteError},
 };
 
 use crate::retry::calls::{CONFLICT, Fault, HOPELESS, TRANSIENT, virtual_policy};
 use crate::retry::remote::{Answer, Remote};
+use crate::support::panic_of;
 
 /// What was loaded: it can neither be copied nor cloned.
 #[derive(PartialEq, Debug)]
@@ -32,7 +34,7 @@ fn each_attempt_loads_once_and_stores_what_was_made_of_that() {
         let out = block_on(
             policy
                 .retry_on_conflict(
-                    || {
+                    |_| {
                         loads.set(loads.get() + 1);
                         log.borrow_mut().push(("load", loads.get()));
                         let loaded = Loaded(loads.get());
@@ -67,7 +69,7 @@ fn whichever_part_fails_is_classified_and_those_after_it_do_not_run() {
                 if name == part { Err(fault) } else { Ok(()) }
             };
             let change = policy.retry_on_conflict(
-                || ready(run(0, "load")),
+                |_| ready(run(0, "load")),
                 |()| run(1, "apply"),
                 |()| ready(run(2, "store")),
             );
@@ -82,12 +84,12 @@ fn whichever_part_fails_is_classified_and_those_after_it_do_not_run() {
 #[test]
 fn attempts_are_made_alone_after_so_many_conflicts_of_their_own() {
     let ways = |conflicts, faults: [Fault; 3]| {
-        let (gate, mut faults) = (Remote::new(|_| Answer::Grants), faults.into_iter());
-        let (policy, _) = virtual_policy();
+        let (lock, mut faults) = (Remote::new(|_| Answer::Grants), faults.into_iter());
+        let policy = virtual_policy().0.max_attempts(10);
         let change =
-            policy.retry_on_conflict(async || Ok(()), Ok, |()| ready(faults.next().map_or(Ok(()), Err)));
-        assert!(block_on(change.escalate_after(conflicts, &gate, "row").run()).is_ok());
-        gate.ways()
+            policy.retry_on_conflict(async |_| Ok(()), Ok, |()| ready(faults.next().map_or(Ok(()), Err)));
+        assert!(block_on(change.escalate_after(conflicts, &lock, "row").run()).is_ok());
+        lock.ways()
     };
     let (together, alone) = ("together", "alone");
     assert_eq!(ways(0, [CONFLICT; 3]), [alone; 4]);
@@ -104,7 +106,7 @@ fn a_keyed_lock_lets_those_in_together_who_did_not_escalate() {
     for (escalation, is_shared) in [(0, false), (1, true)] {
         let (policy, locks) = (virtual_policy().0, Arc::new(KeyedLock::<&str>::new()));
         let change = policy.retry_on_conflict(
-            async || {
+            async |_| {
                 assert_eq!(locks.snapshot()[0].is_shared(), is_shared);
                 assert_eq!(locks.try_lock_shared("row").is_ok(), is_shared);
                 assert!(locks.try_lock("row").is_err() && locks.try_lock("another").is_ok());
@@ -142,12 +144,12 @@ impl Clock for Watching {
 
 #[test]
 fn nothing_is_held_while_it_waits() {
-    for escalation in [0, 1, 9] {
+    for escalation in [0, 1, 3] {
         let (clock, locks) = (VirtualClock::new(), Arc::new(KeyedLock::new()));
         let policy =
             RetryPolicy::new().jitter(latchwork::retry::Jitter::None).deadline(Duration::from_secs(3600));
         let policy = policy.clock(Watching { clock: clock.clone(), locks: locks.clone() });
-        let change = policy.retry_on_conflict(async || Ok(()), Ok, |()| ready(Err::<(), _>(CONFLICT)));
+        let change = policy.retry_on_conflict(async |_| Ok(()), Ok, |()| ready(Err::<(), _>(CONFLICT)));
         let error =
             block_on(change.escalate_after(escalation, &locks, 7).run()).expect_err("it never succeeds");
         assert_eq!((error.attempts, error.conflicts, clock.waits().len()), (4, 4, 3));
@@ -164,7 +166,7 @@ fn an_attempt_whose_key_comes_late_is_made_and_the_last_one_if_it_fails() {
     for (conflicts, attempts) in [(0, 1), (1, 2), (9, 2)] {
         made.set(0);
         let change = policy.retry_on_conflict(
-            async || Ok(()),
+            async |_| Ok(()),
             Ok,
             |()| {
                 made.set(made.get() + 1);
@@ -188,7 +190,7 @@ fn an_attempt_whose_key_comes_late_is_made_and_the_last_one_if_it_fails() {
 
 /// It writes between the load and the store of each attempt, and takes no key.
 #[test]
-fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_gate() {
+fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_lock() {
     let (policy, locks) = (virtual_policy().0, Arc::new(KeyedLock::<u32>::new()));
     let row = Cell::new((1, 0));
     let foreign = |row: &Cell<(u32, u32)>| row.set((row.get().0 + 1, row.get().1 + 100));
@@ -196,7 +198,7 @@ fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_gate() {
         row.set((1, 0));
         let mut attempts = 0;
         let change = policy.retry_on_conflict(
-            async || Ok::<_, Fault>(row.get()),
+            async |_| Ok::<_, Fault>(row.get()),
             |(version, value)| {
                 attempts += 1;
                 if attempts <= stubborn {
@@ -231,7 +233,7 @@ fn an_escalated_attempt_can_lose_against_a_writer_that_ignores_the_gate() {
 fn what_is_set_up_does_nothing_until_it_is_run() {
     let (policy, locks) = (virtual_policy().0, Arc::new(KeyedLock::<u32>::new()));
     let change = policy.retry_on_conflict(
-        || -> std::future::Ready<Result<(), Fault>> { panic!("it must not be called") },
+        |_| -> std::future::Ready<Result<(), Fault>> { panic!("it must not be called") },
         Ok,
         |()| ready(Ok(())),
     );
@@ -240,4 +242,46 @@ fn what_is_set_up_does_nothing_until_it_is_run() {
     // Nor does its future until it is polled.
     drop(change.run());
     assert!(locks.is_empty() && locks.counts().acquired == 0);
+}
+
+/// With 4 attempts there are 3 conflicts at most before one of them.
+#[test]
+fn an_escalation_that_can_never_come_is_refused() {
+    let locks = Arc::new(KeyedLock::<u32>::new());
+    for (attempts, conflicts, is_refused) in [(4, 3, false), (4, 4, true), (1, 0, false), (1, 1, true)] {
+        let policy = virtual_policy().0.max_attempts(attempts);
+        let change = || policy.retry_on_conflict_blocking(|_| Ok::<_, Fault>(()), Ok, |()| Ok(()));
+        if is_refused {
+            let said =
+                format!("no attempt comes after {conflicts} conflicts: the policy makes {attempts} at most");
+            assert_eq!(panic_of(|| change().escalate_after(conflicts, &locks, 7)), said);
+        } else {
+            assert!(change().escalate_after(conflicts, &locks, 7).run_blocking().is_ok());
+        }
+    }
+}
+
+/// Each attempt read the same stale value.
+#[test]
+fn a_load_is_told_its_attempt_so_that_it_can_go_past_its_cache() {
+    let (policy, row) = (virtual_policy().0, Versioned::new(1));
+    let cached = row.snapshot();
+    row.modify(|value| value + 1).expect("stamps are left");
+    let load = |attempt: Attempt| {
+        assert_eq!(attempt.number(), attempt.conflicts() + 1);
+        if attempt.conflicts() == 0 { cached.clone() } else { row.snapshot() }
+    };
+    let apply = |loaded: Snapshot<i32>| Ok::<_, WriteError<i32>>((loaded.stamp(), *loaded + 1));
+    let change = policy.retry_on_conflict(
+        async |attempt| Ok(load(attempt)),
+        apply,
+        async |(stamp, value)| row.compare_and_set(stamp, value),
+    );
+    assert_eq!(block_on(change.run()).map(|stored| *stored).ok(), Some(3));
+    let change = policy.retry_on_conflict_blocking(
+        |attempt| Ok(load(attempt)),
+        apply,
+        |(stamp, value)| row.compare_and_set(stamp, value),
+    );
+    assert_eq!(change.run_blocking().map(|stored| *stored).ok(), Some(4));
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use latchwork::{
     RetryPolicy,
-    retry::{Clock, Sleep, VirtualClock},
+    retry::{Budget, Clock, Sleep, VirtualClock},
 };
 
-use crate::retry::calls::{Entry, Fault, TRANSIENT, every_entry};
+use crate::retry::calls::{Entry, Fault, TRANSIENT, every_entry, priced};
 
 /// Counts how often it is asked.
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl Clock for Asked {
     }
 }
 
-fn asked(entry: Entry, policy: impl Fn(RetryPolicy) -> RetryPolicy, failures: usize) -> (usize, usize) {
+fn asked(entry: Entry, policy: impl FnOnce(RetryPolicy) -> RetryPolicy, failures: usize) -> (usize, usize) {
     let clock = Arc::new(Asked::default());
     let policy = policy(RetryPolicy::new().clock(clock.clone()));
     let mut made = 0;
@@ -87,5 +87,18 @@ fn a_success_at_once_draws_no_random_number() {
             clock.waits()
         };
         assert_eq!(waits(0), waits(5));
+    });
+}
+
+#[test]
+fn a_budget_that_time_refills_asks_for_the_time_once_for_each_retry_that_it_pays() {
+    every_entry(|entry| {
+        let paying = |budget: Budget, failures| {
+            asked(entry, |policy| policy.seed(7).budget(Arc::new(budget)), failures)
+        };
+        assert_eq!(paying(Budget::new(500), 0), (0, 0), "a success at once reads no clock");
+        assert_eq!(paying(Budget::new(500), 3), (3, 3));
+        assert_eq!(paying(Budget::new(500).refill_per_second(0), 3), (0, 3));
+        assert_eq!(paying(priced(0, 0), 3), (0, 3));
     });
 }

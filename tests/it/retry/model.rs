@@ -1,6 +1,6 @@
 //! Random policies and random outcomes, each call compared with the reference by every entry point.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use latchwork::{
     RetryPolicy,
-    retry::{Budget, Jitter, RetryCounts, RetryError, RetryStats, Retrying, VirtualClock},
+    retry::{Budget, Classifier, Jitter, RetryCounts, RetryError, RetryStats, Retrying, VirtualClock},
     verdict::{RetryKind, Verdict},
 };
 use proptest::collection::vec;
@@ -31,7 +31,7 @@ struct Plan {
     rules: Rules,
     base: Duration,
     cap: Duration,
-    multiplier: u32,
+    multiplier: f64,
     jitter: Jitter,
     seed: u64,
     calls: Vec<Vec<Step>>,
@@ -74,14 +74,16 @@ fn step() -> impl Strategy<Value = Step> {
 fn bucket() -> impl Strategy<Value = Bucket> {
     let price = || prop_oneof![1 => Just(0), 3 => 0..8_u32];
     let prices =
-        prop_oneof![2 => Just([0, 0, 1, 1, 5, 5, 5]), 1 => std::array::from_fn::<_, 7, _>(|_| price())];
+        prop_oneof![2 => Just([0, 0, 1, 1, 14, 5, 14]), 1 => std::array::from_fn::<_, 7, _>(|_| price())];
     let capacity = prop_oneof![4 => 0..40_u32, 1 => Just(u32::MAX)];
     let earnings = prop_oneof![3 => Just(1), 1 => 0..20_u32];
-    (capacity, earnings, prices).prop_map(|(capacity, earnings, prices)| Bucket {
-        // The reference adds before it compares.
-        capacity: capacity.min(u32::MAX - 100),
+    let refill = prop_oneof![1 => Just(0), 2 => 1..30_u32, 1 => Just(1_000_000_000)];
+    (capacity, earnings, refill, prices).prop_map(|(capacity, earnings, refill, prices)| Bucket {
+        capacity,
         earnings,
-        prices,
+        refill,
+        // A policy refuses a budget that can't pay one of its prices.
+        prices: prices.map(|price: u32| price.min(capacity)),
     })
 }
 
@@ -92,17 +94,24 @@ fn rules() -> impl Strategy<Value = Rules> {
     // Now and then a kind more, or a kind less, than by default.
     let turned = proptest::option::of(0..7_usize);
     let bucket = proptest::option::of(bucket());
-    (attempts, deadline, turned, bucket).prop_map(|(max_attempts, deadline, turned, bucket)| {
-        let mut retried = std::array::from_fn(|at| RetryKind::ALL[at] != RetryKind::UniqueViolation);
-        if let Some(turned) = turned {
-            retried[turned] = !retried[turned];
-        }
-        Rules { max_attempts, deadline, retried, bucket }
-    })
+    let max_hint = prop_oneof![3 => Just(ms(300_000)), 1 => (0..1_000_u64).prop_map(ms)];
+    (attempts, deadline, max_hint, turned, bucket).prop_map(
+        |(max_attempts, deadline, max_hint, turned, bucket)| {
+            let mut retried = std::array::from_fn(|at| RetryKind::ALL[at] != RetryKind::UniqueViolation);
+            if let Some(turned) = turned {
+                retried[turned] = !retried[turned];
+            }
+            Rules { max_attempts, deadline, max_hint, retried, bucket }
+        },
+    )
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let delays = (prop_oneof![4 => 0..300_u64, 1 => Just(0)], 0..1_500_u64, 1..5_u32);
+    let delays = (
+        prop_oneof![4 => 0..300_u64, 1 => Just(0)],
+        0..1_500_u64,
+        proptest::sample::select(vec![1.0, 1.5, 2.0, 3.0, 4.0]),
+    );
     let jitter =
         proptest::sample::select(vec![Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated]);
     let calls = vec(vec(step(), 0..=STEPS), 1..=CALLS);
@@ -125,25 +134,39 @@ impl Plan {
         policy.jitter(self.jitter).seed(self.seed)
     }
 
-    /// The waits that calls of this schedule draw, as far as they may come: had from calls that do
-    /// nothing but fail.
-    fn draws(&self) -> Vec<Vec<Duration>> {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let policy = self.schedule().max_attempts(STEPS as u32 + 1).clock(VirtualClock::new()).on_retry({
-            let told = told.clone();
-            move |retry| told.lock().expect("no panic").push(retry.wait)
+    /// The waits of the n-th call that draws any, counted from 0, as far as they may come: those of a call that fails with
+    /// the same errors, under a policy that retries everything.
+    fn draws(&self, nth: usize, script: &[Step]) -> Vec<Duration> {
+        let told = RefCell::new(Vec::new());
+        let policy = self.schedule().max_attempts(STEPS as u32 + 1).max_hint(Duration::MAX);
+        let policy = policy.retry_kind(RetryKind::UniqueViolation, true).clock(VirtualClock::new());
+        let policy = policy.on_retry(|retry: &Retrying<'_, Fault>| {
+            if let Fault(Verdict::RetryAfter(_, hint)) = retry.error {
+                assert!(retry.wait >= *hint, "a wait of {:?} though the hint is {hint:?}", retry.wait);
+            }
+            told.borrow_mut().push(retry.wait);
         });
-        let waits = self.calls.iter().map(|_| {
-            assert!(policy.run_blocking(|_| Err::<(), _>(TRANSIENT)).is_err());
-            std::mem::take(&mut *told.lock().expect("no panic"))
+        // Those before it take their numbers, too.
+        for _ in 0..nth {
+            assert!(policy.clone().max_attempts(2).run_blocking(|_| Err::<(), _>(TRANSIENT)).is_err());
+        }
+        told.take();
+        let call = policy.run_blocking(|attempt| {
+            Err::<(), _>(match script.get(attempt.number() as usize - 1).map(|step| step.end) {
+                Some(End::Fail(verdict) | End::FailAndLeave(verdict)) if verdict != Verdict::Stop => {
+                    Fault(verdict)
+                }
+                _ => TRANSIENT,
+            })
         });
-        waits.collect()
+        assert!(call.is_err());
+        told.take()
     }
 }
 
 /// A policy at work, and all that can be seen of it.
-struct Subject {
-    policy: RetryPolicy,
+struct Subject<C> {
+    policy: RetryPolicy<C>,
     clock: VirtualClock,
     budget: Option<Arc<Budget>>,
     stats: Arc<RetryStats>,
@@ -151,14 +174,15 @@ struct Subject {
     leaves: Arc<AtomicBool>,
 }
 
-impl Subject {
-    fn new(plan: &Plan) -> Self {
+impl Subject<()> {
+    fn new(plan: &Plan) -> Subject<impl Classifier<Fault> + use<>> {
         let (clock, stats) = (VirtualClock::new(), Arc::new(RetryStats::new()));
         let (told, leaves) = (Arc::<Mutex<Vec<Told>>>::default(), Arc::<AtomicBool>::default());
         let mut policy = plan.schedule().max_attempts(plan.rules.max_attempts).clock(clock.clone());
-        policy = policy.name("plan").stats(&stats).on_retry({
+        policy = policy.name("plan").stats(&stats).max_hint(plan.rules.max_hint);
+        let observer = {
             let (told, leaves) = (told.clone(), leaves.clone());
-            move |retry: &Retrying| {
+            move |retry: &Retrying<'_, Fault>| {
                 let Retrying { name, attempt, kind, wait, .. } = *retry;
                 assert_eq!(name, "plan");
                 told.lock().expect("no panic").push(Told { attempt, kind, wait });
@@ -166,7 +190,7 @@ impl Subject {
                     leave();
                 }
             }
-        });
+        };
         for (kind, retried) in RetryKind::ALL.iter().copied().zip(plan.rules.retried) {
             policy = policy.retry_kind(kind, retried);
         }
@@ -174,16 +198,19 @@ impl Subject {
             policy = policy.deadline(deadline);
         }
         let budget = plan.rules.bucket.as_ref().map(|bucket| {
-            let budget = Budget::new(bucket.capacity).earnings(bucket.earnings);
+            let budget =
+                Budget::new(bucket.capacity).earnings(bucket.earnings).refill_per_second(bucket.refill);
             let priced = RetryKind::ALL.iter().copied().zip(bucket.prices);
             Arc::new(priced.fold(budget, |budget, (kind, price)| budget.price(kind, price)))
         });
         if let Some(budget) = &budget {
             policy = policy.budget(budget);
         }
-        Self { policy, clock, budget, stats, told, leaves }
+        Subject { policy: policy.on_retry(observer), clock, budget, stats, told, leaves }
     }
+}
 
+impl<C: Classifier<Fault>> Subject<C> {
     fn call(&self, entry: Entry, script: &[Step]) -> Outcome {
         let made = Cell::new(0);
         let attempt = || {
@@ -225,6 +252,7 @@ fn counted(counts: &RetryCounts) -> Counted {
             counts.attempts_exhausted,
             counts.deadline_exceeded,
             counts.budget_exhausted,
+            counts.hint_too_long,
         ],
         failed_after_retry: counts.failed_after_retry,
         abandoned: counts.abandoned,
@@ -239,8 +267,11 @@ fn share(part: u64, whole: u64) -> f64 {
 
 /// What follows of the single counts, by the words of the documentation.
 fn sums_hold(counts: &RetryCounts, calls: usize) -> TestCaseResult {
-    let failed =
-        counts.not_retryable + counts.attempts_exhausted + counts.deadline_exceeded + counts.budget_exhausted;
+    let failed = counts.not_retryable
+        + counts.attempts_exhausted
+        + counts.deadline_exceeded
+        + counts.budget_exhausted
+        + counts.hint_too_long;
     prop_assert_eq!(counts.failed(), failed);
     prop_assert_eq!(counts.calls(), calls as u64);
     prop_assert_eq!(counts.calls(), counts.first_try_ok + counts.retried_ok + failed + counts.abandoned);
@@ -261,7 +292,7 @@ fn sums_hold(counts: &RetryCounts, calls: usize) -> TestCaseResult {
 struct Met {
     ok: AtomicUsize,
     retried_ok: AtomicUsize,
-    failed: [AtomicUsize; 4],
+    failed: [AtomicUsize; 5],
     left: AtomicUsize,
     long_waits: AtomicUsize,
     by_kind: [AtomicUsize; 7],
@@ -294,7 +325,10 @@ impl Met {
 }
 
 fn compare(plan: &Plan, entry: Entry, met: &Met) -> TestCaseResult {
-    let (subject, mut reference) = (Subject::new(plan), Reference::new(plan.rules.clone(), plan.draws()));
+    let (subject, mut reference) = (
+        Subject::new(plan),
+        Reference::new(plan.rules.clone(), |nth, script: &[Step]| plan.draws(nth, script)),
+    );
     for (at, script) in plan.calls.iter().enumerate() {
         let started = subject.clock.elapsed();
         let outcome = subject.call(entry, script);
@@ -304,7 +338,7 @@ fn compare(plan: &Plan, entry: Entry, met: &Met) -> TestCaseResult {
         prop_assert_eq!(subject.clock.elapsed(), reference.now);
         prop_assert_eq!(subject.told.lock().expect("no panic").clone(), reference.told.clone());
         if let Some(budget) = &subject.budget {
-            prop_assert_eq!(budget.tokens(), reference.tokens, "call {} by {:?}", at, entry);
+            prop_assert_eq!(budget.tokens(), reference.tokens(), "call {} by {:?}", at, entry);
         }
         let counts = subject.stats.counts();
         prop_assert_eq!(counted(&counts), reference.counted, "call {} by {:?}", at, entry);

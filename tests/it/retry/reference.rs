@@ -1,7 +1,6 @@
 //! What a call must come to, said once more: plainly, in whole nanoseconds, and with a list of waits in
 //! place of a schedule.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use latchwork::{
@@ -31,6 +30,7 @@ pub(crate) struct Step {
 pub(crate) struct Rules {
     pub(crate) max_attempts: u32,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) max_hint: Duration,
     /// By the order of `RetryKind::ALL`, as the prices are.
     pub(crate) retried: [bool; 7],
     pub(crate) bucket: Option<Bucket>,
@@ -40,7 +40,16 @@ pub(crate) struct Rules {
 pub(crate) struct Bucket {
     pub(crate) capacity: u32,
     pub(crate) earnings: u32,
+    /// Tokens that come back each second.
+    pub(crate) refill: u32,
     pub(crate) prices: [u32; 7],
+}
+
+impl Bucket {
+    /// How many nanoseconds a token takes to come back. Without a refill, any number will do.
+    fn nanos(&self) -> u128 {
+        u128::from(1_000_000_000_u32.checked_div(self.refill).unwrap_or(1))
+    }
 }
 
 /// What a call comes to, if it is not left.
@@ -63,8 +72,8 @@ pub(crate) struct Told {
 pub(crate) struct Counted {
     pub(crate) first_try_ok: u64,
     pub(crate) retried_ok: u64,
-    /// Not retryable, attempts, deadline, budget.
-    pub(crate) failed: [u64; 4],
+    /// Not retryable, attempts, deadline, budget, hint.
+    pub(crate) failed: [u64; 5],
     pub(crate) failed_after_retry: u64,
     pub(crate) abandoned: u64,
     pub(crate) attempts: u64,
@@ -72,12 +81,15 @@ pub(crate) struct Counted {
 }
 
 /// All calls of one policy, one after the other.
-#[derive(Debug)]
-pub(crate) struct Reference {
+pub(crate) struct Reference<D> {
     rules: Rules,
-    /// The drawn waits of each call that comes to draw any.
-    draws: VecDeque<Vec<Duration>>,
-    pub(crate) tokens: u32,
+    /// The waits of a call that comes to draw any, by its number among those, and its script.
+    draws: D,
+    drawn: usize,
+    /// The tokens, each as the nanoseconds that it takes to come back.
+    level: u128,
+    /// Up to when time has brought tokens.
+    filled: Duration,
     pub(crate) now: Duration,
     pub(crate) waits: Vec<Duration>,
     pub(crate) told: Vec<Told>,
@@ -92,13 +104,15 @@ fn is_conflict(kind: RetryKind) -> bool {
     [RetryKind::VersionConflict, RetryKind::Deadlock, RetryKind::Serialization].contains(&kind)
 }
 
-impl Reference {
-    pub(crate) fn new(rules: Rules, draws: Vec<Vec<Duration>>) -> Self {
-        let tokens = rules.bucket.as_ref().map_or(0, |bucket| bucket.capacity);
+impl<D: Fn(usize, &[Step]) -> Vec<Duration>> Reference<D> {
+    pub(crate) fn new(rules: Rules, draws: D) -> Self {
+        let level = rules.bucket.as_ref().map_or(0, |bucket| u128::from(bucket.capacity) * bucket.nanos());
         Self {
             rules,
-            draws: draws.into(),
-            tokens,
+            draws,
+            drawn: 0,
+            level,
+            filled: Duration::ZERO,
             now: Duration::ZERO,
             waits: Vec::new(),
             told: Vec::new(),
@@ -137,9 +151,14 @@ impl Reference {
             if attempts == self.rules.max_attempts {
                 return fail(self, StopReason::AttemptsExhausted, conflicts);
             }
-            let draws =
-                draws.get_or_insert_with(|| self.draws.pop_front().expect("as many as there are calls"));
-            let wait = draws[attempts as usize - 1].max(floor);
+            if floor > self.rules.max_hint {
+                return fail(self, StopReason::HintTooLong { hint: floor }, conflicts);
+            }
+            let waits = draws.get_or_insert_with(|| {
+                self.drawn += 1;
+                (self.draws)(self.drawn - 1, script)
+            });
+            let wait = waits[attempts as usize - 1];
             if let Some(deadline) = self.rules.deadline {
                 let elapsed = self.now - started;
                 if elapsed + wait > deadline {
@@ -148,12 +167,15 @@ impl Reference {
                 }
             }
             if let Some(bucket) = &self.rules.bucket {
-                let price = bucket.prices[place(kind)];
-                if price > self.tokens {
+                paid = bucket.prices[place(kind)];
+                let price = u128::from(paid) * bucket.nanos();
+                if paid > 0 {
+                    self.fill();
+                }
+                if price > self.level {
                     return fail(self, StopReason::BudgetExhausted, conflicts);
                 }
-                self.tokens -= price;
-                paid = price;
+                self.level -= price;
             }
             self.told.push(Told { attempt: attempts, kind, wait });
             if is_left {
@@ -169,9 +191,28 @@ impl Reference {
         unreachable!("a script comes to its end")
     }
 
+    pub(crate) fn tokens(&self) -> u32 {
+        let bucket = self.rules.bucket.as_ref().expect("asked for only if there is one");
+        (self.level / bucket.nanos()) as u32
+    }
+
+    /// Adds the tokens of the time that has passed.
+    fn fill(&mut self) {
+        let passed = self.now - std::mem::replace(&mut self.filled, self.now);
+        if self.rules.bucket.as_ref().is_some_and(|bucket| bucket.refill > 0) {
+            self.add(passed.as_nanos());
+        }
+    }
+
     fn put(&mut self, tokens: u32) {
         if let Some(bucket) = &self.rules.bucket {
-            self.tokens = (self.tokens + tokens).min(bucket.capacity);
+            self.add(u128::from(tokens) * bucket.nanos());
+        }
+    }
+
+    fn add(&mut self, more: u128) {
+        if let Some(bucket) = &self.rules.bucket {
+            self.level = (self.level + more).min(u128::from(bucket.capacity) * bucket.nanos());
         }
     }
 
@@ -206,6 +247,7 @@ pub(crate) fn place_of(reason: StopReason) -> usize {
         StopReason::AttemptsExhausted => 1,
         StopReason::DeadlineExceeded { .. } => 2,
         StopReason::BudgetExhausted => 3,
+        StopReason::HintTooLong { .. } => 4,
         _ => panic!("a reason that the reference does not know"),
     }
 }

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use latchwork::{
     RetryPolicy,
-    retry::{Attempt, Backoff, Budget, Clock, Jitter, RetryCounts, RetryStats, StopReason, VirtualClock},
+    retry::{
+        Attempt, Backoff, Budget, Classifier, Clock, Jitter, RetryCounts, RetryStats, StopReason,
+        VirtualClock,
+    },
     verdict::{RetryKind, Verdict},
 };
 
-use crate::retry::calls::{CONFLICT, Fault, HOPELESS, TRANSIENT, every_entry, virtual_policy};
+use crate::retry::calls::{CONFLICT, Fault, HOPELESS, TRANSIENT, every_entry, priced, spent, virtual_policy};
 use crate::support::panic_of;
 
 fn ms(ms: u64) -> Duration {
@@ -20,7 +23,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 /// A policy and how many retries it has told of.
-fn told_policy() -> (RetryPolicy, VirtualClock, Arc<AtomicU32>) {
+fn told_policy() -> (RetryPolicy<impl Classifier<Fault> + Clone>, VirtualClock, Arc<AtomicU32>) {
     let ((policy, clock), told) = (virtual_policy(), Arc::<AtomicU32>::default());
     let policy = policy.on_retry({
         let told = told.clone();
@@ -35,7 +38,7 @@ fn told_policy() -> (RetryPolicy, VirtualClock, Arc<AtomicU32>) {
 fn the_first_call_always_runs() {
     every_entry(|entry| {
         let (policy, _) = virtual_policy();
-        let mut policy = policy.max_attempts(1).deadline(Duration::ZERO).budget(Arc::new(Budget::new(0)));
+        let mut policy = policy.max_attempts(1).deadline(Duration::ZERO).budget(spent());
         for &kind in RetryKind::ALL {
             policy = policy.retry_kind(kind, false);
         }
@@ -103,7 +106,6 @@ fn an_attempt_knows_whether_it_is_the_last_and_how_many_were_conflicts() {
 #[test]
 fn after_the_last_failure_nothing_is_waited_for_or_told() {
     every_entry(|entry| {
-        let starving = Arc::new(Budget::new(4));
         let (policy, ..) = told_policy();
         for (policy, fault, reason) in [
             (policy.clone(), HOPELESS, StopReason::NotRetryable),
@@ -114,7 +116,7 @@ fn after_the_last_failure_nothing_is_waited_for_or_told() {
                 TRANSIENT,
                 StopReason::DeadlineExceeded { wait: ms(100), left: ms(99) },
             ),
-            (policy.budget(starving), TRANSIENT, StopReason::BudgetExhausted),
+            (policy.budget(spent()), TRANSIENT, StopReason::BudgetExhausted),
         ] {
             let (clock, told) = (VirtualClock::new(), Arc::<AtomicU32>::default());
             let policy = policy.clock(clock.clone()).on_retry({
@@ -190,7 +192,7 @@ fn a_hint_is_a_floor_and_exempt_from_the_cap() {
         let out = entry.call(&policy, || {
             made.set(made.get() + 1);
             match hints.get(made.get() - 1) {
-                Some(hint) => Err(Fault(Verdict::RetryAfter(RetryKind::Throttled, *hint))),
+                Some(hint) => Err(Fault(Verdict::RetryAfter(RetryKind::Transient, *hint))),
                 None => Ok(()),
             }
         });
@@ -202,7 +204,7 @@ fn a_hint_is_a_floor_and_exempt_from_the_cap() {
 #[test]
 fn a_hint_is_bound_by_attempts_deadline_and_budget() {
     every_entry(|entry| {
-        let throttled = Fault(Verdict::RetryAfter(RetryKind::Throttled, ms(800)));
+        let throttled = Fault(Verdict::RetryAfter(RetryKind::Transient, ms(800)));
         let refused = |policy: RetryPolicy| {
             entry.call(&policy, || Err::<(), _>(throttled)).map_err(|error| (error.reason, error.attempts))
         };
@@ -211,9 +213,9 @@ fn a_hint_is_bound_by_attempts_deadline_and_budget() {
         let reason = StopReason::DeadlineExceeded { wait: ms(800), left: ms(700) };
         let late = policy.clone().clock(VirtualClock::new()).jitter(Jitter::None).deadline(ms(1_500));
         assert_eq!(refused(late), Err((reason, 2)));
-        let poor = policy.clone().budget(Arc::new(Budget::new(5)));
+        let poor = policy.clone().budget(Arc::new(priced(5, 5)));
         assert_eq!(refused(poor), Err((StopReason::BudgetExhausted, 2)));
-        let deaf = policy.retry_kind(RetryKind::Throttled, false);
+        let deaf = policy.retry_kind(RetryKind::Transient, false);
         assert_eq!(refused(deaf), Err((StopReason::NotRetryable, 1)));
     });
 }
@@ -280,7 +282,7 @@ fn a_conflict_rate_is_one_of_calls_that_have_ended() {
 #[test]
 fn a_retry_that_is_refused_costs_nothing() {
     every_entry(|entry| {
-        let budget = Arc::new(Budget::new(10));
+        let budget = Arc::new(priced(10, 5));
         let (policy, _) = virtual_policy();
         let policy = policy.budget(&budget).jitter(Jitter::None);
         for policy in [
@@ -309,7 +311,7 @@ fn after(failures: u32, fault: Fault) -> impl FnMut() -> Result<(), Fault> {
 #[test]
 fn the_price_of_the_retry_that_succeeds_comes_back_and_that_of_others_does_not() {
     every_entry(|entry| {
-        let budget = Arc::new(Budget::new(20));
+        let budget = Arc::new(priced(20, 5));
         let (policy, _) = virtual_policy();
         let policy = policy.budget(&budget);
         assert!(entry.call(&policy, after(1, TRANSIENT)).is_ok());
@@ -325,7 +327,7 @@ fn the_price_of_the_retry_that_succeeds_comes_back_and_that_of_others_does_not()
 
 #[test]
 fn a_bucket_is_never_more_than_full() {
-    let budget = Arc::new(Budget::new(6).earnings(u32::MAX));
+    let budget = Arc::new(priced(6, 5).earnings(u32::MAX));
     let (policy, _) = virtual_policy();
     let policy = policy.budget(&budget);
     assert!(policy.run_blocking(|_| Ok::<_, Fault>(())).is_ok());
@@ -341,10 +343,10 @@ fn a_bucket_is_never_more_than_full() {
 fn conflicts_cost_nothing_so_a_hot_key_does_not_use_up_the_budget() {
     let budget = Budget::new(0);
     let prices = RetryKind::ALL.iter().map(|kind| budget.price_of(*kind)).collect::<Vec<_>>();
-    assert_eq!(prices, [0, 0, 1, 1, 5, 5, 5]);
+    assert_eq!(prices, [0, 0, 1, 1, 14, 5, 14]);
     every_entry(|entry| {
         let (policy, _) = virtual_policy();
-        let policy = policy.budget(Arc::new(Budget::new(0)));
+        let policy = policy.budget(spent());
         let error = entry.call(&policy, || Err::<(), _>(CONFLICT)).expect_err("it never succeeds");
         assert_eq!(error.reason, StopReason::AttemptsExhausted);
         let error = entry.call(&policy, || Err::<(), _>(TRANSIENT)).expect_err("it never succeeds");
@@ -357,7 +359,10 @@ fn the_greatest_numbers_do_not_overflow() {
     every_entry(|entry| {
         let (policy, clock) = virtual_policy();
         let policy = policy.max_attempts(u32::MAX).base_delay(Duration::MAX).max_delay(Duration::MAX);
-        let policy = policy.multiplier(u32::MAX).budget(Arc::new(Budget::new(u32::MAX).earnings(u32::MAX)));
+        let policy = policy
+            .multiplier(f64::MAX)
+            .max_hint(Duration::MAX)
+            .budget(Arc::new(Budget::new(u32::MAX).earnings(u32::MAX)));
         let longest = Fault(Verdict::RetryAfter(RetryKind::Transient, Duration::MAX));
         assert!(entry.call(&policy, after(3, longest)).is_ok());
         assert_eq!(clock.waits(), [Duration::MAX; 3]);
@@ -373,7 +378,8 @@ fn a_virtual_clock_never_goes_back() {
     let (policy, clock) = virtual_policy();
     let before = clock.now();
     let longest = Fault(Verdict::RetryAfter(RetryKind::Transient, Duration::MAX));
-    let error = policy.deadline(Duration::MAX).run_blocking(|_| Err::<(), _>(longest));
+    let error =
+        policy.deadline(Duration::MAX).max_hint(Duration::MAX).run_blocking(|_| Err::<(), _>(longest));
     clock.advance(ms(1));
     clock.advance(Duration::MAX);
     assert!(clock.now() >= before + ms(1), "it stands at the start again");
@@ -394,12 +400,16 @@ fn a_session_that_is_over_takes_no_further_result() {
 }
 
 #[test]
-fn zeros_that_make_no_sense_are_refused_in_a_sentence() {
+fn numbers_that_make_no_sense_are_refused_in_a_sentence() {
     let attempts = "max_attempts must be at least 1: the first call is an attempt";
     assert_eq!(panic_of(|| RetryPolicy::new().max_attempts(0)), attempts);
-    let multiplier = "a backoff's multiplier must be at least 1";
-    assert_eq!(panic_of(|| RetryPolicy::new().multiplier(0)), multiplier);
-    assert_eq!(panic_of(|| Backoff::new().multiplier(0)), multiplier);
+    let multiplier = "a backoff's multiplier must be a finite number of at least 1";
+    for odd in [0.0, 0.999, -2.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(panic_of(|| RetryPolicy::new().multiplier(odd)), multiplier);
+        assert_eq!(panic_of(|| Backoff::new().multiplier(odd)), multiplier);
+    }
+    let refill = "a budget's refill must be at most a billion tokens per second";
+    assert_eq!(panic_of(|| Budget::new(1).refill_per_second(1_000_000_001)), refill);
 }
 
 #[test]
@@ -426,8 +436,10 @@ fn counts_added_up_are_those_of_one_set_of_statistics_for_all() {
             assert!(policy().run_blocking(|_| Ok::<_, Fault>(())).is_ok());
             let hasty = policy().deadline(Duration::ZERO);
             assert!(hasty.run_blocking(|_| Err::<(), _>(TRANSIENT)).is_err());
-            let poor = policy().budget(Arc::new(Budget::new(0)));
+            let poor = policy().budget(spent());
             assert!(poor.run_blocking(|_| Err::<(), _>(TRANSIENT)).is_err());
+            let late = Fault(Verdict::RetryAfter(RetryKind::Throttled, ms(300_001)));
+            assert!(policy().run_blocking(|_| Err::<(), _>(late)).is_err());
             drop(policy().session());
         }
     }
@@ -435,7 +447,13 @@ fn counts_added_up_are_those_of_one_set_of_statistics_for_all() {
     assert_eq!(one + two, all);
     assert_eq!([one, two].into_iter().sum::<RetryCounts>(), all);
     let RetryCounts { abandoned, deadline_exceeded, budget_exhausted, failed_after_retry, .. } = all;
-    assert!(abandoned > 0 && deadline_exceeded > 0 && budget_exhausted > 0 && failed_after_retry > 0);
+    assert!(
+        all.hint_too_long > 0
+            && abandoned > 0
+            && deadline_exceeded > 0
+            && budget_exhausted > 0
+            && failed_after_retry > 0
+    );
     assert!(
         all.first_try_ok > 0 && all.retried_ok > 0 && all.not_retryable > 0 && all.attempts_exhausted > 0
     );
@@ -460,7 +478,7 @@ fn a_session_decides_without_waiting() {
 #[test]
 fn the_price_of_a_judged_retry_is_spent_from_its_begin_on() {
     for begins in [false, true] {
-        let budget = Arc::new(Budget::new(10).price(RetryKind::Transient, 3));
+        let budget = Arc::new(priced(10, 3));
         let policy = virtual_policy().0.budget(&budget);
         let mut session = policy.session();
         assert!(session.judge(Err::<(), _>(TRANSIENT)).is_continue());

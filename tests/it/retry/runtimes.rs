@@ -1,6 +1,10 @@
 //! Where a policy can wait: on any executor that it has a clock for, in tokio, on threads; and how it says
 //! that it can't.
 
+use std::cell::Cell;
+use std::future::ready;
+use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
@@ -9,11 +13,11 @@ use std::time::Duration;
 
 use latchwork::{
     RetryPolicy,
-    retry::{Clock, Sleep},
+    retry::{Clock, RetryError, Sleep, VirtualClock},
 };
 
 use crate::retry::calls::{CONFLICT, Entry, Fault, TRANSIENT, every_entry};
-use crate::support::no_hang;
+use crate::support::{Hand, no_hang};
 
 /// A clock for any executor: a thread that wakes the task.
 #[derive(Clone, Default)]
@@ -82,6 +86,38 @@ fn with_a_clock_nothing_asks_for_a_runtime() {
     });
 }
 
+/// A loop without a delay kept its thread: a timeout of 50 ms came back after seconds.
+#[test]
+fn attempts_without_a_delay_are_made_one_a_poll() {
+    let policy = RetryPolicy::new().base_delay(Duration::ZERO).clock(VirtualClock::new());
+    let made = Cell::new(0);
+    let attempt = || {
+        made.set(made.get() + 1);
+        ready(Err::<(), _>(TRANSIENT))
+    };
+    let settled = async {
+        let mut session = policy.session();
+        loop {
+            let result = attempt().await;
+            if let ControlFlow::Break(out) = session.settle(result).await {
+                return out;
+            }
+        }
+    };
+    let changed = policy.retry_on_conflict(|_| attempt(), Ok, |()| ready(Ok(()))).run();
+    type Call<'a> = Pin<Box<dyn Future<Output = Result<(), RetryError<Fault>>> + 'a>>;
+    let calls: [Call<'_>; 3] = [Box::pin(policy.run(|_| attempt())), Box::pin(settled), Box::pin(changed)];
+    for call in calls {
+        made.set(0);
+        let mut call = Hand::new(call);
+        for polls in 1..=3 {
+            assert!(call.poll().is_none());
+            assert_eq!((made.get(), call.wakes()), (polls, polls as usize), "it wakes itself");
+        }
+        assert!(call.poll().is_some_and(|out| out.is_err_and(|error| error.attempts == 4)));
+    }
+}
+
 #[cfg(not(feature = "tokio"))]
 #[test]
 fn without_a_clock_a_task_says_what_is_missing() {
@@ -136,7 +172,7 @@ mod by_tokio {
         let never = || -> Result<(), Fault> { panic!("it must not be called") };
         for entry in [Entry::Run, Entry::OnConflict] {
             let said = panic_of(|| entry.call(&policy, never));
-            assert!(said.contains("no reactor running"), "{said}");
+            assert!(said.contains("no tokio runtime") && said.contains("RetryPolicy::clock"), "{said}");
             let without_timer = Builder::new_current_thread().build().expect("a runtime starts");
             let _entered = without_timer.enter();
             let said = panic_of(|| entry.call(&policy, never));
@@ -155,13 +191,42 @@ mod by_tokio {
 
     #[test]
     fn outside_a_runtime_a_session_panics_when_it_has_to_wait() {
-        let (stats, budget) = (Arc::new(RetryStats::new()), Arc::new(Budget::new(10)));
+        let (stats, budget) = (Arc::new(RetryStats::new()), Arc::new(Budget::new(14)));
         let policy = RetryPolicy::new().stats(&stats).budget(&budget);
         let policy = policy.jitter(Jitter::None);
         assert_eq!(Entry::Settle.call(&policy, || Ok::<_, Fault>(7)), Ok(7));
         let said = panic_of(|| Entry::Settle.call(&policy, || Err::<(), _>(TRANSIENT)));
-        assert!(said.contains("no reactor running"), "{said}");
-        assert_eq!((stats.counts().abandoned, budget.tokens()), (1, 10));
+        assert!(said.contains("no tokio runtime") && said.contains("RetryPolicy::clock"), "{said}");
+        assert_eq!((stats.counts().abandoned, budget.tokens()), (1, 14));
+    }
+
+    /// The only thread's other task ends the first one's attempts.
+    #[test]
+    fn other_tasks_run_between_attempts_without_a_delay() {
+        no_hang(|| {
+            current_thread().block_on(async {
+                let done = Arc::new(AtomicBool::new(false));
+                let end = done.clone();
+                tokio::spawn(async move { end.store(true, Ordering::SeqCst) });
+                let policy = RetryPolicy::new().base_delay(Duration::ZERO).max_attempts(u32::MAX);
+                let call =
+                    policy.run(async |_| if done.load(Ordering::SeqCst) { Ok(()) } else { Err(TRANSIENT) });
+                assert!(call.await.is_ok());
+            });
+        });
+    }
+
+    #[test]
+    fn a_timeout_ends_attempts_without_a_delay() {
+        no_hang(|| {
+            for runtime in [current_thread(), one_worker()] {
+                let policy = RetryPolicy::new().base_delay(Duration::ZERO).max_attempts(u32::MAX);
+                let out = runtime.block_on(async {
+                    tokio::time::timeout(ms(50), policy.run(async |_| Err::<(), _>(TRANSIENT))).await
+                });
+                assert!(out.is_err());
+            }
+        });
     }
 
     #[test]
@@ -188,7 +253,7 @@ mod by_tokio {
     fn a_deadline_limits_the_waits_of_a_thread_though_tokios_time_is_paused() {
         no_hang(|| {
             let call = || {
-                let policy = RetryPolicy::new().base_delay(ms(1)).multiplier(1).jitter(Jitter::None);
+                let policy = RetryPolicy::new().base_delay(ms(1)).multiplier(1.0).jitter(Jitter::None);
                 policy.max_attempts(20).deadline(ms(5)).run_blocking(|_| Err::<(), _>(TRANSIENT))
             };
             let error = paused().block_on(async { tokio::task::spawn_blocking(call).await });
@@ -200,7 +265,7 @@ mod by_tokio {
     #[test]
     fn a_blocking_call_that_would_stall_an_event_loop_panics_when_it_has_to_wait() {
         let stalls = |run: &dyn Fn(&mut dyn FnMut()) -> String| {
-            let (stats, budget) = (Arc::new(RetryStats::new()), Arc::new(Budget::new(10)));
+            let (stats, budget) = (Arc::new(RetryStats::new()), Arc::new(Budget::new(14)));
             let policy = RetryPolicy::new().stats(&stats).budget(&budget).jitter(Jitter::None);
             for entry in [Entry::RunBlocking, Entry::SettleBlocking] {
                 let mut made = 0;
@@ -211,7 +276,7 @@ mod by_tokio {
                     });
                 });
                 assert!(said.contains(MESSAGE), "{said}");
-                assert_eq!((made, budget.tokens()), (1, 10));
+                assert_eq!((made, budget.tokens()), (1, 14));
             }
             assert_eq!((stats.counts().calls(), stats.counts().abandoned), (2, 2));
         };
@@ -275,7 +340,7 @@ mod by_tokio {
 
     /// The only worker's other tasks release the key.
     #[test]
-    fn other_tasks_run_while_a_thread_waits_for_its_gate() {
+    fn other_tasks_run_while_a_thread_waits_for_its_lock() {
         no_hang(|| {
             let runtime = one_worker();
             let locks = Arc::new(latchwork::KeyedLock::<u32>::new());
@@ -284,7 +349,7 @@ mod by_tokio {
                 let locks = locks.clone();
                 async move {
                     let policy = RetryPolicy::new();
-                    let change = policy.retry_on_conflict_blocking(|| Ok::<_, Fault>(()), Ok, |()| Ok(7));
+                    let change = policy.retry_on_conflict_blocking(|_| Ok::<_, Fault>(()), Ok, |()| Ok(7));
                     change.escalate_after(0, &locks, 7).run_blocking()
                 }
             });

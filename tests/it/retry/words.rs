@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use latchwork::{
     Busy, Claims, KeyedLock, Mutex, RetryPolicy, TimedOut, Versioned,
-    retry::{Budget, RetryError, StopReason, VirtualClock, sqlstate},
+    retry::{RetryError, StopReason, VirtualClock, sqlstate},
     verdict::{Classify, RetryKind, Verdict},
     versioned::WriteError,
 };
 
-use crate::retry::calls::{Fault, HOPELESS, TRANSIENT, virtual_policy};
+use crate::retry::calls::{Fault, HOPELESS, TRANSIENT, spent, virtual_policy};
 
 #[test]
 fn an_error_says_who_gave_up_when_and_why() {
-    static EMPTY: Budget = Budget::new(0);
     let (policy, _) = virtual_policy();
     let policy = policy.jitter(latchwork::retry::Jitter::None).name("save card");
     let said = |policy: &RetryPolicy, fault| {
@@ -24,12 +23,17 @@ fn an_error_says_who_gave_up_when_and_why() {
     assert_eq!(said(&policy, HOPELESS), "save card: gave up at attempt 1: not retryable");
     assert_eq!(said(&policy, TRANSIENT), "save card: gave up at attempt 4: attempts exhausted");
     assert_eq!(
-        said(&policy.clone().budget(&EMPTY), TRANSIENT),
+        said(&policy.clone().budget(spent()), TRANSIENT),
         "save card: gave up at attempt 1: retry budget exhausted"
     );
     assert_eq!(
         said(&policy.clone().deadline(Duration::from_millis(250)), TRANSIENT),
         "save card: gave up at attempt 2: deadline exceeded, 150ms left for a wait of 200ms"
+    );
+    let late = Fault(Verdict::RetryAfter(RetryKind::Throttled, Duration::from_secs(3600)));
+    assert_eq!(
+        said(&policy, late),
+        "save card: gave up at attempt 1: the hint to wait for 3600s is too long"
     );
     assert_eq!(said(&RetryPolicy::new(), HOPELESS), "retry: gave up at attempt 1: not retryable");
 }

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use latchwork::{
     Stamp, Versioned,
-    stamp::StampsExhausted,
-    versioned::{Change, Expect, WriteError},
+    versioned::{Change, Exhausted, Expect, WriteError},
 };
 
 use crate::support::panic_of;
@@ -165,7 +164,7 @@ fn a_closure_that_panics_changes_nothing() {
     assert_eq!((*cell.snapshot(), cell.stamp()), (1, Stamp::MIN));
     assert_eq!(
         cell.modify(|value| value + 1).map(|stored| *stored),
-        Ok(2).map_err(|never: StampsExhausted| never)
+        Ok(2).map_err(|never: Exhausted<i32>| never)
     );
 }
 
@@ -192,10 +191,10 @@ fn readers_do_not_wait_for_a_closure() {
 fn without_a_stamp_nothing_is_written() {
     let cell = Versioned::starting_at(1, stamp(Stamp::MAX.get() - 1));
     assert_eq!(cell.modify(|value| value + 1).map(|stored| stored.stamp()).ok(), Some(Stamp::MAX));
-    assert!(cell.modify(|value| value + 1).is_err());
+    assert_eq!(cell.modify(|value| value + 1).expect_err("no stamp is left").rejected, 3);
     let error = cell.compare_and_set(Stamp::MAX, 9).expect_err("no stamp is left");
-    assert!(matches!(error, WriteError::Exhausted(_)));
     assert_eq!(error.to_string(), "no stamps are left");
+    assert!(matches!(error, WriteError::Exhausted(exhausted) if exhausted.rejected == 9));
     // What is stale is told so first.
     assert!(cell.compare_and_set(Stamp::MIN, 9).is_err_and(|error| error.conflict().is_some()));
     assert_eq!((*cell.snapshot(), cell.stamp()), (2, Stamp::MAX));

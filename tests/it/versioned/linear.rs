@@ -162,7 +162,8 @@ fn on_map(map: &VersionedMap<usize, u64>, call: &Call) -> Answer {
             Err(conflict) => Answer::Conflict(conflict.current.as_ref().map(shown)),
         },
         Call::Seed(key, value, stamp) => {
-            Answer::Seeded(map.seed(key, value, Stamp::new(stamp).expect("it is small")))
+            let stamp = Stamp::new(stamp).expect("it is in range");
+            Answer::Seeded(map.seed(key, value, stamp).expect("it is plausible"))
         }
     }
 }

@@ -60,7 +60,7 @@ fn an_update_whose_key_is_removed_meanwhile_is_refused_and_the_key_stays_away() 
         let again = cards.upsert(ada(), Expect::Absent, 1).expect("it is gone");
         assert!(again.created);
         cards.remove("ada", again.stamp).expect("it is current");
-        cards.seed(ada(), 1, first);
+        assert_eq!(cards.seed(ada(), 1, first), Ok(true));
     }
 }
 
@@ -138,13 +138,13 @@ fn removal_draws_no_stamp_and_nothing_is_removed_that_is_not_there() {
 #[test]
 fn the_newest_seed_wins_in_whatever_order_they_come() {
     let cards = Cards::new();
-    assert!(cards.seed(ada(), 7, stamp(7)));
-    assert!(!cards.seed(ada(), 6, stamp(6)) && !cards.seed(ada(), 77, stamp(7)));
-    assert!(cards.seed(ada(), 8, stamp(8)));
+    assert_eq!(cards.seed(ada(), 7, stamp(7)), Ok(true));
+    assert_eq!((cards.seed(ada(), 6, stamp(6)), cards.seed(ada(), 77, stamp(7))), (Ok(false), Ok(false)));
+    assert_eq!(cards.seed(ada(), 8, stamp(8)), Ok(true));
     assert_eq!(cards.get("ada").map(|value| (*value, value.stamp())), Some((8, stamp(8))));
     assert_eq!(cards.insert_new("grace".to_owned(), 1).map(|value| value.stamp()).ok(), Some(stamp(9)));
     // A stamp that is not new does not set the counter back.
-    assert!(cards.seed("alan".to_owned(), 1, stamp(2)));
+    assert_eq!(cards.seed("alan".to_owned(), 1, stamp(2)), Ok(true));
     assert_eq!(cards.modify("alan", |n| n + 1).map(|value| value.stamp()).ok(), Some(stamp(10)));
 }
 
@@ -155,7 +155,7 @@ fn a_value_seeded_with_a_stamp_that_was_there_before_is_not_overwritten_unseen()
     let updated = cards.update("ada", first, |n| {
         if calls.replace(calls.get() + 1) == 0 {
             cards.remove("ada", Expect::Any).expect("any will do");
-            assert!(cards.seed(ada(), 10, first));
+            assert_eq!(cards.seed(ada(), 10, first), Ok(true));
         }
         n + 1
     });
@@ -166,10 +166,13 @@ fn a_value_seeded_with_a_stamp_that_was_there_before_is_not_overwritten_unseen()
 fn without_a_stamp_nothing_is_written_and_removal_still_works() {
     let cards: Cards = Cards::builder().stamps(StampSource::after(stamp(Stamp::MAX.get() - 1))).build();
     assert!(cards.insert_new(ada(), 1).is_ok_and(|value| value.stamp() == Stamp::MAX));
-    let exhausted = |error: &WriteError<u32>| matches!(error, WriteError::Exhausted(_));
-    assert!(cards.insert_new("grace".to_owned(), 1).is_err_and(|error| exhausted(&error)));
-    assert!(cards.upsert(ada(), Expect::Any, 2).is_err_and(|error| exhausted(&error)));
-    assert!(cards.modify("ada", |n| n + 1).is_err_and(|error| exhausted(&error)));
+    let given_back = |error| match error {
+        WriteError::Exhausted(exhausted) => Some(exhausted.rejected),
+        _ => None,
+    };
+    assert_eq!(cards.insert_new("grace".to_owned(), 3).map_err(given_back).err(), Some(Some(3)));
+    assert_eq!(cards.upsert(ada(), Expect::Any, 4).map_err(given_back), Err(Some(4)));
+    assert_eq!(cards.modify("ada", |n| n + 1).map_err(given_back).err(), Some(Some(2)));
     assert!(
         cards.insert_new(ada(), 1).is_err_and(|error| error.conflict().is_some()),
         "conflicts come first"
@@ -177,6 +180,36 @@ fn without_a_stamp_nothing_is_written_and_removal_still_works() {
     assert_eq!((cards.len(), cards.get("ada").as_deref()), (1, Some(&1)));
     assert!(cards.try_update("ada", Stamp::MAX, |_| Ok::<_, ()>(Change::Keep)).is_ok());
     assert!(cards.remove("ada", Stamp::MAX).is_ok_and(|removed| removed.is_some()));
+}
+
+#[test]
+fn one_damaged_row_does_not_end_the_writes_of_the_other_keys() {
+    let (cards, first) = with_one();
+    for stamp in [StampSource::MAX_OBSERVED.get() + 1, Stamp::MAX.get() - 1, Stamp::MAX.get()].map(stamp) {
+        for key in [ada(), "grace".to_owned()] {
+            assert_eq!(cards.seed(key, 666, stamp).expect_err("it is damaged").stamp, stamp);
+        }
+    }
+    assert_eq!((cards.get("ada").map(|value| (*value, value.stamp())), cards.len()), (Some((1, first)), 1));
+    // The greatest stamp that is admitted leaves more than enough, and none comes again.
+    assert_eq!(cards.seed("alan".to_owned(), 1, StampSource::MAX_OBSERVED), Ok(true));
+    let mut last = StampSource::MAX_OBSERVED;
+    for round in 0..1000 {
+        for (key, stored) in [
+            ("ada", cards.modify("ada", |n| n + 1)),
+            (
+                "alan",
+                cards
+                    .upsert("alan".to_owned(), Expect::Any, round)
+                    .map(|_| cards.get("alan").expect("it is there")),
+            ),
+        ] {
+            let stamp = stored.unwrap_or_else(|error| panic!("{key}: {error}")).stamp();
+            assert!(stamp > last, "{key}: {stamp} after {last}");
+            last = stamp;
+        }
+        cards.remove("alan", Expect::Present).expect("it is there");
+    }
 }
 
 #[test]
@@ -389,14 +422,22 @@ fn values_are_dropped_outside_the_lock_however_they_go() {
     assert_eq!(drops(), 1, "replaced");
     map.modify(&7, |_| nosy(7)).expect("it is there");
     assert_eq!(drops(), 1, "replaced by closure");
-    assert!(!map.seed(7, nosy(7), Stamp::MIN));
+    assert_eq!(map.seed(7, nosy(7), Stamp::MIN), Ok(false));
     assert_eq!(drops(), 1, "too old");
-    assert!(map.seed(7, nosy(7), stamp(Stamp::MAX.get())));
+    assert!(map.seed(7, nosy(7), Stamp::MAX).is_err());
+    assert_eq!(drops(), 1, "damaged");
+    assert_eq!(map.seed(7, nosy(7), StampSource::MAX_OBSERVED), Ok(true));
     assert_eq!(drops(), 1, "replaced by a seed");
-    assert!(map.upsert(7, Expect::Any, nosy(7)).is_err() && map.modify(&7, |_| nosy(7)).is_err());
-    assert_eq!(drops(), 2, "no stamp is left for them");
     assert!(map.remove(&7, Expect::Any).is_ok());
     assert_eq!(drops(), 1, "removed");
+    let last = StampSource::after(stamp(Stamp::MAX.get() - 1));
+    let world = Arc::new(World { map: VersionedMap::builder().stamps(last).build(), ..World::default() });
+    let nosy = |number| Nosy { number, world: world.clone() };
+    world.map.insert_new(7, nosy(7)).expect("it is new");
+    assert!(world.map.upsert(7, Expect::Any, nosy(7)).is_err());
+    assert!(world.map.modify(&7, |_| nosy(7)).is_err());
+    assert_eq!(world.drops.load(Ordering::Relaxed), 2, "no stamp is left for them");
+    assert!(world.map.remove(&7, Expect::Any).is_ok());
 }
 
 #[test]
@@ -437,8 +478,10 @@ fn keys_are_dropped_outside_the_lock_however_they_go() {
     assert!(world.map.insert_new(key(), 1).is_ok() && world.map.insert_new(key(), 2).is_err());
     assert_eq!(drops(), 1);
     assert!(world.map.upsert(key(), Expect::Any, 2).is_ok());
-    assert!(!world.map.seed(key(), 3, Stamp::MIN) && world.map.seed(key(), 3, stamp(1000)));
-    assert_eq!(drops(), 3);
+    assert_eq!(world.map.seed(key(), 3, Stamp::MIN), Ok(false));
+    assert!(world.map.seed(key(), 3, Stamp::MAX).is_err());
+    assert_eq!(world.map.seed(key(), 3, stamp(1000)), Ok(true));
+    assert_eq!(drops(), 4);
     assert!(world.map.remove(&7, Expect::Any).is_ok_and(|removed| removed.is_some()));
     assert_eq!((drops(), world.map.len()), (1, 0));
 }

@@ -137,12 +137,58 @@ fn only_one_strong_entity_tag_is_that_of_a_stamp() {
 fn a_source_counts_up_and_stops_at_the_end() {
     let source = StampSource::new();
     assert_eq!((source.latest(), source.next()), (None, Ok(Stamp::MIN)));
-    source.observe(stamp(MAX - 1));
-    source.observe(stamp(5));
+    source.observe(stamp(7)).expect("it is plausible");
+    source.observe(stamp(5)).expect("it is plausible");
+    assert_eq!((source.next(), source.latest()), (Ok(stamp(8)), Some(stamp(8))));
+    let source = StampSource::after(stamp(MAX - 1));
     assert_eq!((source.next(), source.latest()), (Ok(Stamp::MAX), Some(Stamp::MAX)));
     for _ in 0..3 {
         assert_eq!(source.next().expect_err("it never wraps").to_string(), "no stamps are left");
         assert_eq!(source.latest(), Some(Stamp::MAX));
+    }
+}
+
+#[test]
+fn a_source_observes_no_stamp_that_would_leave_too_few() {
+    let limit = StampSource::MAX_OBSERVED.get();
+    let source = StampSource::new();
+    for damaged in [limit + 1, MAX - 1, MAX] {
+        let refused = source.observe(stamp(damaged)).expect_err("it is damaged");
+        assert_eq!((refused.stamp, source.latest()), (stamp(damaged), None));
+        assert_eq!(refused.to_string(), format!("stamp {damaged} leaves too few stamps for later writes"));
+    }
+    assert_eq!((source.observe(stamp(limit)), source.next()), (Ok(()), Ok(stamp(limit + 1))));
+    // A source that is there already loses nothing.
+    let late = StampSource::after(stamp(MAX - 5));
+    assert!(late.observe(stamp(MAX - 5)).is_ok() && late.observe(stamp(MAX - 4)).is_err());
+    assert_eq!(late.next(), Ok(stamp(MAX - 4)));
+}
+
+#[test]
+fn numbers_of_signed_columns_are_converted_both_ways() {
+    assert_eq!((i64::from(Stamp::MAX), u64::from(Stamp::MAX)), (i64::MAX, MAX));
+    assert_eq!((Stamp::try_from(i64::MAX), Stamp::try_from(-1_i64).is_err()), (Ok(Stamp::MAX), true));
+    let fence = |number| Fence::new(number).expect("it is not zero");
+    assert_eq!((Fence::try_from(7_i64), u64::from(fence(7))), (Ok(fence(7)), 7));
+    assert!([0, -1, i64::MIN].iter().all(|number| Fence::try_from(*number).is_err()));
+    assert_eq!((i64::try_from(fence(MAX)), i64::try_from(fence(MAX + 1)).is_err()), (Ok(i64::MAX), true));
+}
+
+#[test]
+fn a_tag_that_a_proxy_changed_when_it_compressed_is_told_apart() {
+    for tag in [r#""7-gzip""#, r#""7--gzip""#, r#""7;gzip""#, r#""7-br""#, r#""7-zstd""#, r#""7:DEFLATE""#] {
+        assert_eq!(Stamp::from_etag(tag), Err(BadEtag::Suffixed), "{tag}");
+    }
+    for tag in [
+        r#""7gzip""#,
+        r#""07-gzip""#,
+        r#""-gzip""#,
+        r#""7---gzip""#,
+        r#""7-""#,
+        r#""7-gzip2""#,
+        r#""x-gzip""#,
+    ] {
+        assert!(matches!(Stamp::from_etag(tag), Err(BadEtag::NotAStamp(_))), "{tag}");
     }
 }
 
@@ -262,5 +308,111 @@ mod messages {
         assert_eq!(number.ok(), Some(stamp(7)));
         assert!(serde_json::from_str::<Card>(r#"{"version":7.5}"#).is_err());
         assert!(serde_json::from_str::<Card>(r#"{"version":99999999999999999999}"#).is_err());
+    }
+
+    /// A message with both numbers, as elements and as attributes.
+    #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+    #[serde(rename = "row")]
+    struct Row {
+        #[serde(rename = "@version")]
+        version: Stamp,
+        #[serde(rename = "@fence")]
+        fence: Fence,
+        before: Vec<Stamp>,
+        by: Option<Fence>,
+    }
+
+    fn row() -> Row {
+        let fence = |number| Fence::new(number).expect("it is not zero");
+        Row {
+            version: stamp(7),
+            fence: fence(u64::MAX),
+            before: vec![Stamp::MIN, Stamp::MAX],
+            by: Some(fence(3)),
+        }
+    }
+
+    #[test]
+    fn xml_is_read_as_it_is_written_in_elements_and_attributes() {
+        let xml = quick_xml::se::to_string(&row()).expect("it can be written");
+        assert_eq!(
+            xml,
+            "<row version=\"7\" fence=\"18446744073709551615\"><before>1</before>\
+             <before>9223372036854775807</before><by>3</by></row>"
+        );
+        assert_eq!(quick_xml::de::from_str::<Row>(&xml).expect("it was written"), row());
+    }
+
+    #[test]
+    fn an_xml_element_may_have_attributes_spaces_and_cdata_beside_its_number() {
+        #[derive(serde::Deserialize)]
+        struct Card {
+            version: Stamp,
+        }
+        let read = |version: &str| {
+            let xml = format!("<card><version{version}</version></card>");
+            quick_xml::de::from_str::<Card>(&xml).map(|card| card.version)
+        };
+        for version in [">7", " xmlns=\"urn:cards\" unit=\"\">7", ">\n  7\n", "><![CDATA[7]]>", ">&#55;"] {
+            assert_eq!(read(version).expect(version), stamp(7), "{version}");
+        }
+        for version in
+            [">", ">07", ">7 8", ">-7", "><b>7</b>", " value=\"7\">", ">7<b/>", ">9223372036854775808"]
+        {
+            assert!(read(version).is_err(), "{version}");
+        }
+    }
+
+    #[test]
+    fn a_map_is_no_number_unless_it_is_how_a_format_shows_a_text() {
+        for json in
+            [r#"{}"#, r#"{"version":7}"#, r#"{"$text":{"$text":7}}"#, r#"{"$text":7,"$text":7}"#, "[7]"]
+        {
+            assert!(serde_json::from_str::<Stamp>(json).is_err(), "{json}");
+        }
+        // As serde_json shows each number with its feature `arbitrary_precision`.
+        let entry = |text| {
+            [
+                Token::Map { len: Some(1) },
+                Token::Str("$serde_json::private::Number"),
+                Token::Str(text),
+                Token::MapEnd,
+            ]
+        };
+        assert_de_tokens(&stamp(7).readable(), &entry("7"));
+        assert_de_tokens_error::<serde_test::Readable<Stamp>>(
+            &entry("7.5")[..3],
+            "not a stamp: it has a character that is not a digit",
+        );
+    }
+
+    #[test]
+    fn json_keys_and_flattened_messages_and_yaml_are_read_as_they_are_written() {
+        use std::collections::BTreeMap;
+
+        let keys = BTreeMap::from([(stamp(7), Fence::new(8).expect("it is not zero"))]);
+        let json = serde_json::to_string(&keys).expect("it can be written");
+        assert_eq!(json, r#"{"7":"8"}"#);
+        assert_eq!(serde_json::from_str::<BTreeMap<Stamp, Fence>>(&json).ok(), Some(keys));
+
+        #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+        struct Outer {
+            #[serde(flatten)]
+            card: Card,
+        }
+        #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+        struct Card {
+            version: Stamp,
+        }
+        let outer = Outer { card: Card { version: stamp(7) } };
+        let json = serde_json::to_string(&outer).expect("it can be written");
+        assert_eq!(serde_json::from_str::<Outer>(&json).expect("it was written"), outer);
+        let xml = quick_xml::se::to_string_with_root("card", &outer).expect("it can be written");
+        assert_eq!(quick_xml::de::from_str::<Outer>(&xml).expect("it was written"), outer);
+
+        for yaml in ["version: 7", "version: '7'", "version: \"7\""] {
+            let read = serde_saphyr::from_str::<BTreeMap<String, Stamp>>(yaml).expect("it is YAML");
+            assert_eq!(read["version"], stamp(7), "{yaml}");
+        }
     }
 }

@@ -191,9 +191,9 @@ fn a_stamp_that_is_seeded_again_is_no_news() {
     let (map, first) = with_one();
     let mut waiter = Hand::queued(map.changed("ada", first));
     map.remove("ada", Expect::Any).expect("any will do");
-    assert!(map.seed("ada".to_owned(), 1, first));
+    assert_eq!(map.seed("ada".to_owned(), 1, first), Ok(true));
     assert!(waiter.is_woken() && waiter.poll().is_none(), "it is the version that it knows");
-    assert!(map.seed("ada".to_owned(), 2, stamp(9)));
+    assert_eq!(map.seed("ada".to_owned(), 2, stamp(9)), Ok(true));
     assert_eq!(waiter.poll_while_woken().flatten().map(|value| value.stamp()), Some(stamp(9)));
 }
 
@@ -258,7 +258,7 @@ fn a_value_that_panics_in_drop_keeps_nobody_from_being_told() {
         let mut waiter = Hand::queued(map.changed("ada", first));
         let write = || match way {
             0 => map.upsert("ada", first, Bomb(false)).is_ok(),
-            _ => map.seed("ada", Bomb(false), stamp(9)),
+            _ => map.seed("ada", Bomb(false), stamp(9)) == Ok(true),
         };
         assert_eq!(panic_of(write), "a drop that panics");
         assert!(waiter.poll_while_woken().flatten().is_some(), "a key's waiter was not told (way {way})");
@@ -293,7 +293,7 @@ fn a_refused_write_leaves_those_who_wait_for_its_key_where_they_are() {
         let mut waiter = Hand::queued(map.changed("ada", first));
         let refused = match way {
             0 => map.remove("ada", stamp(9)).is_err(),
-            1 => !map.seed("ada".to_owned(), 5, first),
+            1 => map.seed("ada".to_owned(), 5, first) == Ok(false),
             2 => map.upsert("ada".to_owned(), stamp(9), 5).is_err(),
             _ => map.insert_new("ada".to_owned(), 5).is_err(),
         };

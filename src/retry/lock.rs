@@ -1,4 +1,4 @@
-//! [`Gate`]: the lock around the attempts of a change.
+//! [`AttemptLock`]: the lock around the attempts of a change.
 //!
 //! The condition of the store keeps the data right, with or without the lock: the lock only helps attempts to get
 //! through. So a lock that can't be acquired, or is lost, does not fail the call. But it is never taken for open
@@ -18,14 +18,14 @@ use crate::provider::{Ask, Begun, HeldLock, LockError, LockProvider};
 
 /// Which lock the attempts of a change take, and how.
 #[derive(Clone)]
-pub(super) struct Gate<'l, P, K> {
+pub(super) struct AttemptLock<'l, P, K> {
     pub(super) locks: &'l P,
     pub(super) key: K,
     /// The number of conflicts after which an attempt takes the key alone.
     pub(super) after: u32,
 }
 
-impl<P: LockProvider<K>, K: Clone> Gate<'_, P, K> {
+impl<P: LockProvider<K>, K: Clone> AttemptLock<'_, P, K> {
     /// Asks for the lock of the next attempt. Breaks if there is nothing to wait for; `None` if the attempt goes on
     /// without the lock.
     pub(super) fn enter<'p, C>(
@@ -78,7 +78,7 @@ pub(super) type Entering<'p, G> = Pin<Box<dyn Future<Output = Result<G, LockErro
 /// it arrives is not held.
 pub(super) fn answered<G: HeldLock, C>(answer: Result<G, LockError>, session: &Session<'_, C>) -> Option<G> {
     let held = answer.and_then(|held| if held.is_lost() { Err(LockError::Lost) } else { Ok(held) });
-    held.map_err(|error| session.report_ungated(&error)).ok()
+    held.map_err(|error| session.report_without_lock(&error)).ok()
 }
 
 /// Ends the hold of an attempt that is over, and reports it if the lock was lost meanwhile.
@@ -88,7 +88,7 @@ pub(super) fn leave<C>(held: Option<impl HeldLock>, session: &Session<'_, C>) {
         // Before the observer runs, which may take its time.
         drop(held);
         if is_lost {
-            session.report_ungated(&LockError::Lost);
+            session.report_without_lock(&LockError::Lost);
         }
     }
 }
@@ -111,10 +111,10 @@ async fn within<G>(
     .await
 }
 
-impl<P, K> fmt::Debug for Gate<'_, P, K> {
+impl<P, K> fmt::Debug for AttemptLock<'_, P, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the key: it may not be shown in logs.
-        let mut shown = f.debug_struct("Gate");
+        let mut shown = f.debug_struct("AttemptLock");
         shown.field("after", &self.after).finish_non_exhaustive()
     }
 }

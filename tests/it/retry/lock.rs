@@ -11,7 +11,8 @@ use latchwork::provider::{AnyLocks, LockError};
 use latchwork::{
     KeyedLock, RetryPolicy, Versioned,
     error::{Busy, TimedOut},
-    retry::{RetryCounts, RetryError, RetryStats, VirtualClock},
+    retry::{Classifier, RetryCounts, RetryError, RetryStats, Retrying, VirtualClock},
+    verdict::{Classify, Verdict},
     versioned::WriteError,
 };
 
@@ -22,12 +23,26 @@ use crate::retry::remote::{Answer, Remote};
 #[derive(PartialEq, Eq, Debug)]
 enum Event {
     Retry(u32),
-    Ungated(u32, String),
+    WithoutLock(u32, String),
+}
+
+/// Notes retries, whatever the error is.
+#[derive(Clone)]
+struct Noting(Arc<Mutex<Vec<Event>>>);
+
+impl<E: Classify> Classifier<E> for Noting {
+    fn verdict(&self, error: &E) -> Verdict {
+        error.classify()
+    }
+
+    fn retrying(&self, retry: &Retrying<'_, E>) {
+        self.0.lock().expect("no panic").push(Event::Retry(retry.attempt));
+    }
 }
 
 #[derive(Clone)]
 struct Watched {
-    policy: RetryPolicy,
+    policy: RetryPolicy<Noting>,
     clock: VirtualClock,
     stats: Arc<RetryStats>,
     events: Arc<Mutex<Vec<Event>>>,
@@ -35,16 +50,19 @@ struct Watched {
 
 impl Watched {
     fn new() -> Self {
-        let (policy, clock) = virtual_policy();
+        let clock = VirtualClock::new();
         let (stats, events) = (Arc::new(RetryStats::new()), Arc::new(Mutex::new(Vec::new())));
-        let (retries, ungated) = (events.clone(), events.clone());
-        let policy = policy
+        let without_lock = events.clone();
+        let policy = RetryPolicy::with_classifier(Noting(events.clone()))
+            .clock(clock.clone())
             .name("save")
             .stats(&stats)
-            .on_retry(move |retry| retries.lock().expect("no panic").push(Event::Retry(retry.attempt)))
-            .on_ungated(move |it| {
+            .on_without_lock(move |it| {
                 assert_eq!(it.name, "save");
-                ungated.lock().expect("no panic").push(Event::Ungated(it.attempt, it.error.to_string()));
+                without_lock
+                    .lock()
+                    .expect("no panic")
+                    .push(Event::WithoutLock(it.attempt, it.error.to_string()));
             });
         Self { policy, clock, stats, events }
     }
@@ -70,8 +88,8 @@ const WAITS: [Wait; 2] = [Wait::InTask, Wait::OnThread];
 /// Makes a call whose first attempts end in conflicts. Returns how many attempts were made.
 fn call(
     wait: Wait,
-    policy: &RetryPolicy,
-    gate: &Remote,
+    policy: &RetryPolicy<Noting>,
+    lock: &Remote,
     (after, timeout): (u32, Option<Duration>),
     conflicts: u32,
 ) -> Result<u32, RetryError<Fault>> {
@@ -82,18 +100,18 @@ fn call(
     };
     match wait {
         Wait::InTask => {
-            let change = policy.retry_on_conflict(async || Ok(()), Ok, |()| ready(attempt()));
-            let change = change.escalate_after(after, gate, 7_u32);
+            let change = policy.retry_on_conflict(async |_| Ok(()), Ok, |()| ready(attempt()));
+            let change = change.escalate_after(after, lock, 7_u32);
             block_on(match timeout {
-                Some(timeout) => change.gate_timeout(timeout).run(),
+                Some(timeout) => change.lock_timeout(timeout).run(),
                 None => change.run(),
             })
         }
         Wait::OnThread => {
-            let change = policy.retry_on_conflict_blocking(|| Ok(()), Ok, |()| attempt());
-            let change = change.escalate_after(after, gate, 7_u32);
+            let change = policy.retry_on_conflict_blocking(|_| Ok(()), Ok, |()| attempt());
+            let change = change.escalate_after(after, lock, 7_u32);
             match timeout {
-                Some(timeout) => change.gate_timeout(timeout).run_blocking(),
+                Some(timeout) => change.lock_timeout(timeout).run_blocking(),
                 None => change.run_blocking(),
             }
         }
@@ -116,11 +134,11 @@ type Counted = fn(&RetryCounts) -> u64;
 
 /// Each way in which a lock is not acquired, and the counter of it.
 const FAILURES: [(fn() -> LockError, Counted); 5] = [
-    (timed_out, |counts| counts.gate_timed_out),
-    (busy, |counts| counts.gate_refused),
-    (|| LockError::QueueFull, |counts| counts.gate_refused),
-    (|| LockError::Lost, |counts| counts.gate_lost),
-    (unavailable, |counts| counts.gate_unavailable),
+    (timed_out, |counts| counts.lock_timed_out),
+    (busy, |counts| counts.lock_refused),
+    (|| LockError::QueueFull, |counts| counts.lock_refused),
+    (|| LockError::Lost, |counts| counts.lock_lost),
+    (unavailable, |counts| counts.lock_unavailable),
 ];
 
 #[test]
@@ -130,13 +148,13 @@ fn an_attempt_whose_lock_is_not_acquired_is_made_without_it_and_says_so() {
             for answer in [Answer::Refuses(error), Answer::RefusesLate(error)] {
                 let watched = Watched::new();
                 // The first attempt shares the key, the second has none, the third is alone.
-                let gate = Remote::new(move |n| if n == 1 { answer } else { Answer::Grants });
-                assert_eq!(call(wait, &watched.policy, &gate, (2, None), 2), Ok(3));
-                let without = Event::Ungated(2, error().to_string());
+                let lock = Remote::new(move |n| if n == 1 { answer } else { Answer::Grants });
+                assert_eq!(call(wait, &watched.policy, &lock, (2, None), 2), Ok(3));
+                let without = Event::WithoutLock(2, error().to_string());
                 assert_eq!(watched.events(), [Event::Retry(1), without, Event::Retry(2)]);
                 let counts = watched.counts();
-                assert_eq!((counted(&counts), counts.ungated(), counts.attempts), (1, 1, 3));
-                assert_eq!((gate.ways(), gate.held()), (vec!["together", "together", "alone"], 0));
+                assert_eq!((counted(&counts), counts.without_lock(), counts.attempts), (1, 1, 3));
+                assert_eq!((lock.ways(), lock.held()), (vec!["together", "together", "alone"], 0));
             }
         }
     }
@@ -144,35 +162,35 @@ fn an_attempt_whose_lock_is_not_acquired_is_made_without_it_and_says_so() {
 
 #[test]
 fn a_lock_that_is_lost_when_it_arrives_is_not_held_for_the_attempt() {
-    let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::Loses));
-    let seen = gate.clone();
+    let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::Loses));
+    let seen = lock.clone();
     let store = move |()| Ok::<_, Fault>(seen.held());
-    let change = watched.policy.retry_on_conflict_blocking(|| Ok(()), Ok, store);
-    assert_eq!(change.escalate_after(0, &gate, 7_u32).run_blocking(), Ok(0));
-    assert_eq!((watched.counts().gate_lost, watched.counts().ungated()), (1, 1));
+    let change = watched.policy.retry_on_conflict_blocking(|_| Ok(()), Ok, store);
+    assert_eq!(change.escalate_after(0, &lock, 7_u32).run_blocking(), Ok(0));
+    assert_eq!((watched.counts().lock_lost, watched.counts().without_lock()), (1, 1));
 }
 
 #[test]
 fn the_time_limit_of_the_lock_may_be_set_before_the_lock() {
-    let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::Hangs));
-    let change = watched.policy.retry_on_conflict_blocking(|| Ok::<_, Fault>(()), Ok, |()| Ok(()));
-    let change = change.gate_timeout(Duration::ZERO).escalate_after(0, &gate, 7_u32);
+    let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::Hangs));
+    let change = watched.policy.retry_on_conflict_blocking(|_| Ok::<_, Fault>(()), Ok, |()| Ok(()));
+    let change = change.lock_timeout(Duration::ZERO).escalate_after(0, &lock, 7_u32);
     assert_eq!(change.run_blocking(), Ok(()));
-    assert_eq!((watched.counts().gate_timed_out, gate.withdrawn()), (1, 1));
+    assert_eq!((watched.counts().lock_timed_out, lock.withdrawn()), (1, 1));
 }
 
 #[test]
 fn a_provider_that_is_down_does_not_fail_calls_and_each_attempt_says_so() {
     for wait in WAITS {
-        let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::Refuses(unavailable)));
-        assert_eq!(call(wait, &watched.policy, &gate, (1, None), 3), Ok(4));
-        let said: Vec<_> = (1..=4).map(|n| Event::Ungated(n, unavailable().to_string())).collect();
+        let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::Refuses(unavailable)));
+        assert_eq!(call(wait, &watched.policy, &lock, (1, None), 3), Ok(4));
+        let said: Vec<_> = (1..=4).map(|n| Event::WithoutLock(n, unavailable().to_string())).collect();
         let events = watched.events();
         assert_eq!(events.iter().filter(|event| matches!(event, Event::Retry(_))).count(), 3);
-        let ungated: Vec<_> =
-            events.into_iter().filter(|event| matches!(event, Event::Ungated(..))).collect();
-        assert_eq!(ungated, said);
-        assert_eq!((watched.counts().gate_unavailable, watched.counts().retried_ok), (4, 1));
+        let without_lock: Vec<_> =
+            events.into_iter().filter(|event| matches!(event, Event::WithoutLock(..))).collect();
+        assert_eq!(without_lock, said);
+        assert_eq!((watched.counts().lock_unavailable, watched.counts().retried_ok), (4, 1));
     }
 }
 
@@ -180,12 +198,12 @@ fn a_provider_that_is_down_does_not_fail_calls_and_each_attempt_says_so() {
 fn a_lock_that_does_not_come_in_time_is_withdrawn_and_the_attempt_is_made() {
     for timeout in [Duration::ZERO, Duration::from_millis(1)] {
         for wait in WAITS {
-            let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::Hangs));
-            assert_eq!(call(wait, &watched.policy, &gate, (0, Some(timeout)), 1), Ok(2));
+            let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::Hangs));
+            assert_eq!(call(wait, &watched.policy, &lock, (0, Some(timeout)), 1), Ok(2));
             let late = || timed_out().to_string();
-            let events = [Event::Ungated(1, late()), Event::Retry(1), Event::Ungated(2, late())];
+            let events = [Event::WithoutLock(1, late()), Event::Retry(1), Event::WithoutLock(2, late())];
             assert_eq!(watched.events(), events);
-            assert_eq!((gate.withdrawn(), gate.held(), watched.counts().gate_timed_out), (2, 0, 2));
+            assert_eq!((lock.withdrawn(), lock.held(), watched.counts().lock_timed_out), (2, 0, 2));
         }
     }
 }
@@ -193,10 +211,10 @@ fn a_lock_that_does_not_come_in_time_is_withdrawn_and_the_attempt_is_made() {
 /// The limit is counted by the policy's clock.
 #[test]
 fn each_attempt_waits_for_its_lock_as_long_as_it_was_told() {
-    let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::Hangs));
+    let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::Hangs));
     let policy = watched.policy.clone().base_delay(Duration::ZERO);
     let limit = Duration::from_secs(3600);
-    assert_eq!(call(Wait::InTask, &policy, &gate, (0, Some(limit)), 1), Ok(2));
+    assert_eq!(call(Wait::InTask, &policy, &lock, (0, Some(limit)), 1), Ok(2));
     assert_eq!(watched.clock.waits(), [limit; 2]);
 }
 
@@ -204,10 +222,10 @@ fn each_attempt_waits_for_its_lock_as_long_as_it_was_told() {
 fn a_lock_that_comes_late_but_in_time_is_held() {
     for wait in WAITS {
         for timeout in [None, Some(Duration::from_secs(3600))] {
-            let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::GrantsLate));
-            assert_eq!(call(wait, &watched.policy, &gate, (1, timeout), 1), Ok(2));
+            let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::GrantsLate));
+            assert_eq!(call(wait, &watched.policy, &lock, (1, timeout), 1), Ok(2));
             assert_eq!(watched.events(), [Event::Retry(1)]);
-            assert_eq!((watched.counts().ungated(), gate.withdrawn(), gate.held()), (0, 0, 0));
+            assert_eq!((watched.counts().without_lock(), lock.withdrawn(), lock.held()), (0, 0, 0));
         }
     }
 }
@@ -216,11 +234,14 @@ fn a_lock_that_comes_late_but_in_time_is_held() {
 #[test]
 fn an_attempt_that_loses_its_lock_is_not_interrupted_and_says_so_after_it() {
     for wait in WAITS {
-        let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::Loses));
-        assert_eq!(call(wait, &watched.policy, &gate, (0, None), 1), Ok(2));
+        let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::Loses));
+        assert_eq!(call(wait, &watched.policy, &lock, (0, None), 1), Ok(2));
         let lost = || LockError::Lost.to_string();
-        assert_eq!(watched.events(), [Event::Ungated(1, lost()), Event::Retry(1), Event::Ungated(2, lost())]);
-        assert_eq!((watched.counts().gate_lost, watched.counts().ungated(), gate.held()), (2, 2, 0));
+        assert_eq!(
+            watched.events(),
+            [Event::WithoutLock(1, lost()), Event::Retry(1), Event::WithoutLock(2, lost())]
+        );
+        assert_eq!((watched.counts().lock_lost, watched.counts().without_lock(), lock.held()), (2, 2, 0));
     }
 }
 
@@ -228,10 +249,10 @@ fn an_attempt_that_loses_its_lock_is_not_interrupted_and_says_so_after_it() {
 #[test]
 fn a_writer_that_comes_while_the_lock_is_lost_is_not_overwritten() {
     let (row, watched) = (Versioned::new(0), Watched::new());
-    let gate = Remote::new(|n| if n == 0 { Answer::Loses } else { Answer::Grants });
+    let lock = Remote::new(|n| if n == 0 { Answer::Loses } else { Answer::Grants });
     let mut is_first = true;
     let change = watched.policy.retry_on_conflict_blocking(
-        || Ok(row.snapshot()),
+        |_| Ok(row.snapshot()),
         |loaded| {
             if std::mem::take(&mut is_first) {
                 row.modify(|_| 100).expect("stamps are left");
@@ -240,30 +261,30 @@ fn a_writer_that_comes_while_the_lock_is_lost_is_not_overwritten() {
         },
         |(stamp, number)| row.compare_and_set(stamp, number),
     );
-    let stored: Result<_, RetryError<WriteError<i32>>> = change.escalate_after(0, &gate, 7).run_blocking();
+    let stored: Result<_, RetryError<WriteError<i32>>> = change.escalate_after(0, &lock, 7).run_blocking();
     assert_eq!(stored.map(|stored| *stored).ok(), Some(101));
-    assert_eq!(watched.counts().gate_lost, 1);
+    assert_eq!(watched.counts().lock_lost, 1);
 }
 
 #[test]
 fn with_a_provider_that_cannot_share_only_escalated_attempts_take_the_key() {
     for wait in WAITS {
-        let (watched, gate) = (Watched::new(), Remote::new(|_| Answer::Grants).that_cannot_share());
-        assert_eq!(call(wait, &watched.policy, &gate, (2, None), 3), Ok(4));
-        assert_eq!(gate.ways(), ["alone", "alone"]);
+        let (watched, lock) = (Watched::new(), Remote::new(|_| Answer::Grants).that_cannot_share());
+        assert_eq!(call(wait, &watched.policy, &lock, (2, None), 3), Ok(4));
+        assert_eq!(lock.ways(), ["alone", "alone"]);
         // Nothing was asked for, so nothing is missing.
-        assert_eq!(watched.counts().ungated(), 0);
+        assert_eq!(watched.counts().without_lock(), 0);
     }
 }
 
 #[test]
-fn a_provider_chosen_at_run_time_is_a_gate() {
+fn a_provider_chosen_at_run_time_is_a_lock() {
     let local: Arc<KeyedLock<u32>> = Arc::default();
     for locks in [AnyLocks::new(local.clone()), AnyLocks::new(Remote::new(|_| Answer::GrantsLate))] {
         let policy = virtual_policy().0;
-        let change = policy.retry_on_conflict(async || Ok::<_, Fault>(()), Ok, async |()| Ok(7));
+        let change = policy.retry_on_conflict(async |_| Ok::<_, Fault>(()), Ok, async |()| Ok(7));
         assert_eq!(block_on(change.escalate_after(1, &locks, 7).run()), Ok(7));
-        let change = policy.retry_on_conflict_blocking(|| Ok::<_, Fault>(()), Ok, |()| Ok(7));
+        let change = policy.retry_on_conflict_blocking(|_| Ok::<_, Fault>(()), Ok, |()| Ok(7));
         assert_eq!(change.escalate_after(1, &locks, 7).run_blocking(), Ok(7));
     }
     assert!(local.is_empty());
@@ -278,7 +299,7 @@ fn threads_that_escalate_all_store() {
         for _ in 0..THREADS {
             s.spawn(|| {
                 let change = policy.retry_on_conflict_blocking(
-                    || Ok(row.snapshot()),
+                    |_| Ok(row.snapshot()),
                     |loaded| {
                         std::thread::yield_now();
                         Ok((loaded.stamp(), *loaded + 1))
@@ -299,13 +320,13 @@ fn threads_that_escalate_all_store() {
 fn a_thread_that_gives_up_its_lock_leaves_the_queue() {
     let (watched, locks) = (Watched::new(), Arc::new(KeyedLock::<u32>::new()));
     let held = locks.try_lock(7).expect("it is free");
-    for after in [0, 9] {
-        let change = watched.policy.retry_on_conflict_blocking(|| Ok::<_, Fault>(()), Ok, |()| Ok(7));
-        let change = change.escalate_after(after, &locks, 7).gate_timeout(Duration::from_millis(1));
+    for after in [0, 3] {
+        let change = watched.policy.retry_on_conflict_blocking(|_| Ok::<_, Fault>(()), Ok, |()| Ok(7));
+        let change = change.escalate_after(after, &locks, 7).lock_timeout(Duration::from_millis(1));
         assert_eq!(change.run_blocking(), Ok(7));
         assert_eq!(locks.snapshot()[0].waiters(), 0);
     }
-    assert_eq!(watched.counts().gate_timed_out, 2);
+    assert_eq!(watched.counts().lock_timed_out, 2);
     drop(held);
     assert!(locks.is_empty());
 }

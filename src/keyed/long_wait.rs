@@ -1,0 +1,250 @@
+//! What is known of a request's wait, so that it is reported while it lasts: see [`LongWait`].
+
+#[cfg(feature = "tracing")]
+pub(super) use self::traced::{LongWait, Waited};
+#[cfg(not(feature = "tracing"))]
+pub(super) use self::untraced::{LongWait, Waited};
+
+#[cfg(feature = "tracing")]
+mod traced {
+    use std::fmt::Write as _;
+    use std::mem::{self, ManuallyDrop};
+    use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::thread::panicking;
+    use std::time::{Duration, Instant};
+
+    use tracing::dispatcher::{Dispatch, get_default, with_default};
+
+    use crate::fence::Fence;
+    use crate::keyed::entry::{EntryPtr, Followed};
+    use crate::keyed::events;
+    use crate::keyed::table::Table;
+    use crate::provider::Shown;
+    use crate::sync::Mutex;
+    use crate::throttle::Throttle;
+    use crate::wait::overdue::{self, Overdue};
+    use crate::wait::{End, Line};
+
+    /// The wait of one request. It is on the list of [`overdue`] waits from the moment in which the request is enlisted
+    /// until it is granted, given up or dropped.
+    ///
+    /// Nothing of it points into the table, which may be gone when a wait was forgotten. So the key is written down when
+    /// the wait begins, and the rest is read where the table leaves it for the reports.
+    pub(in crate::keyed) struct LongWait(Option<Arc<Record>>);
+
+    /// How a request waited that has its permits now.
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(in crate::keyed) struct Waited {
+        /// When its wait began, if it waited and that was noted.
+        began: Option<Instant>,
+        /// A warning was emitted while it waited.
+        pub(in crate::keyed) was_reported: bool,
+    }
+
+    impl Waited {
+        /// Returns how long it has waited until now.
+        pub(in crate::keyed) fn elapsed(self) -> Option<Duration> {
+            self.began.map(|began| began.elapsed())
+        }
+    }
+
+    /// What the reports of one wait need.
+    struct Record {
+        lock: Option<&'static str>,
+        /// Shared by all waits of the table.
+        warnings: Arc<Throttle>,
+        began: Instant,
+        /// `None` if that time is beyond the clock's range.
+        due: Option<Instant>,
+        /// Where the waiting caller's events go, ...
+        dispatch: Dispatch,
+        /// ... and the span that it is in.
+        span: tracing::Span,
+        /// Never locked while the line is, or a shard.
+        state: Mutex<State>,
+    }
+
+    struct State {
+        /// As it is shown, if it may be.
+        key: Option<String>,
+        line: Arc<Mutex<Line>>,
+        fence: Arc<AtomicU64>,
+        report: Report,
+    }
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Report {
+        /// There was none yet.
+        Due,
+        /// It was a debug event, since there was a warning a moment before.
+        Quiet,
+        /// It was a warning.
+        Warning,
+        /// There will be none: the wait is over.
+        Over,
+    }
+
+    impl LongWait {
+        #[inline]
+        pub(in crate::keyed) const fn new() -> Self {
+            Self(None)
+        }
+
+        /// The request is enlisted at `entry`: its wait begins, or it goes on at another key.
+        #[allow(unsafe_code)]
+        pub(in crate::keyed) fn waits_at<K, S>(&mut self, table: &Table<K, S>, entry: EntryPtr<K>) {
+            let options = table.options();
+            if self.0.is_none() && !events::are_wanted() {
+                return;
+            }
+            // SAFETY: the request's place in the line keeps the entry in use.
+            let key = unsafe { entry.key() };
+            let key = Shown::new(options.show_key, key).map(|shown| {
+                let mut text = String::new();
+                // What can't be written is left out.
+                let _ = write!(text, "{shown}");
+                text
+            });
+            let Followed { line, fence } = table.follow(entry);
+            if let Some(record) = &self.0 {
+                let mut state = record.state.lock();
+                (state.key, state.line, state.fence) = (key, line, fence);
+                return;
+            }
+            let began = Instant::now();
+            let due = began.checked_add(options.long_wait);
+            let record = Arc::new(Record {
+                lock: options.name,
+                warnings: options.warnings.clone(),
+                began,
+                due,
+                dispatch: get_default(Dispatch::clone),
+                span: tracing::Span::current(),
+                state: Mutex::new(State { key, line, fence, report: Report::Due }),
+            });
+            self.0 = Some(record.clone());
+            if let Some(due) = due {
+                overdue::enlist(due, record);
+            }
+        }
+
+        pub(in crate::keyed) fn has_begun(&self) -> bool {
+            self.0.is_some()
+        }
+
+        /// The request has its permits.
+        #[inline]
+        pub(in crate::keyed) fn granted(&mut self) -> Waited {
+            self.0.take().map_or_else(Waited::default, |record| {
+                let report = record.end();
+                Waited { began: Some(record.began), was_reported: report == Report::Warning }
+            })
+        }
+
+        /// The request has left the line without its permits.
+        pub(in crate::keyed) fn given_up(&mut self, end: End) {
+            let Some(record) = self.0.take() else { return };
+            let report = record.end();
+            let state = record.state.lock();
+            let seen = state.seen();
+            drop(state);
+            let (waited, was_reported) = (record.began.elapsed(), report == Report::Warning);
+            // In the caller's span: a server drops what waits for a client that hung up outside it.
+            let emit =
+                || record.span.in_scope(|| events::given_up(record.lock, &seen, waited, end, was_reported));
+            if !panicking() {
+                return emit();
+            }
+            // A subscriber's panic that leaves a destructor while the thread unwinds would abort the process.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(emit)) {
+                let _ = ManuallyDrop::new(panic);
+            }
+        }
+    }
+
+    impl Drop for LongWait {
+        #[inline]
+        fn drop(&mut self) {
+            if let Some(record) = self.0.take() {
+                record.end();
+            }
+        }
+    }
+
+    // A panic of a subscriber, or of the way to show a key, leaves the record consistent.
+    impl UnwindSafe for LongWait {}
+    impl RefUnwindSafe for LongWait {}
+
+    impl Record {
+        /// Ends the wait, and returns how it was reported.
+        fn end(self: &Arc<Self>) -> Report {
+            if let Some(due) = self.due {
+                overdue::withdraw(due, self);
+            }
+            mem::replace(&mut self.state.lock().report, Report::Over)
+        }
+    }
+
+    impl State {
+        fn seen(&self) -> events::Seen {
+            let holder = Fence::new(self.fence.load(Ordering::Relaxed));
+            events::Seen { key: self.key.clone(), waiters: self.line.lock().len(), holder }
+        }
+    }
+
+    impl Overdue for Record {
+        fn report(&self, now: Instant) {
+            let mut state = self.state.lock();
+            if state.report != Report::Due {
+                return;
+            }
+            let others = self.warnings.pass(now);
+            state.report = if others.is_some() { Report::Warning } else { Report::Quiet };
+            let seen = state.seen();
+            // A subscriber is user code, which may end this very wait.
+            drop(state);
+            let waited = now.saturating_duration_since(self.began);
+            with_default(&self.dispatch, || {
+                self.span.in_scope(|| events::still_waiting(self.lock, &seen, waited, others));
+            });
+        }
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod untraced {
+    use crate::keyed::entry::EntryPtr;
+    use crate::keyed::table::Table;
+    use crate::wait::End;
+
+    /// Without the feature `tracing` nothing is known.
+    pub(in crate::keyed) struct LongWait;
+
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(in crate::keyed) struct Waited;
+
+    impl LongWait {
+        #[inline]
+        pub(in crate::keyed) const fn new() -> Self {
+            Self
+        }
+
+        #[inline]
+        pub(in crate::keyed) fn waits_at<K, S>(&mut self, _: &Table<K, S>, _: EntryPtr<K>) {}
+
+        #[inline]
+        pub(in crate::keyed) fn has_begun(&self) -> bool {
+            true
+        }
+
+        #[inline]
+        pub(in crate::keyed) fn granted(&mut self) -> Waited {
+            Waited
+        }
+
+        #[inline]
+        pub(in crate::keyed) fn given_up(&mut self, _: End) {}
+    }
+}

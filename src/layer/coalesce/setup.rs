@@ -1,0 +1,67 @@
+//! [`Setup`]: what a layer and its services know.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use super::request::{Common, Credentials};
+use super::stored::{Limits, Stored};
+use crate::flight::SingleFlight;
+
+/// The key, and what else the requests of one flight have in common.
+pub(super) type Full<K> = (K, Common);
+
+/// An answer for all; `None` if each request must call the service itself.
+pub(super) type Flights<K> = SingleFlight<Full<K>, Option<Arc<Stored>>>;
+
+pub(super) struct Setup<K, F> {
+    pub(super) flights: Flights<K>,
+    pub(super) key: F,
+    pub(super) limits: Limits,
+    pub(super) shares_credentials: bool,
+    pub(super) shares_across_credentials: bool,
+    pub(super) shares_failures: bool,
+    pub(super) is_detached: bool,
+}
+
+impl<K: Eq + Hash, F> Setup<K, F> {
+    pub(super) fn new(key: F) -> Self {
+        Self {
+            flights: SingleFlight::new(),
+            key,
+            limits: Limits { max_body: 1024 * 1024, read_timeout: None },
+            shares_credentials: false,
+            shares_across_credentials: false,
+            shares_failures: false,
+            is_detached: false,
+        }
+    }
+}
+
+impl<K, F> Setup<K, F> {
+    pub(super) fn credentials(&self) -> Credentials {
+        match (self.shares_across_credentials, self.shares_credentials) {
+            (true, _) => Credentials::Any,
+            (false, true) => Credentials::Equal,
+            (false, false) => Credentials::Alone,
+        }
+    }
+}
+
+impl<K, F: Clone> Clone for Setup<K, F> {
+    fn clone(&self) -> Self {
+        Self { flights: self.flights.clone(), key: self.key.clone(), ..*self }
+    }
+}
+
+impl<K, F> fmt::Debug for Setup<K, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CoalesceLayer")
+            .field("flights", &self.flights)
+            .field("limits", &self.limits)
+            .field("credentials", &self.credentials())
+            .field("shares_failures", &self.shares_failures)
+            .field("is_detached", &self.is_detached)
+            .finish_non_exhaustive()
+    }
+}

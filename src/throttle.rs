@@ -1,0 +1,48 @@
+//! [`Throttle`]: a limit for warnings that clients can cause as often as they like.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// How often a warning may be repeated.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Lets one warning of a kind pass in each second, and counts the others.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    closed_until: Option<Instant>,
+    held_back: u64,
+}
+
+impl Throttle {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(State { closed_until: None, held_back: 0 }))
+    }
+
+    /// Returns how many warnings were held back since the last one, if another may be emitted now. Otherwise counts this
+    /// one as held back.
+    pub(crate) fn pass(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock();
+        if state.closed_until.is_some_and(|until| now < until) {
+            state.held_back += 1;
+            return None;
+        }
+        state.closed_until = now.checked_add(PERIOD);
+        Some(std::mem::take(&mut state.held_back))
+    }
+}
+
+#[cfg(all(test, not(latchwork_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_passes_in_each_second_and_says_how_many_did_not() {
+        let (throttle, start) = (Throttle::new(), Instant::now());
+        let passed = [0, 1, 999, 1000, 1001, 5000].map(|ms| throttle.pass(start + Duration::from_millis(ms)));
+        assert_eq!(passed, [Some(0), None, None, Some(2), None, Some(1)]);
+    }
+}

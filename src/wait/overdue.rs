@@ -1,0 +1,132 @@
+//! Waits that are reported while they last.
+//!
+//! A wait that lasts is of interest before it ends, and a task may never be polled again. So one thread of the process
+//! keeps the time: it sleeps until the first wait is due, and reports it. It is not the thread of the
+//! [helper](super::helper): a report runs a subscriber, which may block, and the helper must not.
+//!
+//! The thread is started for the first wait that is enlisted here, and its name is `latchwork-log`. It wakes up once for a
+//! wait that is due. A short wait is withdrawn before, and mostly wakes nobody: the thread sleeps until the time of an
+//! earlier one.
+//!
+//! Without the thread, each [`round`](super::helper::round) reports the waits that are due.
+//!
+//! **No user code under the lock of the list**: waits are reported and dropped outside it. A wait may end while it is being
+//! reported, and its report decides that under a lock of its own.
+
+use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+/// A wait that is reported if it lasts too long.
+pub(crate) trait Overdue: Send + Sync {
+    /// Reports the wait, unless it has ended.
+    fn report(&self, now: Instant);
+}
+
+/// The time at which a wait is due, and its address.
+type Place = (Instant, usize);
+
+struct Waits {
+    list: BTreeMap<Place, Arc<dyn Overdue>>,
+    clerk: Clerk,
+}
+
+/// The thread that keeps the time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clerk {
+    NotStarted,
+    /// It looks at the list before it sleeps.
+    Awake,
+    /// It sleeps until this time, or until it is notified.
+    Asleep(Option<Instant>),
+    /// There is none: it could not be started, or the process does without.
+    Absent,
+}
+
+static WAITS: Mutex<Waits> = Mutex::new(Waits { list: BTreeMap::new(), clerk: Clerk::NotStarted });
+static NEWS: Condvar = Condvar::new();
+
+fn place(due: Instant, wait: &Arc<impl Overdue>) -> Place {
+    (due, Arc::as_ptr(wait).addr())
+}
+
+/// Reports `wait` when it is due, unless it is withdrawn before.
+pub(crate) fn enlist(due: Instant, wait: Arc<impl Overdue + 'static>) {
+    let mut waits = WAITS.lock();
+    waits.list.insert(place(due, &wait), wait);
+    match waits.clerk {
+        Clerk::Awake | Clerk::Absent => {}
+        Clerk::Asleep(until) => {
+            if until.is_none_or(|until| due < until) {
+                waits.clerk = Clerk::Awake;
+                drop(waits);
+                NEWS.notify_one();
+            }
+        }
+        Clerk::NotStarted => {
+            waits.clerk = Clerk::Awake;
+            drop(waits);
+            if thread::Builder::new().name("latchwork-log".to_owned()).spawn(run).is_err() {
+                WAITS.lock().clerk = Clerk::Absent;
+            }
+        }
+    }
+}
+
+/// Forgets a wait that has ended.
+pub(crate) fn withdraw(due: Instant, wait: &Arc<impl Overdue>) {
+    let withdrawn = WAITS.lock().list.remove(&place(due, wait));
+    // Dropped after the lock is released.
+    drop(withdrawn);
+}
+
+/// Reports each wait that is due, once.
+pub(super) fn report(now: Instant) {
+    let mut waits = WAITS.lock();
+    if waits.list.first_key_value().is_none_or(|(&(due, _), _)| now < due) {
+        return;
+    }
+    // No address is the greatest one.
+    let later = waits.list.split_off(&(now, usize::MAX));
+    let due = std::mem::replace(&mut waits.list, later);
+    drop(waits);
+    for wait in due.into_values() {
+        // A subscriber's panic has no caller to go to, and dropping it could panic once more.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| wait.report(now))) {
+            let _ = ManuallyDrop::new(panic);
+        }
+    }
+}
+
+fn run() {
+    loop {
+        report(Instant::now());
+        let mut waits = WAITS.lock();
+        let next = waits.list.first_key_value().map(|(&(due, _), _)| due);
+        if waits.clerk == Clerk::Absent {
+            return;
+        }
+        if next.is_some_and(|due| due <= Instant::now()) {
+            continue;
+        }
+        waits.clerk = Clerk::Asleep(next);
+        match next {
+            Some(due) => drop(NEWS.wait_until(&mut waits, due)),
+            None => NEWS.wait(&mut waits),
+        }
+        if let Clerk::Asleep(_) = waits.clerk {
+            waits.clerk = Clerk::Awake;
+        }
+    }
+}
+
+/// Does without the thread from now on.
+pub(super) fn without_thread() {
+    WAITS.lock().clerk = Clerk::Absent;
+    NEWS.notify_one();
+}
