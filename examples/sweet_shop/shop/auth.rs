@@ -48,5 +48,5 @@ async fn is_admin(app: &App, headers: &HeaderMap) -> Result<bool, Response> {
     let token = token.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(stranger)?;
     let known = sqlx::query_scalar("SELECT is_admin FROM users WHERE token = $1").bind(token);
     let known = known.fetch_optional(&app.store.pools.readers).await;
-    known.map_err(|error| of_sql(&error).into_response())?.ok_or_else(stranger)
+    known.map_err(|error| of_sql(error).into_response())?.ok_or_else(stranger)
 }

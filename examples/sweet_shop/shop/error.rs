@@ -14,8 +14,6 @@ pub(crate) enum ShopError {
     NoSweet,
     #[error("only {stock} are left")]
     SoldOut { stock: i64 },
-    #[error("the name is taken")]
-    NameTaken,
     #[error(transparent)]
     Conflict(#[from] RowConflict),
     #[error(transparent)]
@@ -47,7 +45,7 @@ impl ShopError {
         match self {
             Self::Conflict(_) => Verdict::Retry(RetryKind::VersionConflict),
             Self::Sql(error) => of_sql(error),
-            Self::NoSweet | Self::SoldOut { .. } | Self::NameTaken => Verdict::Stop,
+            Self::NoSweet | Self::SoldOut { .. } => Verdict::Stop,
         }
     }
 }
@@ -57,28 +55,22 @@ impl From<ShopError> for Problem {
         match error {
             ShopError::NoSweet => no_sweet(),
             ShopError::SoldOut { .. } => Self::new(StatusCode::BAD_REQUEST).with_detail(error.to_string()),
-            ShopError::NameTaken => Self::new(StatusCode::CONFLICT).with_detail(error.to_string()),
             ShopError::Conflict(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE).with_detail("too many are buying this sweet")
             }
-            ShopError::Sql(error) => of_sql(&error),
+            ShopError::Sql(error) => of_sql(error),
         }
     }
 }
 
-/// Answers an error of the database. Clients do not see its text.
-pub(crate) fn of_sql(error: &sqlx::Error) -> Problem {
-    let unavailable = |detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE).with_detail(detail);
-    match (error, transaction_verdict(error)) {
-        (sqlx::Error::PoolTimedOut, _) => unavailable("all connections to the database are in use"),
-        // A lost race of the naive registration: there are many, and they are counted.
-        (_, Verdict::Retry(RetryKind::UniqueViolation)) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR),
-        (_, Verdict::Retry(_)) => unavailable("the database is busy"),
-        _ => {
-            eprintln!("the database failed: {error}");
-            Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
-        }
+/// Answers an error of the database. Clients do not see its text, so it is printed if they can do nothing about it.
+pub(crate) fn of_sql(error: sqlx::Error) -> Problem {
+    let cause = error.to_string();
+    let problem = Problem::from(error);
+    if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        eprintln!("the database failed: {cause}");
     }
+    problem
 }
 
 /// As a problem.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use latchwork::web::Problem;
 
 use super::auth::new_token;
 use super::error::ShopError;
@@ -42,23 +44,19 @@ pub(crate) async fn restock(
     Ok(Json(Delivery { sweet: id, quantity, stock }))
 }
 
-/// Two customers find that the name is free, and the second insert fails.
+/// Two customers find that the name is free, and the second insert fails. As any error of the database, that is a 500.
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
     Body(NewUser { name }): Body<NewUser>,
-) -> Result<impl IntoResponse, ShopError> {
+) -> Result<impl IntoResponse, Problem> {
+    let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR);
     let token = new_token();
-    let same: i64 = sqlx::query_scalar("SELECT count(*) FROM users WHERE name = $1")
-        .bind(&name)
-        .fetch_one(&app.store.pools.readers)
-        .await?;
+    let same = sqlx::query_scalar("SELECT count(*) FROM users WHERE name = $1").bind(&name);
+    let same: i64 = same.fetch_one(&app.store.pools.readers).await.map_err(failed)?;
     if same > 0 {
-        return Err(ShopError::NameTaken);
+        return Err(Problem::new(StatusCode::CONFLICT).with_detail("the name is taken"));
     }
-    sqlx::query("INSERT INTO users (name, token, is_admin) VALUES ($1, $2, FALSE)")
-        .bind(&name)
-        .bind(&token)
-        .execute(&app.store.pools.writer)
-        .await?;
+    let insert = sqlx::query("INSERT INTO users (name, token, is_admin) VALUES ($1, $2, FALSE)");
+    insert.bind(&name).bind(&token).execute(&app.store.pools.writer).await.map_err(failed)?;
     Ok(registered(name, token))
 }
