@@ -9,6 +9,7 @@ mod modes;
 mod problems;
 mod rows;
 mod runs;
+mod served;
 mod taken;
 
 use sqlx::{Pool, query, query_scalar};
