@@ -80,6 +80,7 @@
 //! | [`retry`], [`verdict`] | policies, budgets, statistics; what an error means for a retry |
 //! | [`error`] | the errors of acquisitions |
 //! | [`web`], [`layer`], [`extract`] | problem details and preconditions; tower layers; axum extractors |
+//! | [`sql`], [`mode`] | transactions, errors and rows of databases; off, observe or enforce |
 //! | [`publish`] | metrics |
 //! | [`helper`] | the thread that gives up waiters that are never polled again |
 //!
