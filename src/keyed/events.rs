@@ -46,7 +46,7 @@ fn micros(duration: Duration) -> u64 {
 }
 
 #[inline]
-pub(super) fn acquired<K>(options: &Options<K>, key: &K, fence: Fence, terms: &Terms, waited: Waited) {
+pub(super) fn acquired<K>(options: &Options<K>, key: &K, fence: Fence, terms: &Terms, waited: &Waited) {
     #[cfg(feature = "tracing")]
     info_or_debug!(
         waited.was_reported,

@@ -8,8 +8,8 @@ pub(super) use self::untraced::{LongWait, Waited};
 #[cfg(feature = "tracing")]
 mod traced {
     use std::fmt::Write as _;
-    use std::mem::{self, ManuallyDrop};
-    use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
+    use std::mem;
+    use std::panic::{RefUnwindSafe, UnwindSafe};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::thread::panicking;
@@ -34,20 +34,49 @@ mod traced {
     /// the wait begins, and the rest is read where the table leaves it for the reports.
     pub(in crate::keyed) struct LongWait(Option<Arc<Record>>);
 
-    /// How a request waited that has its permits now.
-    #[derive(Clone, Copy, Debug, Default)]
+    /// A wait that is over.
+    ///
+    /// It keeps what is known of the wait. To drop that is user code: the caller's span may end with it, and a subscriber
+    /// sees that. So a granted key must have its guard before.
+    #[derive(Default)]
     pub(in crate::keyed) struct Waited {
-        /// When its wait began, if it waited and that was noted.
-        began: Option<Instant>,
+        /// `None` if it did not wait, or nobody wanted to know.
+        record: Option<Arc<Record>>,
         /// A warning was emitted while it waited.
         pub(in crate::keyed) was_reported: bool,
     }
 
     impl Waited {
         /// Returns how long it has waited until now.
-        pub(in crate::keyed) fn elapsed(self) -> Option<Duration> {
-            self.began.map(|began| began.elapsed())
+        pub(in crate::keyed) fn elapsed(&self) -> Option<Duration> {
+            self.record.as_ref().map(|record| record.began.elapsed())
         }
+
+        /// Forgets the wait, now that a panic does no harm.
+        #[inline]
+        pub(in crate::keyed) fn retire(self) {}
+    }
+
+    impl Drop for Waited {
+        #[inline]
+        fn drop(&mut self) {
+            if let Some(record) = self.record.take() {
+                retire(record);
+            }
+        }
+    }
+
+    /// Runs user code, whose panic goes to the caller. A panic that leaves a destructor while the thread unwinds would abort
+    /// the process, so there it is ignored.
+    #[cold]
+    fn guarded(user_code: impl FnOnce()) {
+        if panicking() { overdue::ignore_panic(user_code) } else { user_code() }
+    }
+
+    /// Drops what may be the last use of a record, and so the caller's span and subscriber.
+    #[cold]
+    fn retire(record: Arc<Record>) {
+        guarded(|| drop(record));
     }
 
     /// What the reports of one wait need.
@@ -134,33 +163,27 @@ mod traced {
             self.0.is_some()
         }
 
-        /// The request has its permits.
+        /// The request has its permits, or waits no more.
         #[inline]
-        pub(in crate::keyed) fn granted(&mut self) -> Waited {
-            self.0.take().map_or_else(Waited::default, |record| {
-                let report = record.end();
-                Waited { began: Some(record.began), was_reported: report == Report::Warning }
+        pub(in crate::keyed) fn over(&mut self) -> Waited {
+            self.0.take().map_or_else(Waited::default, |record| Waited {
+                was_reported: record.end() == Report::Warning,
+                record: Some(record),
             })
         }
 
         /// The request has left the line without its permits.
         pub(in crate::keyed) fn given_up(&mut self, end: End) {
-            let Some(record) = self.0.take() else { return };
-            let report = record.end();
+            let over = self.over();
+            let Waited { record: Some(record), was_reported } = &over else { return };
             let state = record.state.lock();
             let seen = state.seen();
             drop(state);
-            let (waited, was_reported) = (record.began.elapsed(), report == Report::Warning);
+            let waited = record.began.elapsed();
             // In the caller's span: a server drops what waits for a client that hung up outside it.
-            let emit =
-                || record.span.in_scope(|| events::given_up(record.lock, &seen, waited, end, was_reported));
-            if !panicking() {
-                return emit();
-            }
-            // A subscriber's panic that leaves a destructor while the thread unwinds would abort the process.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(emit)) {
-                let _ = ManuallyDrop::new(panic);
-            }
+            guarded(|| {
+                record.span.in_scope(|| events::given_up(record.lock, &seen, waited, end, *was_reported))
+            });
         }
     }
 
@@ -169,6 +192,7 @@ mod traced {
         fn drop(&mut self) {
             if let Some(record) = self.0.take() {
                 record.end();
+                retire(record);
             }
         }
     }
@@ -222,8 +246,13 @@ mod untraced {
     /// Without the feature `tracing` nothing is known.
     pub(in crate::keyed) struct LongWait;
 
-    #[derive(Clone, Copy, Debug, Default)]
+    #[derive(Default)]
     pub(in crate::keyed) struct Waited;
+
+    impl Waited {
+        #[inline]
+        pub(in crate::keyed) fn retire(self) {}
+    }
 
     impl LongWait {
         #[inline]
@@ -240,7 +269,7 @@ mod untraced {
         }
 
         #[inline]
-        pub(in crate::keyed) fn granted(&mut self) -> Waited {
+        pub(in crate::keyed) fn over(&mut self) -> Waited {
             Waited
         }
 

@@ -97,7 +97,7 @@ where
     #[inline(always)]
     fn guard(&mut self, grant: Grant<Key<H>>) -> KeyedHold<H> {
         let handle = self.handle.take().expect("the key was granted through this handle");
-        let hold = KeyedHold::new(handle, grant, &self.terms, self.long_wait.granted());
+        let hold = KeyedHold::new(handle, grant, &self.terms, self.long_wait.over());
         // If the caller's key panics when it is dropped, the guard must exist to be dropped, too.
         self.sought.forget();
         hold

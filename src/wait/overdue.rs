@@ -96,14 +96,34 @@ pub(super) fn report(now: Instant) {
     let due = std::mem::replace(&mut waits.list, later);
     drop(waits);
     for wait in due.into_values() {
-        // A subscriber's panic has no caller to go to, and dropping it could panic once more.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| wait.report(now))) {
-            let _ = ManuallyDrop::new(panic);
+        ignore_panic(|| wait.report(now));
+        // It may have ended in the meantime, and then its caller's span ends here.
+        ignore_panic(|| drop(wait));
+    }
+}
+
+/// Runs user code whose panic has no caller to go to.
+pub(crate) fn ignore_panic(user_code: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(user_code)) {
+        // To drop it could panic once more.
+        let _ = ManuallyDrop::new(panic);
+    }
+}
+
+/// Lets the next wait start another thread when this one ends.
+struct Shift;
+
+impl Drop for Shift {
+    fn drop(&mut self) {
+        let mut waits = WAITS.lock();
+        if waits.clerk != Clerk::Absent {
+            waits.clerk = Clerk::NotStarted;
         }
     }
 }
 
 fn run() {
+    let _shift = Shift;
     loop {
         report(Instant::now());
         let mut waits = WAITS.lock();
