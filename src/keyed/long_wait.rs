@@ -85,8 +85,6 @@ mod traced {
         /// Shared by all waits of the table.
         warnings: Arc<Throttle>,
         began: Instant,
-        /// `None` if that time is beyond the clock's range.
-        due: Option<Instant>,
         /// Where the waiting caller's events go, ...
         dispatch: Dispatch,
         /// ... and the span that it is in.
@@ -101,13 +99,16 @@ mod traced {
         line: Arc<Mutex<Line>>,
         fence: Arc<AtomicU64>,
         report: Report,
+        /// When it is reported next. `None` if it is not, or if that time is beyond the clock's range.
+        due: Option<Instant>,
     }
 
     #[derive(Clone, Copy, PartialEq, Eq)]
     enum Report {
         /// There was none yet.
         Due,
-        /// It was a debug event, since there was a warning a moment before.
+        /// It was a debug event, since there was a warning a moment before. It is tried again, so that a wait that never
+        /// ends becomes a warning.
         Quiet,
         /// It was a warning.
         Warning,
@@ -148,10 +149,9 @@ mod traced {
                 lock: options.name,
                 warnings: options.warnings.clone(),
                 began,
-                due,
                 dispatch: get_default(Dispatch::clone),
                 span: tracing::Span::current(),
-                state: Mutex::new(State { key, line, fence, report: Report::Due }),
+                state: Mutex::new(State { key, line, fence, report: Report::Due, due }),
             });
             self.0 = Some(record.clone());
             if let Some(due) = due {
@@ -172,17 +172,19 @@ mod traced {
             })
         }
 
-        /// The request has left the line without its permits.
-        pub(in crate::keyed) fn given_up(&mut self, end: End) {
+        /// The request leaves the line without its permits, by `leave`.
+        pub(in crate::keyed) fn give_up(&mut self, end: End, leave: impl FnOnce()) {
+            // Read before: another key may use the entry at once.
+            let seen = self.0.as_ref().map(|record| record.state.lock().seen());
+            leave();
             let over = self.over();
             let Waited { record: Some(record), was_reported } = &over else { return };
-            let state = record.state.lock();
-            let seen = state.seen();
-            drop(state);
+            let Some(mut seen) = seen else { return };
+            // The others: this one has left.
+            seen.waiters = seen.waiters.saturating_sub(1);
             let waited = record.began.elapsed();
-            // In the caller's span: a server drops what waits for a client that hung up outside it.
             guarded(|| {
-                record.span.in_scope(|| events::given_up(record.lock, &seen, waited, end, *was_reported))
+                record.emit(|| events::given_up(record.lock, &seen, waited, end, *was_reported));
             });
         }
     }
@@ -204,10 +206,19 @@ mod traced {
     impl Record {
         /// Ends the wait, and returns how it was reported.
         fn end(self: &Arc<Self>) -> Report {
-            if let Some(due) = self.due {
+            let mut state = self.state.lock();
+            let (report, due) = (mem::replace(&mut state.report, Report::Over), state.due.take());
+            drop(state);
+            if let Some(due) = due {
                 overdue::withdraw(due, self);
             }
-            mem::replace(&mut self.state.lock().report, Report::Over)
+            report
+        }
+
+        /// Emits where the wait began: for that subscriber and in that span. A server drops what waits for a client that
+        /// hung up outside its span, and a report comes from another thread.
+        fn emit(&self, event: impl FnOnce()) {
+            with_default(&self.dispatch, || self.span.in_scope(event));
         }
     }
 
@@ -219,20 +230,34 @@ mod traced {
     }
 
     impl Overdue for Record {
-        fn report(&self, now: Instant) {
+        fn began(&self) -> Instant {
+            self.began
+        }
+
+        fn report(self: Arc<Self>, now: Instant) {
             let mut state = self.state.lock();
-            if state.report != Report::Due {
+            if let Report::Warning | Report::Over = state.report {
                 return;
             }
-            let others = self.warnings.pass(now);
-            state.report = if others.is_some() { Report::Warning } else { Report::Quiet };
+            let is_first = state.report == Report::Due;
+            let passed = self.warnings.try_pass(now, is_first);
+            (state.report, state.due) = match passed {
+                Ok(_) => (Report::Warning, None),
+                Err(open) => (Report::Quiet, Some(open)),
+            };
+            if let Some(due) = state.due {
+                // Under the lock, so that the end of the wait finds it on the list.
+                overdue::enlist(due, self.clone());
+            }
+            let others = passed.ok();
+            if others.is_none() && !is_first {
+                return;
+            }
             let seen = state.seen();
             // A subscriber is user code, which may end this very wait.
             drop(state);
             let waited = now.saturating_duration_since(self.began);
-            with_default(&self.dispatch, || {
-                self.span.in_scope(|| events::still_waiting(self.lock, &seen, waited, others));
-            });
+            self.emit(|| events::still_waiting(self.lock, &seen, waited, others));
         }
     }
 }
@@ -274,6 +299,8 @@ mod untraced {
         }
 
         #[inline]
-        pub(in crate::keyed) fn given_up(&mut self, _: End) {}
+        pub(in crate::keyed) fn give_up(&mut self, _: End, leave: impl FnOnce()) {
+            leave();
+        }
     }
 }

@@ -109,10 +109,8 @@ where
     }
 
     fn leave(&mut self, node: Pin<&mut Node>, end: End) {
-        if let (Some(handle), Some(entry)) = (&self.handle, self.place) {
-            handle.table().leave(entry, node, Some(end));
-            self.long_wait.given_up(end);
-        }
+        let Self { handle: Some(handle), place: Some(entry), long_wait, .. } = self else { return };
+        long_wait.give_up(end, || handle.table().leave(*entry, node, Some(end)));
     }
 }
 

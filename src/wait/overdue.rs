@@ -24,8 +24,11 @@ use parking_lot::{Condvar, Mutex};
 
 /// A wait that is reported if it lasts too long.
 pub(crate) trait Overdue: Send + Sync {
-    /// Reports the wait, unless it has ended.
-    fn report(&self, now: Instant);
+    /// Returns the time at which the wait began.
+    fn began(&self) -> Instant;
+
+    /// Reports the wait, unless it has ended. It may be [enlisted](enlist) again.
+    fn report(self: Arc<Self>, now: Instant);
 }
 
 /// The time at which a wait is due, and its address.
@@ -85,7 +88,8 @@ pub(crate) fn withdraw(due: Instant, wait: &Arc<impl Overdue>) {
     drop(withdrawn);
 }
 
-/// Reports each wait that is due, once.
+/// Reports each wait that is due. The one that began first comes first: of those that share a limit for warnings, no
+/// newer one takes its turn.
 pub(super) fn report(now: Instant) {
     let mut waits = WAITS.lock();
     if waits.list.first_key_value().is_none_or(|(&(due, _), _)| now < due) {
@@ -95,8 +99,10 @@ pub(super) fn report(now: Instant) {
     let later = waits.list.split_off(&(now, usize::MAX));
     let due = std::mem::replace(&mut waits.list, later);
     drop(waits);
-    for wait in due.into_values() {
-        ignore_panic(|| wait.report(now));
+    let mut due: Vec<_> = due.into_values().collect();
+    due.sort_by_key(|wait| wait.began());
+    for wait in due {
+        ignore_panic(|| wait.clone().report(now));
         // It may have ended in the meantime, and then its caller's span ends here.
         ignore_panic(|| drop(wait));
     }

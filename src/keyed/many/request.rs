@@ -85,10 +85,9 @@ where
     }
 
     fn leave_lines(&mut self, end: End) {
-        let Self { handle, parts, nodes: Some(nodes), at, .. } = self else { return };
-        let parts = parts.iter_mut().enumerate();
-        Leaving { table: handle.table(), parts, nodes, at: *at, end }.run();
-        self.long_wait.given_up(end);
+        let Self { handle, parts, nodes: Some(nodes), at, long_wait, .. } = self else { return };
+        let (parts, at) = (parts.iter_mut().enumerate(), *at);
+        long_wait.give_up(end, || Leaving { table: handle.table(), parts, nodes, at, end }.run());
     }
 }
 
