@@ -8,7 +8,8 @@
 //! wait that is due. A short wait is withdrawn before, and mostly wakes nobody: the thread sleeps until the time of an
 //! earlier one.
 //!
-//! Without the thread, each [`round`](super::helper::round) reports the waits that are due.
+//! If it can't be started, the next wait tries again. Without the thread, each [`round`](super::helper::round) reports the
+//! waits that are due, and so do threads that stand in for the helper. The helper itself does not: see above.
 //!
 //! **No user code under the lock of the list**: waits are reported and dropped outside it. A wait may end while it is being
 //! reported, and its report decides that under a lock of its own.
@@ -42,12 +43,13 @@ struct Waits {
 /// The thread that keeps the time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Clerk {
+    /// It was not needed yet, or could not be started. The next wait starts it.
     NotStarted,
     /// It looks at the list before it sleeps.
     Awake,
     /// It sleeps until this time, or until it is notified.
     Asleep(Option<Instant>),
-    /// There is none: it could not be started, or the process does without.
+    /// The process does without.
     Absent,
 }
 
@@ -75,7 +77,10 @@ pub(crate) fn enlist(due: Instant, wait: Arc<impl Overdue + 'static>) {
             waits.clerk = Clerk::Awake;
             drop(waits);
             if thread::Builder::new().name("latchwork-log".to_owned()).spawn(run).is_err() {
-                WAITS.lock().clerk = Clerk::Absent;
+                let mut waits = WAITS.lock();
+                if waits.clerk == Clerk::Awake {
+                    waits.clerk = Clerk::NotStarted;
+                }
             }
         }
     }
