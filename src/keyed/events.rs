@@ -108,6 +108,12 @@ pub(super) fn are_wanted() -> bool {
     !cfg!(latchwork_loom) && tracing::enabled!(target: TARGET, tracing::Level::WARN)
 }
 
+/// Returns `true` if a subscriber wants to know of the end of a wait about which there was no warning.
+#[cfg(feature = "tracing")]
+pub(super) fn are_ends_wanted() -> bool {
+    tracing::enabled!(target: TARGET, tracing::Level::DEBUG)
+}
+
 /// A wait lasts. It is a warning if there was none for a while, during which `others` were held back.
 #[cfg(feature = "tracing")]
 pub(super) fn still_waiting(lock: Option<&'static str>, seen: &Seen, waited: Duration, others: Option<u64>) {

@@ -129,6 +129,11 @@ mod traced {
             if self.0.is_none() && !events::are_wanted() {
                 return;
             }
+            let began = Instant::now();
+            let due = began.checked_add(options.long_wait);
+            if self.0.is_none() && due.is_none() && !events::are_ends_wanted() {
+                return;
+            }
             // SAFETY: the request's place in the line keeps the entry in use.
             let key = unsafe { entry.key() };
             let key = Shown::new(options.show_key, key).map(|shown| {
@@ -143,8 +148,6 @@ mod traced {
                 (state.key, state.line, state.fence) = (key, line, fence);
                 return;
             }
-            let began = Instant::now();
-            let due = began.checked_add(options.long_wait);
             let record = Arc::new(Record {
                 lock: options.name,
                 warnings: options.warnings.clone(),
