@@ -192,43 +192,45 @@ fn a_wait_that_another_ones_warning_hid_becomes_a_warning_if_it_lasts_and_the_ol
     alone(
         "events::long_waits::a_wait_that_another_ones_warning_hid_becomes_a_warning_if_it_lasts_and_the_oldest_first",
         || {
-            let keys = impatient(shown()).build();
-            let book = Book::default();
-            let warned = || -> Vec<_> {
-                let seen = book.lock().expect("it is not poisoned");
-                let warnings = seen.iter().filter(|event| event.level == Level::WARN);
-                warnings
-                    .map(|event| (event.field("key").map(str::to_owned), event.number("others")))
-                    .collect()
-            };
-            let wait_for = |many| {
-                until(|| {
-                    helper::round();
-                    warned().len() == many
-                });
-            };
-            captured_in(
-                &book,
-                Level::DEBUG,
-                || (),
-                || {
-                    let _guards = ["ada", "bob", "eve"].map(|key| keys.lock(key).wait());
-                    let _slow = Hand::queued(keys.lock("ada"));
-                    helper::round();
-                    let _stuck = Hand::queued(keys.lock("bob"));
-                    helper::round();
-                    // They come for the next warning's time, too.
-                    let _others: Vec<_> = (0..10).map(|_| Hand::queued(keys.lock("eve"))).collect();
-                    wait_for(2);
-                    wait_for(3);
-                },
-            );
-            let expected = [("<ada>", 0), ("<bob>", 11), ("<eve>", 0)];
-            assert_eq!(warned(), expected.map(|(key, others)| (Some(key.to_owned()), Some(others))));
-            let quiet = taken(&book)
-                .into_iter()
-                .filter(|event| (event.level, event.message.as_str()) == (Level::DEBUG, "still waiting"));
-            assert_eq!(quiet.count(), 11, "each once");
+            no_hang(|| {
+                let keys = impatient(shown()).build();
+                let book = Book::default();
+                let warned = || -> Vec<_> {
+                    let seen = book.lock().expect("it is not poisoned");
+                    let warnings = seen.iter().filter(|event| event.level == Level::WARN);
+                    warnings
+                        .map(|event| (event.field("key").map(str::to_owned), event.number("others")))
+                        .collect()
+                };
+                let wait_for = |many| {
+                    until(|| {
+                        helper::round();
+                        warned().len() == many
+                    });
+                };
+                captured_in(
+                    &book,
+                    Level::DEBUG,
+                    || (),
+                    || {
+                        let _guards = ["ada", "bob", "eve"].map(|key| keys.lock(key).wait());
+                        let _slow = Hand::queued(keys.lock("ada"));
+                        helper::round();
+                        let _stuck = Hand::queued(keys.lock("bob"));
+                        helper::round();
+                        // They come for the next warning's time, too.
+                        let _others: Vec<_> = (0..10).map(|_| Hand::queued(keys.lock("eve"))).collect();
+                        wait_for(2);
+                        wait_for(3);
+                    },
+                );
+                let expected = [("<ada>", 0), ("<bob>", 11), ("<eve>", 0)];
+                assert_eq!(warned(), expected.map(|(key, others)| (Some(key.to_owned()), Some(others))));
+                let quiet = taken(&book)
+                    .into_iter()
+                    .filter(|event| (event.level, event.message.as_str()) == (Level::DEBUG, "still waiting"));
+                assert_eq!(quiet.count(), 11, "each once");
+            });
         },
     );
 }
