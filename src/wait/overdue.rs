@@ -93,8 +93,8 @@ pub(crate) fn withdraw(due: Instant, wait: &Arc<impl Overdue>) {
     drop(withdrawn);
 }
 
-/// Reports each wait that is due. The one that began first comes first: of those that share a limit for warnings, no
-/// newer one takes its turn.
+/// Reports each wait that is due. The one that began first comes first. So it warns before newer waits of the same lock,
+/// of which only one may warn in a second.
 pub(super) fn report(now: Instant) {
     let mut waits = WAITS.lock();
     if waits.list.first_key_value().is_none_or(|(&(due, _), _)| now < due) {
