@@ -46,7 +46,7 @@ fn micros(duration: Duration) -> u64 {
 }
 
 #[inline]
-pub(super) fn acquired<K>(options: &Options<K>, key: &K, fence: Fence, terms: &Terms, waited: Waited) {
+pub(super) fn acquired<K>(options: &Options<K>, key: &K, fence: Fence, terms: &Terms, waited: &Waited) {
     #[cfg(feature = "tracing")]
     info_or_debug!(
         waited.was_reported,
@@ -106,6 +106,12 @@ pub(super) struct Seen {
 #[inline]
 pub(super) fn are_wanted() -> bool {
     !cfg!(latchwork_loom) && tracing::enabled!(target: TARGET, tracing::Level::WARN)
+}
+
+/// Returns `true` if a subscriber wants to know of the end of a wait about which there was no warning.
+#[cfg(feature = "tracing")]
+pub(super) fn are_ends_wanted() -> bool {
+    tracing::enabled!(target: TARGET, tracing::Level::DEBUG)
 }
 
 /// A wait lasts. It is a warning if there was none for a while, during which `others` were held back.
