@@ -71,11 +71,13 @@ impl<C> Session<'_, C> {
         let waits = self.waits.get_or_insert_with(|| policy.waits());
         let wait = waits.next(&policy.schedules, self.attempt, kind, hint);
         // A schedule that ends is a limit of attempts.
-        let wait = wait.ok_or(StopReason::AttemptsExhausted)?;
+        let drawn = wait.ok_or(StopReason::AttemptsExhausted)?;
+        let mut wait = drawn.wait;
         if let (Some(deadline), Some(started)) = (policy.deadline, self.started) {
             // The waits count even if another clock made them, as on threads while tokio's time is paused.
             let elapsed = policy.clock_in_use().now().saturating_duration_since(started).max(self.slept);
             let left = deadline.saturating_sub(elapsed);
+            wait = drawn.within(left);
             if elapsed > deadline || wait > left {
                 return Err(StopReason::DeadlineExceeded { wait, left });
             }

@@ -80,8 +80,8 @@ impl<C> RetryPolicy<C> {
 
     /// Sets an own schedule, in place of the policy's base delay, longest wait, multiplier and jitter.
     ///
-    /// `waits` is called for each call that has to wait, and makes its waits. They are used as they are. When they end, the
-    /// call fails with [`AttemptsExhausted`](super::StopReason::AttemptsExhausted), also before the policy's
+    /// `waits` is called for each call that has to wait, and makes its waits. They are used as they are. Behind a hint
+    /// ([`Verdict::RetryAfter`]) a random part of a tenth of the hint comes on top. When they end, the call fails with [`AttemptsExhausted`](super::StopReason::AttemptsExhausted), also before the policy's
     /// [`max_attempts`](Self::max_attempts). Kinds of errors with a [backoff](Self::backoff_for) of their own keep it.
     ///
     /// # Examples
@@ -117,6 +117,9 @@ impl<C> RetryPolicy<C> {
     }
 
     /// Sets the time, counted from the first call, after which no wait may end. A longer wait does not begin.
+    ///
+    /// If an error asks for a wait ([`Verdict::RetryAfter`]) that ends in time, the call waits: it spreads its wait over the
+    /// time that is left behind the hint.
     ///
     /// An attempt under way is not interrupted, and its success counts. None by default.
     #[must_use]

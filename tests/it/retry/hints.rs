@@ -125,13 +125,38 @@ fn a_hint_of_nothing_changes_no_wait() {
     }
 }
 
+/// Own waits longer than a tenth of the hint were the same for all.
 #[test]
 fn a_hint_spreads_the_waits_of_an_own_schedule() {
-    let policy = RetryPolicy::new().schedule(|| [ms(3); 5]).max_attempts(2).seed(7);
-    let (waits, most) = crowd(&policy, ms(7_000));
-    assert!(waits.iter().all(|wait| (ms(7_003)..=ms(7_700)).contains(wait)));
-    assert!(most <= 5);
-    assert_eq!(waits_of(&policy, Duration::ZERO), [ms(3)]);
+    for own in [3, 700, 1_000] {
+        let policy = RetryPolicy::new().schedule(move || [ms(own); 5]).max_attempts(2).seed(7);
+        let (waits, most) = crowd(&policy, ms(7_000));
+        assert!(waits.iter().all(|wait| (ms(7_000 + own)..=ms(7_700 + own)).contains(wait)));
+        assert!(most <= 5, "{most} of a hundred come back in the same millisecond");
+        assert_eq!(waits_of(&policy, Duration::ZERO), [ms(own)]);
+    }
+}
+
+/// 954 of 1000 calls gave up at a deadline that the hint alone would have kept.
+#[test]
+fn a_deadline_that_the_hint_keeps_is_not_missed_for_the_spread() {
+    for deadline in [7_000, 7_050, 7_300] {
+        for jitter in SPREADS {
+            let policy = RetryPolicy::new().max_attempts(2).deadline(ms(deadline)).jitter(jitter).seed(7);
+            let (waits, most) = crowd(&policy, ms(7_000));
+            assert!(waits.iter().all(|wait| (ms(7_000)..=ms(deadline)).contains(wait)));
+            assert!(most <= 20 || deadline == 7_000, "{most} of a hundred come back in the same millisecond");
+        }
+        let exact = RetryPolicy::new().max_attempts(2).deadline(ms(deadline)).jitter(Jitter::None);
+        let slow = exact.clone().base_delay(ms(9_000)).max_delay(ms(9_000));
+        assert_eq!(waits_of(&exact, ms(7_000)), [ms(7_000)]);
+        assert_eq!(waits_of(&slow, ms(7_000)), [ms(deadline)]);
+        let own = RetryPolicy::new().schedule(|| [ms(900)]).deadline(ms(deadline));
+        assert!((ms(7_000)..=ms(deadline)).contains(&waits_of(&own, ms(7_000))[0]));
+    }
+    // The hint itself is never cut short.
+    let policy = RetryPolicy::new().deadline(ms(6_999));
+    assert_eq!(waits_of(&policy, ms(7_000)), []);
 }
 
 #[test]
