@@ -48,10 +48,15 @@ impl<C> Session<'_, C> {
     {
         let policy = self.policy;
         // User code runs here and in the observer. If it panics, the session is dropped as abandoned.
-        let (kind, hint) = match policy.classifier.verdict(error) {
+        let verdict = policy.classifier.verdict(error);
+        self.hint = match verdict {
+            Verdict::RetryAfter(_, hint) if !hint.is_zero() => Some(hint),
+            _ => None,
+        };
+        let hint = self.hint.unwrap_or_default();
+        let kind = match verdict {
             Verdict::Stop => return Err(StopReason::NotRetryable),
-            Verdict::Retry(kind) => (kind, Duration::ZERO),
-            Verdict::RetryAfter(kind, hint) => (kind, hint),
+            Verdict::Retry(kind) | Verdict::RetryAfter(kind, _) => kind,
         };
         if let Some(stats) = &policy.stats {
             stats.error(kind);
@@ -109,6 +114,7 @@ impl<C> Session<'_, C> {
             attempts: self.attempt,
             conflicts: self.conflicts,
             slept: self.slept,
+            hint: self.hint,
             name: self.policy.name,
         }
     }

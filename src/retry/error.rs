@@ -92,6 +92,8 @@ pub struct RetryError<E> {
     pub conflicts: u32,
     /// How long the call waited between attempts, in total.
     pub slept: Duration,
+    /// The wait that the last attempt's error asked for: see [`Verdict::RetryAfter`].
+    pub hint: Option<Duration>,
     /// The policy's name.
     pub name: &'static str,
 }
@@ -115,18 +117,21 @@ impl<E> RetryError<E> {
     /// let _held = locks.try_lock(7)?;
     /// let busy = policy.run_blocking(|_| locks.try_lock(7).map(drop)).unwrap_err();
     /// let error: RetryError<io::Error> = busy.map(io::Error::other);
-    /// assert!(error.is_exhausted()); // a handler answers 503 with Retry-After
+    /// assert!(error.is_exhausted()); // a handler answers 503
     /// # Ok::<(), Busy>(())
     /// ```
     #[must_use]
     pub fn map<F>(self, f: impl FnOnce(E) -> F) -> RetryError<F> {
-        let Self { error, reason, attempts, conflicts, slept, name } = self;
-        RetryError { error: f(error), reason, attempts, conflicts, slept, name }
+        let Self { error, reason, attempts, conflicts, slept, hint, name } = self;
+        RetryError { error: f(error), reason, attempts, conflicts, slept, hint, name }
     }
 
     /// Returns `true` if a later call may succeed: the error may pass, and the policy gave up for another reason.
     ///
     /// The attempts, the time or the budget were used up, or the hint was too long.
+    ///
+    /// After [`BudgetExhausted`](StopReason::BudgetExhausted) too many calls are retrying already. So do not ask the client to
+    /// retry: answer without `Retry-After`. A problem of the feature `tower` does so.
     #[must_use]
     pub const fn is_exhausted(&self) -> bool {
         !matches!(self.reason, StopReason::NotRetryable)

@@ -65,6 +65,8 @@ pub struct Session<'p, C> {
     pub(super) slept: Duration,
     /// The time at which the call began, if there is a deadline.
     pub(super) started: Option<Instant>,
+    /// The wait that the last error asked for.
+    pub(super) hint: Option<Duration>,
     /// Created for the first retry.
     pub(super) waits: Option<Waits>,
 }
@@ -88,6 +90,7 @@ impl<'p, C> Session<'p, C> {
             paid: 0,
             slept: Duration::ZERO,
             started: policy.deadline.map(|_| policy.clock_in_use().now()),
+            hint: None,
             waits: None,
         }
     }

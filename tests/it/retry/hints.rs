@@ -194,3 +194,31 @@ fn hints_of_more_than_five_minutes_are_too_long_by_default() {
     assert_eq!(reason(ms(300_001)), StopReason::HintTooLong { hint: ms(300_001) });
     assert_eq!(reason(Duration::MAX), StopReason::HintTooLong { hint: Duration::MAX });
 }
+
+#[test]
+fn an_error_keeps_the_hint_of_its_last_attempt_whatever_ended_the_call() {
+    every_entry(|entry| {
+        let policy = |attempts| virtual_policy().0.max_attempts(attempts);
+        let fail = |policy: &RetryPolicy, fault| {
+            entry.call(policy, || Err::<(), _>(fault)).expect_err("it never succeeds")
+        };
+        let hinted = told_to_wait(ms(7_000));
+        let budget = Arc::new(priced(5, 5));
+        for (policy, reason) in [
+            (policy(2), StopReason::AttemptsExhausted),
+            (policy(9).retry_kind(RetryKind::Transient, false), StopReason::NotRetryable),
+            (policy(9).budget(&budget), StopReason::BudgetExhausted),
+            (policy(9).max_hint(ms(6_999)), StopReason::HintTooLong { hint: ms(7_000) }),
+        ] {
+            let error = fail(&policy, hinted);
+            assert_eq!((error.reason, error.hint), (reason, Some(ms(7_000))));
+            assert_eq!(error.map(|_| ()).hint, Some(ms(7_000)));
+        }
+        assert_eq!(fail(&policy(9).deadline(ms(6_999)), hinted).hint, Some(ms(7_000)));
+        assert_eq!(fail(&policy(2), Fault(Verdict::Retry(RetryKind::Transient))).hint, None);
+        // That of an earlier attempt no longer counts.
+        let mut faults = [hinted, Fault(Verdict::Stop)].into_iter();
+        let error = entry.call(&policy(9), || Err::<(), _>(faults.next().expect("there are two")));
+        assert_eq!(error.expect_err("it never succeeds").hint, None);
+    });
+}
