@@ -1,8 +1,10 @@
 //! [`RetryError`]: the last error, and why there was no further attempt.
 
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use super::boxed::BoxedError;
 use crate::verdict::{Classify, Verdict};
 
 /// Why no further attempt was made.
@@ -77,12 +79,10 @@ impl fmt::Display for StopReason {
 /// assert_eq!(error.to_string(), "save card: gave up at attempt 1: attempts exhausted");
 /// assert_eq!(error.into_inner(), "disk full");
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{name}: gave up at attempt {attempts}: {reason}")]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct RetryError<E> {
     /// The error of the last attempt.
-    #[source]
     pub error: E,
     /// Why there was no further attempt.
     pub reason: StopReason,
@@ -135,6 +135,24 @@ impl<E> RetryError<E> {
     #[must_use]
     pub const fn is_exhausted(&self) -> bool {
         !matches!(self.reason, StopReason::NotRetryable)
+    }
+}
+
+impl<E> fmt::Display for RetryError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, attempts, name, .. } = self;
+        write!(f, "{name}: gave up at attempt {attempts}: {reason}")
+    }
+}
+
+impl<E: Error + 'static> Error for RetryError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let error: &(dyn Error + 'static) = &self.error;
+        // The box is no link of its own: it would repeat the text, and hide the type of the error inside.
+        match error.downcast_ref::<BoxedError>() {
+            Some(boxed) => Some(&**boxed),
+            None => Some(error),
+        }
     }
 }
 
