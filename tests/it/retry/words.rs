@@ -71,7 +71,9 @@ fn the_error_in_a_box_is_a_link_of_the_chain_and_found_by_its_type() {
     };
     let error = fail();
     assert!(error.source().is_some_and(|source| source.is::<NotSaved>()));
-    assert!(error.error.is::<NotSaved>() && error.error.source().is_some_and(|source| source.is::<io::Error>()));
+    assert!(
+        error.error.is::<NotSaved>() && error.error.source().is_some_and(|source| source.is::<io::Error>())
+    );
     let chain = anyhow::Error::from(fail());
     let links: Vec<_> = chain.chain().map(ToString::to_string).collect();
     let last = io::Error::from(io::ErrorKind::NotFound).to_string();
