@@ -15,6 +15,7 @@ use super::observe::{WithoutLock, report_without_lock};
 use super::policy::RetryPolicy;
 use super::schedule::Waits;
 use crate::provider::LockError;
+use crate::wait;
 
 /// One call whose attempts the caller makes, in its own loop: for state that is borrowed mutably, or code that
 /// does not fit into a closure.
@@ -246,9 +247,12 @@ impl<'p, C> Session<'p, C> {
         }
     }
 
-    /// Waits on this thread.
+    /// Waits on this thread. Without a delay it lets other threads and tasks run, as [`wait`](Self::wait) does: attempts
+    /// that never wait would keep a runtime's worker from its other tasks.
     pub(super) fn wait_blocking(&self, wait: Duration) {
-        if !wait.is_zero() {
+        if wait.is_zero() {
+            wait::give_way();
+        } else {
             self.clock().sleep_blocking(wait);
         }
     }
