@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::budget::Budget;
 use super::classify::{ByFunction, ByTrait};
 use super::clock::{Clock, SystemClock};
-use super::observe::LockObserver;
+use super::observe::{LockObserver, Warnings};
 use super::schedule::{Schedules, Spread, Waits};
 use super::shared::Shared;
 use super::stats::RetryStats;
@@ -89,6 +89,7 @@ pub struct RetryPolicy<C = ByTrait> {
     pub(super) budget: Option<Shared<Budget>>,
     pub(super) stats: Option<Shared<RetryStats>>,
     pub(super) lock_observer: Option<Arc<LockObserver>>,
+    pub(super) warnings: Warnings,
     pub(super) clock: Option<Arc<dyn Clock>>,
     /// Makes the generator of each call, so that the waits are the same each time.
     pub(super) seeded: Option<Arc<Mutex<Rng>>>,
@@ -138,6 +139,7 @@ impl<C> RetryPolicy<C> {
             budget: None,
             stats: None,
             lock_observer: None,
+            warnings: Warnings::new(),
             clock: None,
             seeded: None,
             classifier,

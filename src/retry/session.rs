@@ -269,7 +269,7 @@ impl<'p, C> Session<'p, C> {
             stats.without_lock(error);
         }
         let (name, attempt) = (policy.name, self.attempt);
-        report_without_lock(policy.lock_observer(), &WithoutLock { name, attempt, error });
+        report_without_lock(&policy.warnings, policy.lock_observer(), &WithoutLock { name, attempt, error });
     }
 }
 

@@ -265,6 +265,7 @@ impl<C> RetryPolicy<C> {
             budget: self.budget,
             stats: self.stats,
             lock_observer: self.lock_observer,
+            warnings: self.warnings,
             clock: self.clock,
             seeded: self.seeded,
             classifier: f(self.classifier),
