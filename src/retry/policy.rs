@@ -2,6 +2,7 @@
 //! [`setters`](super::setters), calls by it in [`run`](super::run) and [`conflict`](super::conflict).
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,6 +192,12 @@ impl<C> RetryPolicy<C> {
         }
     }
 }
+
+// A panic leaves no policy half done. The state of a call is in its session. The generator of seeds and the limit of warnings
+// are locked for one step each, in which no user code runs. Clocks, schedules and observers are shared among threads, so they
+// protect their own state.
+impl<C: UnwindSafe> UnwindSafe for RetryPolicy<C> {}
+impl<C: RefUnwindSafe> RefUnwindSafe for RetryPolicy<C> {}
 
 impl<C> fmt::Debug for RetryPolicy<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
