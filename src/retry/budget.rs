@@ -127,10 +127,14 @@ impl Budget {
         self
     }
 
-    /// Sets how many tokens come back each second. 14 by default: one transient retry a second, whatever fails.
+    /// Sets how many tokens come back each second. 14 by default: at the default price, one transient retry a second,
+    /// whatever fails.
     ///
     /// This is the least rate of retries in a long outage. The policy's clock counts the time. With 0 only calls
     /// that succeed bring tokens.
+    ///
+    /// A token takes a whole number of nanoseconds to come back, rounded down. Up to a million tokens a second the rate is
+    /// exact within a thousandth. Above that it can be higher: 300 000 000 are 333 333 333.
     ///
     /// # Panics
     ///
