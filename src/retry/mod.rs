@@ -12,6 +12,7 @@
 //! stats      live counters; counts: their values at some moment
 //! backoff    the waits that a user sets up; schedule: how they are drawn, one call's
 //! classify   what an error means, and the observers of errors
+//! too_dear   the prices that a budget can never pay
 //! attempt, boxed, budget, clock, sqlstate, shared: as they say
 //! ```
 //!
@@ -64,6 +65,7 @@ mod setters;
 mod shared;
 pub mod sqlstate;
 mod stats;
+mod too_dear;
 
 pub use self::attempt::Attempt;
 pub use self::backoff::{Backoff, Jitter};

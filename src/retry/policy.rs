@@ -16,6 +16,7 @@ use super::observe::{LockObserver, Warnings};
 use super::schedule::{Schedules, Spread, Waits};
 use super::shared::Shared;
 use super::stats::RetryStats;
+use super::too_dear::TooDear;
 use crate::verdict::RetryKind;
 
 /// How often, how long, and for which errors attempts are made again.
@@ -88,6 +89,8 @@ pub struct RetryPolicy<C = ByTrait> {
     pub(super) retried: [bool; RetryKind::ALL.len()],
     pub(super) name: &'static str,
     pub(super) budget: Option<Shared<Budget>>,
+    /// What the budget can't pay. A `const` setter can't ask a budget that is counted.
+    pub(super) too_dear: TooDear,
     pub(super) stats: Option<Shared<RetryStats>>,
     pub(super) lock_observer: Option<Arc<LockObserver>>,
     pub(super) warnings: Warnings,
@@ -138,6 +141,7 @@ impl<C> RetryPolicy<C> {
             retried,
             name: "retry",
             budget: None,
+            too_dear: TooDear::NONE,
             stats: None,
             lock_observer: None,
             warnings: Warnings::new(),
