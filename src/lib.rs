@@ -130,6 +130,8 @@ pub mod key;
 pub mod keyed;
 #[cfg(all(feature = "tower", not(latchwork_loom)))]
 pub mod layer;
+#[cfg(feature = "tracing")]
+mod micros;
 pub mod mutex;
 pub mod provider;
 #[cfg(all(feature = "metrics", not(latchwork_loom)))]

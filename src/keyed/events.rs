@@ -14,6 +14,8 @@ use crate::error::Busy;
 use crate::fence::Fence;
 use crate::key::IntoKey;
 #[cfg(feature = "tracing")]
+use crate::micros::micros;
+#[cfg(feature = "tracing")]
 use crate::wait::End;
 
 /// The name for filters, which does not change when this module moves.
@@ -38,11 +40,6 @@ fn shown<'a, K>(
     key: &'a K,
 ) -> Option<tracing::field::DisplayValue<crate::provider::Shown<'a, K>>> {
     crate::provider::Shown::new(options.show_key, key).map(tracing::field::display)
-}
-
-#[cfg(feature = "tracing")]
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[inline]
