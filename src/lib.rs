@@ -132,6 +132,8 @@ pub mod key;
 pub mod keyed;
 #[cfg(all(feature = "tower", not(latchwork_loom)))]
 pub mod layer;
+#[cfg(feature = "tracing")]
+mod micros;
 #[cfg(all(any(feature = "tower", feature = "sqlx"), not(latchwork_loom)))]
 pub mod mode;
 pub mod mutex;

@@ -4,15 +4,13 @@
 //! number as well. In binary formats they are a `u64`.
 //!
 //! To accept a string or a number, the format must say which of them it has. Some formats answer with a map of one entry,
-//! which holds the text: see [`TEXTS`].
+//! which holds the text: see [`TEXT`] and [`NUMBER`]. Every other map is refused.
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Unexpected, Visitor,
-};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Unexpected, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use crate::fence::Fence;
@@ -51,21 +49,17 @@ impl Number for Fence {
     }
 }
 
-/// The entries that hold the text of a number: of an XML element, which has attributes besides (quick-xml), and of every
-/// number of serde_json, if some crate turned its feature `arbitrary_precision` on.
-const TEXTS: [&str; 2] = ["$text", "$serde_json::private::Number"];
+/// The entry that holds the text of an XML element, which has attributes besides (quick-xml).
+const TEXT: &str = "$text";
+
+/// The only entry of every number of serde_json, if some crate turned its feature `arbitrary_precision` on.
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// What an attribute of an XML element begins with.
+const ATTRIBUTE: char = '@';
 
 /// Reads a string or a number, and nothing else.
-struct Scalar<N> {
-    /// In an XML element, white space around a number has no meaning (XML Schema, part 2, section 4.3.6).
-    in_element: bool,
-    number: PhantomData<N>,
-}
-
-impl<N> Scalar<N> {
-    const NEW: Self = Self { in_element: false, number: PhantomData };
-    const IN_ELEMENT: Self = Self { in_element: true, number: PhantomData };
-}
+struct Scalar<N>(PhantomData<N>);
 
 impl<N: Number> Visitor<'_> for Scalar<N> {
     type Value = N;
@@ -75,7 +69,6 @@ impl<N: Number> Visitor<'_> for Scalar<N> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<N, E> {
-        let text = if self.in_element { text.trim_matches([' ', '\t', '\r', '\n']) } else { text };
         text.parse().map_err(E::custom)
     }
 
@@ -89,11 +82,39 @@ impl<N: Number> Visitor<'_> for Scalar<N> {
     }
 }
 
-/// Inside a map: a map inside of that is refused, so no input can nest maps without an end.
-impl<'de, N: Number> DeserializeSeed<'de> for Scalar<N> {
-    type Value = N;
+/// Reads the value of an entry in a map: a string. A map inside of that is refused, so no input can nest maps without an
+/// end.
+enum Entry<N> {
+    /// The text of an XML element. White space around a number has no meaning there (XML Schema, part 2, section 4.3.6).
+    Text,
+    /// A number of serde_json.
+    Number(PhantomData<N>),
+    /// An attribute, which may have any text.
+    Attribute,
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<N, D::Error> {
+impl<N: Number> Visitor<'_> for Entry<N> {
+    /// `None` for an attribute.
+    type Value = Option<N>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<N>, E> {
+        let text = match self {
+            Self::Text => text.trim_matches([' ', '\t', '\r', '\n']),
+            Self::Number(_) => text,
+            Self::Attribute => return Ok(None),
+        };
+        text.parse().map(Some).map_err(E::custom)
+    }
+}
+
+impl<'de, N: Number> DeserializeSeed<'de> for Entry<N> {
+    type Value = Option<N>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<N>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
@@ -121,13 +142,18 @@ impl<'de, N: Number> Visitor<'de> for Either<N> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<N, A::Error> {
-        let mut found = None;
+        let (mut found, mut entries, mut has_number) = (None, 0, false);
         while let Some(name) = map.next_key()? {
-            match name {
-                Name::Text if found.is_none() => found = Some(map.next_value_seed(Scalar::IN_ELEMENT)?),
-                Name::Attribute => drop(map.next_value::<IgnoredAny>()?),
-                Name::Text | Name::Other => return Err(A::Error::invalid_type(Unexpected::Map, &self)),
-            }
+            entries += 1;
+            let entry = match name {
+                Name::Text if found.is_none() => Entry::Text,
+                Name::Number if entries == 1 => Entry::Number(PhantomData),
+                // They may come before the text. A number of serde_json has none.
+                Name::Attribute if !has_number => Entry::Attribute,
+                _ => return Err(A::Error::invalid_type(Unexpected::Map, &self)),
+            };
+            has_number |= matches!(entry, Entry::Number(_));
+            found = map.next_value_seed(entry)?.or(found);
         }
         found.ok_or_else(|| A::Error::invalid_type(Unexpected::Map, &self))
     }
@@ -135,9 +161,8 @@ impl<'de, N: Number> Visitor<'de> for Either<N> {
 
 /// The name of an entry in a map.
 enum Name {
-    /// One of [`TEXTS`].
     Text,
-    /// An attribute of an XML element.
+    Number,
     Attribute,
     Other,
 }
@@ -155,8 +180,9 @@ impl<'de> Deserialize<'de> for Name {
 
             fn visit_str<E: Error>(self, name: &str) -> Result<Name, E> {
                 Ok(match name {
-                    _ if TEXTS.contains(&name) => Name::Text,
-                    _ if name.starts_with('@') => Name::Attribute,
+                    TEXT => Name::Text,
+                    NUMBER => Name::Number,
+                    _ if name.starts_with(ATTRIBUTE) => Name::Attribute,
                     _ => Name::Other,
                 })
             }
@@ -176,9 +202,9 @@ fn serialize<N: Number, S: Serializer>(number: N, serializer: S) -> Result<S::Ok
 
 fn deserialize<'de, N: Number, D: Deserializer<'de>>(deserializer: D) -> Result<N, D::Error> {
     if deserializer.is_human_readable() {
-        deserializer.deserialize_any(Either(Scalar::NEW))
+        deserializer.deserialize_any(Either(Scalar(PhantomData)))
     } else {
-        deserializer.deserialize_u64(Scalar::NEW)
+        deserializer.deserialize_u64(Scalar(PhantomData))
     }
 }
 

@@ -51,6 +51,18 @@ impl RetryKind {
         matches!(self, Self::VersionConflict | Self::Deadlock | Self::Serialization)
     }
 
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::VersionConflict => "VersionConflict",
+            Self::UniqueViolation => "UniqueViolation",
+            Self::Deadlock => "Deadlock",
+            Self::Serialization => "Serialization",
+            Self::LockTimeout => "LockTimeout",
+            Self::Throttled => "Throttled",
+            Self::Transient => "Transient",
+        }
+    }
+
     pub(crate) const fn index(self) -> usize {
         self as usize
     }

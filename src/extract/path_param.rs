@@ -78,7 +78,7 @@ impl<K: FromStr> RequestKey<K> for PathParam {
                     Err(Problem::bad_key(format!("the parameter {name} of the path can't be read as a key")))
                 }
             },
-            None => Err(misplaced("the route has no parameter of this name")),
+            None => Err(misplaced(&format!("the route has no parameter with the name {}", self.0))),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use super::counts::FlightCounts;
 use super::join::{Join, Joining};
@@ -74,6 +75,10 @@ impl<K: Eq + Hash, V> Default for SingleFlight<K, V> {
         Self::new()
     }
 }
+
+// A panic of the work, a key or a waker leaves the table consistent: a lead that unwinds goes to another call.
+impl<K: RefUnwindSafe, V: RefUnwindSafe, S: UnwindSafe> UnwindSafe for SingleFlight<K, V, S> {}
+impl<K: RefUnwindSafe, V: RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for SingleFlight<K, V, S> {}
 
 impl<K, V, S: Clone> Clone for SingleFlight<K, V, S> {
     fn clone(&self) -> Self {

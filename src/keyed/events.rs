@@ -14,6 +14,8 @@ use crate::error::Busy;
 use crate::fence::Fence;
 use crate::key::IntoKey;
 #[cfg(feature = "tracing")]
+use crate::micros::micros;
+#[cfg(feature = "tracing")]
 use crate::wait::End;
 
 /// The name for filters, which does not change when this module moves.
@@ -40,13 +42,8 @@ fn shown<'a, K>(
     crate::provider::Shown::new(options.show_key, key).map(tracing::field::display)
 }
 
-#[cfg(feature = "tracing")]
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
 #[inline]
-pub(super) fn acquired<K>(options: &Options<K>, key: &K, fence: Fence, terms: &Terms, waited: Waited) {
+pub(super) fn acquired<K>(options: &Options<K>, key: &K, fence: Fence, terms: &Terms, waited: &Waited) {
     #[cfg(feature = "tracing")]
     info_or_debug!(
         waited.was_reported,
@@ -106,6 +103,12 @@ pub(super) struct Seen {
 #[inline]
 pub(super) fn are_wanted() -> bool {
     !cfg!(latchwork_loom) && tracing::enabled!(target: TARGET, tracing::Level::WARN)
+}
+
+/// Returns `true` if a subscriber wants to know of the end of a wait about which there was no warning.
+#[cfg(feature = "tracing")]
+pub(super) fn are_ends_wanted() -> bool {
+    tracing::enabled!(target: TARGET, tracing::Level::DEBUG)
 }
 
 /// A wait lasts. It is a warning if there was none for a while, during which `others` were held back.

@@ -34,10 +34,12 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
     ) -> Self {
         let hold = Self { handle, grant, permits: terms.permits, since: terms.now };
         let options = hold.handle.table().options();
-        events::acquired(options, hold.key(), hold.fence(), terms, waited);
-        if let Some(waited) = terms.waited() {
-            options.observe(Timing::Waited(waited));
+        events::acquired(options, hold.key(), hold.fence(), terms, &waited);
+        if let Some(time) = terms.waited() {
+            options.observe(Timing::Waited(time));
         }
+        // Here, while a panic would drop the guard: what a function returns would be forgotten.
+        waited.retire();
         hold
     }
 

@@ -8,8 +8,8 @@ pub(super) use self::untraced::{LongWait, Waited};
 #[cfg(feature = "tracing")]
 mod traced {
     use std::fmt::Write as _;
-    use std::mem::{self, ManuallyDrop};
-    use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
+    use std::mem;
+    use std::panic::{RefUnwindSafe, UnwindSafe};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::thread::panicking;
@@ -34,20 +34,49 @@ mod traced {
     /// the wait begins, and the rest is read where the table leaves it for the reports.
     pub(in crate::keyed) struct LongWait(Option<Arc<Record>>);
 
-    /// How a request waited that has its permits now.
-    #[derive(Clone, Copy, Debug, Default)]
+    /// A wait that is over.
+    ///
+    /// It keeps what is known of the wait. To drop that is user code: the caller's span may end with it, and a subscriber
+    /// sees that. So a granted key must have its guard before.
+    #[derive(Default)]
     pub(in crate::keyed) struct Waited {
-        /// When its wait began, if it waited and that was noted.
-        began: Option<Instant>,
+        /// `None` if it did not wait, or nobody wanted to know.
+        record: Option<Arc<Record>>,
         /// A warning was emitted while it waited.
         pub(in crate::keyed) was_reported: bool,
     }
 
     impl Waited {
         /// Returns how long it has waited until now.
-        pub(in crate::keyed) fn elapsed(self) -> Option<Duration> {
-            self.began.map(|began| began.elapsed())
+        pub(in crate::keyed) fn elapsed(&self) -> Option<Duration> {
+            self.record.as_ref().map(|record| record.began.elapsed())
         }
+
+        /// Forgets the wait, now that a panic does no harm.
+        #[inline]
+        pub(in crate::keyed) fn retire(self) {}
+    }
+
+    impl Drop for Waited {
+        #[inline]
+        fn drop(&mut self) {
+            if let Some(record) = self.record.take() {
+                retire(record);
+            }
+        }
+    }
+
+    /// Runs user code, whose panic goes to the caller. A panic that leaves a destructor while the thread unwinds would abort
+    /// the process, so there it is ignored.
+    #[cold]
+    fn guarded(user_code: impl FnOnce()) {
+        if panicking() { overdue::ignore_panic(user_code) } else { user_code() }
+    }
+
+    /// Drops what may be the last use of a record, and so the caller's span and subscriber.
+    #[cold]
+    fn retire(record: Arc<Record>) {
+        guarded(|| drop(record));
     }
 
     /// What the reports of one wait need.
@@ -56,8 +85,6 @@ mod traced {
         /// Shared by all waits of the table.
         warnings: Arc<Throttle>,
         began: Instant,
-        /// `None` if that time is beyond the clock's range.
-        due: Option<Instant>,
         /// Where the waiting caller's events go, ...
         dispatch: Dispatch,
         /// ... and the span that it is in.
@@ -72,13 +99,16 @@ mod traced {
         line: Arc<Mutex<Line>>,
         fence: Arc<AtomicU64>,
         report: Report,
+        /// When it is reported next. `None` if it is not, or if that time is beyond the clock's range.
+        due: Option<Instant>,
     }
 
     #[derive(Clone, Copy, PartialEq, Eq)]
     enum Report {
         /// There was none yet.
         Due,
-        /// It was a debug event, since there was a warning a moment before.
+        /// It was a debug event, since there was a warning a moment before. It is tried again, so that a wait that never
+        /// ends becomes a warning.
         Quiet,
         /// It was a warning.
         Warning,
@@ -99,6 +129,11 @@ mod traced {
             if self.0.is_none() && !events::are_wanted() {
                 return;
             }
+            let began = Instant::now();
+            let due = began.checked_add(options.long_wait);
+            if self.0.is_none() && due.is_none() && !events::are_ends_wanted() {
+                return;
+            }
             // SAFETY: the request's place in the line keeps the entry in use.
             let key = unsafe { entry.key() };
             let key = Shown::new(options.show_key, key).map(|shown| {
@@ -113,16 +148,13 @@ mod traced {
                 (state.key, state.line, state.fence) = (key, line, fence);
                 return;
             }
-            let began = Instant::now();
-            let due = began.checked_add(options.long_wait);
             let record = Arc::new(Record {
                 lock: options.name,
                 warnings: options.warnings.clone(),
                 began,
-                due,
                 dispatch: get_default(Dispatch::clone),
                 span: tracing::Span::current(),
-                state: Mutex::new(State { key, line, fence, report: Report::Due }),
+                state: Mutex::new(State { key, line, fence, report: Report::Due, due }),
             });
             self.0 = Some(record.clone());
             if let Some(due) = due {
@@ -134,33 +166,29 @@ mod traced {
             self.0.is_some()
         }
 
-        /// The request has its permits.
+        /// The request has its permits, or waits no more.
         #[inline]
-        pub(in crate::keyed) fn granted(&mut self) -> Waited {
-            self.0.take().map_or_else(Waited::default, |record| {
-                let report = record.end();
-                Waited { began: Some(record.began), was_reported: report == Report::Warning }
+        pub(in crate::keyed) fn over(&mut self) -> Waited {
+            self.0.take().map_or_else(Waited::default, |record| Waited {
+                was_reported: record.end() == Report::Warning,
+                record: Some(record),
             })
         }
 
-        /// The request has left the line without its permits.
-        pub(in crate::keyed) fn given_up(&mut self, end: End) {
-            let Some(record) = self.0.take() else { return };
-            let report = record.end();
-            let state = record.state.lock();
-            let seen = state.seen();
-            drop(state);
-            let (waited, was_reported) = (record.began.elapsed(), report == Report::Warning);
-            // In the caller's span: a server drops what waits for a client that hung up outside it.
-            let emit =
-                || record.span.in_scope(|| events::given_up(record.lock, &seen, waited, end, was_reported));
-            if !panicking() {
-                return emit();
-            }
-            // A subscriber's panic that leaves a destructor while the thread unwinds would abort the process.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(emit)) {
-                let _ = ManuallyDrop::new(panic);
-            }
+        /// The request leaves the line without its permits, by `leave`.
+        pub(in crate::keyed) fn give_up(&mut self, end: End, leave: impl FnOnce()) {
+            // Read before: another key may use the entry at once.
+            let seen = self.0.as_ref().map(|record| record.state.lock().seen());
+            leave();
+            let over = self.over();
+            let Waited { record: Some(record), was_reported } = &over else { return };
+            let Some(mut seen) = seen else { return };
+            // The others: this one has left.
+            seen.waiters = seen.waiters.saturating_sub(1);
+            let waited = record.began.elapsed();
+            guarded(|| {
+                record.emit(|| events::given_up(record.lock, &seen, waited, end, *was_reported));
+            });
         }
     }
 
@@ -169,6 +197,7 @@ mod traced {
         fn drop(&mut self) {
             if let Some(record) = self.0.take() {
                 record.end();
+                retire(record);
             }
         }
     }
@@ -180,10 +209,19 @@ mod traced {
     impl Record {
         /// Ends the wait, and returns how it was reported.
         fn end(self: &Arc<Self>) -> Report {
-            if let Some(due) = self.due {
+            let mut state = self.state.lock();
+            let (report, due) = (mem::replace(&mut state.report, Report::Over), state.due.take());
+            drop(state);
+            if let Some(due) = due {
                 overdue::withdraw(due, self);
             }
-            mem::replace(&mut self.state.lock().report, Report::Over)
+            report
+        }
+
+        /// Emits where the wait began: for that subscriber and in that span. A server drops what waits for a client that
+        /// hung up outside its span, and a report comes from another thread.
+        fn emit(&self, event: impl FnOnce()) {
+            with_default(&self.dispatch, || self.span.in_scope(event));
         }
     }
 
@@ -195,20 +233,34 @@ mod traced {
     }
 
     impl Overdue for Record {
-        fn report(&self, now: Instant) {
+        fn began(&self) -> Instant {
+            self.began
+        }
+
+        fn report(self: Arc<Self>, now: Instant) {
             let mut state = self.state.lock();
-            if state.report != Report::Due {
+            if let Report::Warning | Report::Over = state.report {
                 return;
             }
-            let others = self.warnings.pass(now);
-            state.report = if others.is_some() { Report::Warning } else { Report::Quiet };
+            let is_first = state.report == Report::Due;
+            let passed = self.warnings.try_pass(now, is_first);
+            (state.report, state.due) = match passed {
+                Ok(_) => (Report::Warning, None),
+                Err(open) => (Report::Quiet, Some(open)),
+            };
+            if let Some(due) = state.due {
+                // Under the lock, so that the end of the wait finds it on the list.
+                overdue::enlist(due, self.clone());
+            }
+            let others = passed.ok();
+            if others.is_none() && !is_first {
+                return;
+            }
             let seen = state.seen();
             // A subscriber is user code, which may end this very wait.
             drop(state);
             let waited = now.saturating_duration_since(self.began);
-            with_default(&self.dispatch, || {
-                self.span.in_scope(|| events::still_waiting(self.lock, &seen, waited, others));
-            });
+            self.emit(|| events::still_waiting(self.lock, &seen, waited, others));
         }
     }
 }
@@ -222,8 +274,13 @@ mod untraced {
     /// Without the feature `tracing` nothing is known.
     pub(in crate::keyed) struct LongWait;
 
-    #[derive(Clone, Copy, Debug, Default)]
+    #[derive(Default)]
     pub(in crate::keyed) struct Waited;
+
+    impl Waited {
+        #[inline]
+        pub(in crate::keyed) fn retire(self) {}
+    }
 
     impl LongWait {
         #[inline]
@@ -240,11 +297,13 @@ mod untraced {
         }
 
         #[inline]
-        pub(in crate::keyed) fn granted(&mut self) -> Waited {
+        pub(in crate::keyed) fn over(&mut self) -> Waited {
             Waited
         }
 
         #[inline]
-        pub(in crate::keyed) fn given_up(&mut self, _: End) {}
+        pub(in crate::keyed) fn give_up(&mut self, _: End, leave: impl FnOnce()) {
+            leave();
+        }
     }
 }

@@ -97,7 +97,7 @@ where
     #[inline(always)]
     fn guard(&mut self, grant: Grant<Key<H>>) -> KeyedHold<H> {
         let handle = self.handle.take().expect("the key was granted through this handle");
-        let hold = KeyedHold::new(handle, grant, &self.terms, self.long_wait.granted());
+        let hold = KeyedHold::new(handle, grant, &self.terms, self.long_wait.over());
         // If the caller's key panics when it is dropped, the guard must exist to be dropped, too.
         self.sought.forget();
         hold
@@ -109,10 +109,8 @@ where
     }
 
     fn leave(&mut self, node: Pin<&mut Node>, end: End) {
-        if let (Some(handle), Some(entry)) = (&self.handle, self.place) {
-            handle.table().leave(entry, node, Some(end));
-            self.long_wait.given_up(end);
-        }
+        let Self { handle: Some(handle), place: Some(entry), long_wait, .. } = self else { return };
+        long_wait.give_up(end, || handle.table().leave(*entry, node, Some(end)));
     }
 }
 

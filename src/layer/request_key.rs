@@ -1,5 +1,6 @@
 //! [`RequestKey`]: the key of a request.
 
+use std::any::type_name;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
@@ -166,18 +167,26 @@ where
     fn key(&self, parts: &mut Parts) -> Result<Option<K>, Problem> {
         match parts.extensions.get::<T>() {
             Some(extension) => Ok((self.key)(extension)),
-            None => Err(misplaced("the request has no extension of this type")),
+            None => Err(misplaced(&format!("the request has no extension of the type {}", type_name::<T>()))),
         }
     }
 }
 
 /// A mistake in how the service was put together: the client gets a bare 500, and the cause goes to the log.
-pub(crate) fn misplaced(cause: &'static str) -> Problem {
+///
+/// The program bounds the number of causes: they name no more than its types and its routes.
+pub(crate) fn misplaced(cause: &str) -> Problem {
     #[cfg(feature = "tracing")]
     {
-        // Any client can send such requests.
-        static ERRORS: crate::throttle::Throttle = crate::throttle::Throttle::new();
-        match ERRORS.pass(std::time::Instant::now()) {
+        use std::collections::BTreeMap;
+
+        use crate::throttle::Throttle;
+
+        // Any client can send such requests. One limit for each cause, so that none hides another.
+        static ERRORS: parking_lot::Mutex<BTreeMap<String, Throttle>> =
+            parking_lot::Mutex::new(BTreeMap::new());
+        let passed = ERRORS.lock().entry(cause.to_owned()).or_default().pass(std::time::Instant::now());
+        match passed {
             Some(others) => {
                 tracing::error!(target: "latchwork::layer", cause, others, "cannot find the key of a request");
             }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -51,6 +52,10 @@ impl<K: 'static> AnyLocks<K> {
         Self(Arc::new(locks))
     }
 }
+
+// Providers are shared among threads, and a request that panics must leave the others as they are.
+impl<K: RefUnwindSafe> UnwindSafe for AnyLocks<K> {}
+impl<K: RefUnwindSafe> RefUnwindSafe for AnyLocks<K> {}
 
 impl<K> Clone for AnyLocks<K> {
     fn clone(&self) -> Self {

@@ -12,7 +12,7 @@ impl Publisher {
     ///
     /// # Panics
     ///
-    /// If the name is published already.
+    /// If neither the layer nor its locks have a name, or the name is published already.
     ///
     /// # Examples
     ///
@@ -28,8 +28,10 @@ impl Publisher {
     #[must_use]
     #[track_caller]
     pub fn keyed_lock_layer<K, F, L>(self, layer: &KeyedLockLayer<K, F, L>) -> Self {
-        let (name, stats) = (layer.label(), layer.stats());
-        self.named(LAYER, name).source(move || {
+        let how = "KeyedLockLayer::name(..)";
+        let name = layer.label().unwrap_or_else(|| nameless("the layer", how));
+        let stats = layer.stats();
+        self.named(LAYER, name, how).source(move || {
             for &outcome in Outcome::ALL {
                 counter!(LAYER_REQUESTS, LAYER => name, OUTCOME => outcome.name())
                     .absolute(stats.of(outcome));
@@ -46,7 +48,8 @@ impl Publisher {
     #[track_caller]
     pub fn coalesce_layer<K: Send + Sync + 'static, F>(self, layer: &CoalesceLayer<K, F>) -> Self {
         let flights = layer.flights();
-        let name = flights.name().unwrap_or_else(|| nameless("the layer", "CoalesceLayer::name(..)"));
-        self.flying(name, flights)
+        let how = "CoalesceLayer::name(..)";
+        let name = flights.name().unwrap_or_else(|| nameless("the layer", how));
+        self.flying(name, how, flights)
     }
 }

@@ -12,6 +12,9 @@ use crate::flight::SingleFlight;
 use crate::keyed::{KeyedLock, KeyedSemaphore};
 use crate::retry::{Budget, RetryPolicy, RetryStats, Shared};
 
+/// How a keyed lock or semaphore gets its name.
+pub(super) const KEYED: &str = "KeyedLock::builder().name(..)";
+
 /// Writes the counters of locks, retries, budgets, flights and layers to the recorder of the
 /// [`metrics`](https://docs.rs/metrics) facade. Clones publish the same sources.
 ///
@@ -70,8 +73,8 @@ impl Publisher {
         S: Send + Sync + 'static,
     {
         let locks = locks.into();
-        let name = locks.name().unwrap_or_else(|| nameless("the lock", "KeyedLock::builder().name(..)"));
-        self.named(LOCK, name).source(move || source::keyed(name, &locks.counts()))
+        let name = locks.name().unwrap_or_else(|| nameless("the lock", KEYED));
+        self.named(LOCK, name, KEYED).source(move || source::keyed(name, &locks.counts()))
     }
 
     /// Publishes the counters of a keyed semaphore, under the names of those of a lock.
@@ -87,12 +90,12 @@ impl Publisher {
         S: Send + Sync + 'static,
     {
         let semaphore = semaphore.into();
-        let name =
-            semaphore.name().unwrap_or_else(|| nameless("the semaphore", "KeyedLock::builder().name(..)"));
-        self.named(LOCK, name).source(move || source::keyed(name, &semaphore.counts()))
+        let name = semaphore.name().unwrap_or_else(|| nameless("the semaphore", KEYED));
+        self.named(LOCK, name, KEYED).source(move || source::keyed(name, &semaphore.counts()))
     }
 
-    /// Publishes the outcomes of the calls of a policy, with the label `policy` and the policy's name.
+    /// Publishes the outcomes of the calls of a policy, with the label `policy` and the policy's name. A policy
+    /// without a name is published as "retry".
     ///
     /// # Panics
     ///
@@ -103,7 +106,7 @@ impl Publisher {
     pub fn retry_policy<C>(self, policy: &RetryPolicy<C>) -> Self {
         let stats = policy.get_stats();
         let stats = stats.expect("the policy counts nothing: give it counters with RetryPolicy::stats(..)");
-        self.retry_stats(policy.get_name(), stats.clone())
+        self.retrying(policy.get_name(), "RetryPolicy::name(..)", stats.clone())
     }
 
     /// Publishes the outcomes of retried calls that one or several policies have counted, with the label
@@ -115,8 +118,12 @@ impl Publisher {
     #[must_use]
     #[track_caller]
     pub fn retry_stats(self, name: &'static str, stats: impl Into<Shared<RetryStats>>) -> Self {
-        let stats = stats.into();
-        self.named(POLICY, name).source(move || source::retries(name, &stats.counts()))
+        self.retrying(name, "Publisher::retry_stats(name, ..)", stats.into())
+    }
+
+    #[track_caller]
+    fn retrying(self, name: &'static str, how: &str, stats: Shared<RetryStats>) -> Self {
+        self.named(POLICY, name, how).source(move || source::retries(name, &stats.counts()))
     }
 
     /// Publishes the tokens of a budget, with the label `budget="name"`.
@@ -128,7 +135,7 @@ impl Publisher {
     #[track_caller]
     pub fn budget(self, name: &'static str, budget: impl Into<Shared<Budget>>) -> Self {
         let budget = budget.into();
-        self.named(BUDGET, name).source(move || source::budget(name, &budget))
+        self.named(BUDGET, name, "Publisher::budget(name, ..)").source(move || source::budget(name, &budget))
     }
 
     /// Publishes the counters of flights, with the label `flight` and their name.
@@ -144,19 +151,25 @@ impl Publisher {
         V: Send + Sync + 'static,
         S: Clone + Send + Sync + 'static,
     {
-        let name = flights.name().unwrap_or_else(|| nameless("the flight", "SingleFlight::named(..)"));
-        self.flying(name, flights)
+        let how = "SingleFlight::named(..)";
+        let name = flights.name().unwrap_or_else(|| nameless("the flight", how));
+        self.flying(name, how, flights)
     }
 
     #[track_caller]
-    pub(super) fn flying<K, V, S>(self, name: &'static str, flights: &SingleFlight<K, V, S>) -> Self
+    pub(super) fn flying<K, V, S>(
+        self,
+        name: &'static str,
+        how: &str,
+        flights: &SingleFlight<K, V, S>,
+    ) -> Self
     where
         K: Send + Sync + 'static,
         V: Send + Sync + 'static,
         S: Clone + Send + Sync + 'static,
     {
         let flights = flights.clone();
-        self.named(FLIGHT, name).source(move || source::flights(name, &flights.counts()))
+        self.named(FLIGHT, name, how).source(move || source::flights(name, &flights.counts()))
     }
 
     /// Publishes another source: a closure, or a type that implements [`Source`].
@@ -210,9 +223,13 @@ impl Publisher {
         }
     }
 
+    /// Notes a name, which `how` gives to a source.
     #[track_caller]
-    pub(super) fn named(mut self, label: &'static str, name: &'static str) -> Self {
-        assert!(self.names.insert((label, name)), "{label} {name:?} is published already");
+    pub(super) fn named(mut self, label: &'static str, name: &'static str, how: &str) -> Self {
+        assert!(
+            self.names.insert((label, name)),
+            "{label} {name:?} is published already: give one of them another name with {how}"
+        );
         self
     }
 }

@@ -30,7 +30,7 @@ impl Publisher {
     #[track_caller]
     pub fn scope<DB: Database>(self, scope: &Scope<DB>) -> Self {
         let (name, stats) = (scope.label(), scope.stats());
-        self.named(SCOPE, name).source(move || {
+        self.named(SCOPE, name, "Scope::name(..)").source(move || {
             let counts = stats.counts();
             counter!(SCOPE_OPENED, SCOPE => name).absolute(counts.opened);
             counter!(SCOPE_NOT_OPENED, SCOPE => name).absolute(counts.not_opened);

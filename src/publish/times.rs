@@ -3,7 +3,7 @@
 use metrics::histogram;
 
 use super::names::{LOCK, LOCK_HOLD, LOCK_WAIT, describe_times};
-use super::publisher::nameless;
+use super::publisher::{KEYED, nameless};
 use crate::keyed::{KeyedBuilder, Timing};
 
 /// Upper bounds for waits and holds, in seconds: from a microsecond to ten seconds.
@@ -45,7 +45,7 @@ impl<K, S> KeyedBuilder<K, S> {
     #[must_use]
     pub fn publish_times(self) -> Self {
         self.observe_by(Box::new(|name| {
-            Box::new(observer(name.unwrap_or_else(|| nameless("the lock", "KeyedLock::builder().name(..)"))))
+            Box::new(observer(name.unwrap_or_else(|| nameless("the lock", KEYED))))
         }))
     }
 }

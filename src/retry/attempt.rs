@@ -30,7 +30,11 @@ impl Attempt {
         self.number == 1
     }
 
-    /// Returns `true` if the policy allows no further attempt.
+    /// Returns `true` if the policy allows no further attempt: it is the last one of
+    /// [`max_attempts`](crate::RetryPolicy::max_attempts).
+    ///
+    /// Other attempts can be the last, too. The waits of an own [`schedule`](crate::RetryPolicy::schedule) may end, the time
+    /// or the budget may be used up. That is not known before the attempt has failed.
     #[must_use]
     pub const fn is_last(self) -> bool {
         self.is_last

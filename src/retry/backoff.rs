@@ -32,7 +32,8 @@ pub enum Jitter {
     Full,
     /// A random time from *d*/2 to *d*: never at once.
     Equal,
-    /// A random time from the base delay to three times the previous wait, within the cap.
+    /// A random time from the base delay to three times the previous wait, within the cap. A base delay above a third of
+    /// the cap counts as a third of it, so that there is a range to draw from.
     Decorrelated,
 }
 
@@ -129,6 +130,6 @@ impl Iterator for Backoff {
     /// Returns the wait before the next retry. There is always one.
     fn next(&mut self) -> Option<Duration> {
         self.retry = self.retry.saturating_add(1);
-        Some(self.schedule.wait(self.retry, Duration::ZERO, &mut self.spread))
+        Some(self.schedule.wait(self.retry, Duration::ZERO, &mut self.spread).wait)
     }
 }

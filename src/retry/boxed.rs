@@ -8,7 +8,8 @@ use super::error::RetryError;
 
 /// A boxed error of any type that implements [`Error`] itself: see [`RetryError::boxed`].
 ///
-/// It reads as the error in the box, with its text and its sources. It dereferences to that error.
+/// It reads as the error in the box, with its text and its sources. It dereferences to that error. The
+/// [source](Error::source) of its `RetryError` is the error in the box itself, so a search for its type finds it.
 pub struct BoxedError(Box<dyn Error + Send + Sync>);
 
 impl BoxedError {
@@ -29,20 +30,21 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> RetryError<E> {
     /// # Examples
     ///
     /// ```
-    /// use std::error::Error;
+    /// use std::{error::Error, io};
     /// use latchwork::{RetryPolicy, retry::{BoxedError, RetryError}, verdict::Verdict};
     ///
     /// type AnyError = Box<dyn Error + Send + Sync>;
     ///
     /// fn save() -> Result<(), AnyError> {
     ///     let policy = RetryPolicy::new().classify_with(|_: &AnyError| Verdict::Stop);
-    ///     policy.run_blocking(|_| Err::<(), AnyError>("disk full".into())).map_err(RetryError::boxed)?;
+    ///     policy.run_blocking(|_| Err::<(), AnyError>(io::Error::other("disk full").into())).map_err(RetryError::boxed)?;
     ///     Ok(())
     /// }
     ///
     /// let error = save().unwrap_err();
     /// let error = error.downcast_ref::<RetryError<BoxedError>>().expect("it is the call's");
-    /// assert_eq!((error.attempts, error.source().unwrap().to_string()), (1, "disk full".to_owned()));
+    /// assert!(error.source().is_some_and(|source| source.is::<io::Error>()));
+    /// assert_eq!((error.attempts, error.error.to_string()), (1, "disk full".to_owned()));
     /// ```
     #[must_use]
     pub fn boxed(self) -> RetryError<BoxedError> {

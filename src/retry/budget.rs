@@ -19,6 +19,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use super::too_dear::TooDear;
 use crate::sync::{AtomicU64, Ordering};
 use crate::verdict::RetryKind;
 
@@ -53,7 +54,7 @@ const NANOS: u32 = 1_000_000_000;
 /// Prices, earnings and refunds follow the retry quota of the AWS SDKs since November 2026. Their quota has 500 tokens, and
 /// no refill by time. Conflicts have prices of their own here: another writer made progress, so there is no outage.
 ///
-/// A budget must be able to pay each of its prices. A policy panics when it gets one that can't: see
+/// A budget must be able to pay for each kind that a policy retries. A policy panics when it gets one that can't: see
 /// [`RetryPolicy::budget`](crate::RetryPolicy::budget). For a policy in a `static` it is an error of the compiler:
 ///
 /// ```compile_fail,E0080
@@ -127,10 +128,14 @@ impl Budget {
         self
     }
 
-    /// Sets how many tokens come back each second. 14 by default: one transient retry a second, whatever fails.
+    /// Sets how many tokens come back each second. 14 by default: at the default price, one transient retry a second,
+    /// whatever fails.
     ///
     /// This is the least rate of retries in a long outage. The policy's clock counts the time. With 0 only calls
     /// that succeed bring tokens.
+    ///
+    /// A token takes a whole number of nanoseconds to come back, rounded down. Up to a million tokens a second the rate is
+    /// exact within a thousandth. Above that it can be higher: 300 000 000 are 333 333 333.
     ///
     /// # Panics
     ///
@@ -170,16 +175,17 @@ impl Budget {
         self.capacity
     }
 
-    /// Panics if a price is higher than the bucket can ever pay.
-    pub(super) const fn assert_can_pay(&self) {
+    /// Returns the kinds whose price is higher than the bucket can ever pay.
+    pub(super) const fn too_dear(&self) -> TooDear {
+        let mut too_dear = TooDear { capacity: self.capacity, ..TooDear::NONE };
         let mut kind = 0;
         while kind < self.prices.len() {
-            assert!(
-                self.prices[kind] <= self.capacity,
-                "the budget has fewer tokens than one of its prices: raise its capacity, or lower the price"
-            );
+            if self.prices[kind] > self.capacity {
+                too_dear.prices[kind] = Some(self.prices[kind]);
+            }
             kind += 1;
         }
+        too_dear
     }
 
     /// Takes the price of a retry; `None` without enough tokens. Asks for the time only if it matters.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -185,6 +186,10 @@ impl VirtualClock {
         state.waits.push(wait);
     }
 }
+
+// Its state is locked for one step at a time, in which no user code runs.
+impl UnwindSafe for VirtualClock {}
+impl RefUnwindSafe for VirtualClock {}
 
 impl Default for VirtualClock {
     fn default() -> Self {

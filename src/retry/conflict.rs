@@ -14,6 +14,7 @@ use super::policy::RetryPolicy;
 use super::roles::{Load, Store};
 use super::session::Session;
 use crate::provider::{AnyLocks, LockProvider};
+use crate::verdict::RetryKind;
 
 impl<C> RetryPolicy<C> {
     /// Creates a change: it loads a value, applies a change to it, and stores the result unless the value has changed
@@ -130,7 +131,9 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
     /// # Panics
     ///
     /// Panics if no attempt can come after that many conflicts: `conflicts` must be less than the policy's
-    /// [`max_attempts`](RetryPolicy::max_attempts).
+    /// [`max_attempts`](RetryPolicy::max_attempts). If it is not 0, the policy must retry a kind of
+    /// [conflict](RetryKind::is_conflict). How many waits an own [`schedule`](RetryPolicy::schedule) has is not known before,
+    /// so one that ends earlier is not refused.
     ///
     /// # Deadlock
     ///
@@ -170,6 +173,10 @@ impl<'p, C, L, A, S, P, K> RetryOnConflict<'p, C, L, A, S, P, K> {
             conflicts < policy.max_attempts,
             "no attempt comes after {conflicts} conflicts: the policy makes {} at most",
             policy.max_attempts
+        );
+        assert!(
+            conflicts == 0 || RetryKind::ALL.iter().any(|kind| kind.is_conflict() && policy.retries(*kind)),
+            "no attempt comes after {conflicts} conflicts: the policy retries no kind of conflict"
         );
         let lock = Some(AttemptLock { locks, key, after: conflicts });
         RetryOnConflict { policy, load, apply, store, lock, lock_timeout }

@@ -48,10 +48,15 @@ impl<C> Session<'_, C> {
     {
         let policy = self.policy;
         // User code runs here and in the observer. If it panics, the session is dropped as abandoned.
-        let (kind, hint) = match policy.classifier.verdict(error) {
+        let verdict = policy.classifier.verdict(error);
+        self.hint = match verdict {
+            Verdict::RetryAfter(_, hint) if !hint.is_zero() => Some(hint),
+            _ => None,
+        };
+        let hint = self.hint.unwrap_or_default();
+        let kind = match verdict {
             Verdict::Stop => return Err(StopReason::NotRetryable),
-            Verdict::Retry(kind) => (kind, Duration::ZERO),
-            Verdict::RetryAfter(kind, hint) => (kind, hint),
+            Verdict::Retry(kind) | Verdict::RetryAfter(kind, _) => kind,
         };
         if let Some(stats) = &policy.stats {
             stats.error(kind);
@@ -71,11 +76,13 @@ impl<C> Session<'_, C> {
         let waits = self.waits.get_or_insert_with(|| policy.waits());
         let wait = waits.next(&policy.schedules, self.attempt, kind, hint);
         // A schedule that ends is a limit of attempts.
-        let wait = wait.ok_or(StopReason::AttemptsExhausted)?;
+        let drawn = wait.ok_or(StopReason::AttemptsExhausted)?;
+        let mut wait = drawn.wait;
         if let (Some(deadline), Some(started)) = (policy.deadline, self.started) {
             // The waits count even if another clock made them, as on threads while tokio's time is paused.
             let elapsed = policy.clock_in_use().now().saturating_duration_since(started).max(self.slept);
             let left = deadline.saturating_sub(elapsed);
+            wait = drawn.within(left);
             if elapsed > deadline || wait > left {
                 return Err(StopReason::DeadlineExceeded { wait, left });
             }
@@ -107,6 +114,7 @@ impl<C> Session<'_, C> {
             attempts: self.attempt,
             conflicts: self.conflicts,
             slept: self.slept,
+            hint: self.hint,
             name: self.policy.name,
         }
     }

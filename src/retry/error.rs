@@ -1,8 +1,10 @@
 //! [`RetryError`]: the last error, and why there was no further attempt.
 
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use super::boxed::BoxedError;
 use crate::verdict::{Classify, Verdict};
 
 /// Why no further attempt was made.
@@ -77,12 +79,10 @@ impl fmt::Display for StopReason {
 /// assert_eq!(error.to_string(), "save card: gave up at attempt 1: attempts exhausted");
 /// assert_eq!(error.into_inner(), "disk full");
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{name}: gave up at attempt {attempts}: {reason}")]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct RetryError<E> {
     /// The error of the last attempt.
-    #[source]
     pub error: E,
     /// Why there was no further attempt.
     pub reason: StopReason,
@@ -92,6 +92,8 @@ pub struct RetryError<E> {
     pub conflicts: u32,
     /// How long the call waited between attempts, in total.
     pub slept: Duration,
+    /// The wait that the last attempt's error asked for: see [`Verdict::RetryAfter`].
+    pub hint: Option<Duration>,
     /// The policy's name.
     pub name: &'static str,
 }
@@ -115,21 +117,42 @@ impl<E> RetryError<E> {
     /// let _held = locks.try_lock(7)?;
     /// let busy = policy.run_blocking(|_| locks.try_lock(7).map(drop)).unwrap_err();
     /// let error: RetryError<io::Error> = busy.map(io::Error::other);
-    /// assert!(error.is_exhausted()); // a handler answers 503 with Retry-After
+    /// assert!(error.is_exhausted()); // a handler answers 503
     /// # Ok::<(), Busy>(())
     /// ```
     #[must_use]
     pub fn map<F>(self, f: impl FnOnce(E) -> F) -> RetryError<F> {
-        let Self { error, reason, attempts, conflicts, slept, name } = self;
-        RetryError { error: f(error), reason, attempts, conflicts, slept, name }
+        let Self { error, reason, attempts, conflicts, slept, hint, name } = self;
+        RetryError { error: f(error), reason, attempts, conflicts, slept, hint, name }
     }
 
     /// Returns `true` if a later call may succeed: the error may pass, and the policy gave up for another reason.
     ///
     /// The attempts, the time or the budget were used up, or the hint was too long.
+    ///
+    /// After [`BudgetExhausted`](StopReason::BudgetExhausted) too many calls are retrying already. So do not ask the client to
+    /// retry: answer without `Retry-After`. A problem of the feature `tower` does so.
     #[must_use]
     pub const fn is_exhausted(&self) -> bool {
         !matches!(self.reason, StopReason::NotRetryable)
+    }
+}
+
+impl<E> fmt::Display for RetryError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, attempts, name, .. } = self;
+        write!(f, "{name}: gave up at attempt {attempts}: {reason}")
+    }
+}
+
+impl<E: Error + 'static> Error for RetryError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let error: &(dyn Error + 'static) = &self.error;
+        // The box is no link of its own: it would repeat the text, and hide the type of the error inside.
+        match error.downcast_ref::<BoxedError>() {
+            Some(boxed) => Some(&**boxed),
+            None => Some(error),
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //! stats      live counters; counts: their values at some moment
 //! backoff    the waits that a user sets up; schedule: how they are drawn, one call's
 //! classify   what an error means, and the observers of errors
+//! too_dear   the prices that a budget can never pay
 //! attempt, boxed, budget, clock, sqlstate, shared: as they say
 //! ```
 //!
@@ -20,7 +21,7 @@
 //! ```text
 //! attempt 1 ── ok ──────────────────────────────▶ settled      budget: + earnings
 //!     │ error, classified
-//!     ├─ stop · kind not retried · attempts · hint · deadline · budget ─▶ settled, with the reason
+//!     ├─ stop · kind not retried · attempts · hint · schedule · deadline · budget ─▶ settled, with the reason
 //!     ▼ paid for                                               budget: − price
 //!  waiting ──── dropped ────────────────────────▶ abandoned    budget: + price
 //!     │
@@ -39,8 +40,8 @@
 //!
 //! # The order of refusals
 //!
-//! The verdict of the error comes first, then attempts, then time, and the budget last: nothing is paid for a retry
-//! that is refused for another reason. The observers of retries are called when all have agreed, the others when the
+//! The verdict of the error comes first, then the attempts, a hint that is too long, and a schedule that has ended. The deadline
+//! follows, and the budget is last: nothing is paid for a retry that is refused for another reason. The observers of retries are called when all have agreed, the others when the
 //! call has failed and is counted.
 
 mod attempt;
@@ -64,6 +65,7 @@ mod setters;
 mod shared;
 pub mod sqlstate;
 mod stats;
+mod too_dear;
 
 pub use self::attempt::Attempt;
 pub use self::backoff::{Backoff, Jitter};

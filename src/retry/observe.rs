@@ -1,8 +1,12 @@
 //! What a policy reports of its attempts: [`Retrying`], [`WithoutLock`].
 
+#[cfg(feature = "tracing")]
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::provider::LockError;
+#[cfg(feature = "tracing")]
+use crate::throttle::Throttle;
 use crate::verdict::RetryKind;
 
 /// An attempt has failed, and another one follows after a wait. See [`on_retry`](crate::RetryPolicy::on_retry).
@@ -90,20 +94,59 @@ pub(super) fn report<E>(retrying: &Retrying<'_, E>) {
         name = retrying.name,
         attempt = retrying.attempt,
         kind = ?retrying.kind,
-        wait_us = retrying.wait.as_micros() as u64,
+        wait_us = crate::micros::micros(retrying.wait),
         "retrying"
     );
     #[cfg(not(feature = "tracing"))]
     let _ = retrying;
 }
 
-pub(super) fn report_without_lock(observer: Option<&LockObserver>, without_lock: &WithoutLock<'_>) {
+/// Limits the warnings of a policy. Its clones share the limit.
+#[cfg(feature = "tracing")]
+pub(super) struct Warnings(OnceLock<Arc<Throttle>>);
+
+#[cfg(feature = "tracing")]
+impl Warnings {
+    pub(super) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    fn throttle(&self) -> &Arc<Throttle> {
+        self.0.get_or_init(Arc::default)
+    }
+}
+
+#[cfg(feature = "tracing")]
+impl Clone for Warnings {
+    fn clone(&self) -> Self {
+        Self(OnceLock::from(self.throttle().clone()))
+    }
+}
+
+/// There are no events to limit.
+#[cfg(not(feature = "tracing"))]
+#[derive(Clone)]
+pub(super) struct Warnings;
+
+#[cfg(not(feature = "tracing"))]
+impl Warnings {
+    pub(super) const fn new() -> Self {
+        Self
+    }
+}
+
+pub(super) fn report_without_lock(
+    warnings: &Warnings,
+    observer: Option<&LockObserver>,
+    without_lock: &WithoutLock<'_>,
+) {
+    #[cfg(not(feature = "tracing"))]
+    let Warnings = warnings;
     #[cfg(feature = "tracing")]
     {
-        // Clients cause this by many changes of one row: not a warning for each of them.
-        static WARNINGS: crate::throttle::Throttle = crate::throttle::Throttle::new();
         let WithoutLock { name, attempt, error } = *without_lock;
-        match WARNINGS.pass(std::time::Instant::now()) {
+        // Clients cause this by many changes of one row: not a warning for each of them.
+        match warnings.throttle().pass(std::time::Instant::now()) {
             Some(others) => {
                 tracing::warn!(target: TARGET, name, attempt, %error, others, "attempt without its lock");
             }
@@ -112,5 +155,19 @@ pub(super) fn report_without_lock(observer: Option<&LockObserver>, without_lock:
     }
     if let Some(observer) = observer {
         observer(without_lock);
+    }
+}
+
+#[cfg(all(test, feature = "tracing", not(latchwork_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_the_limit_of_their_warnings_also_those_of_a_policy_that_never_warned() {
+        let one = Warnings::new();
+        let other = one.clone();
+        assert!(Arc::ptr_eq(one.throttle(), other.throttle()));
+        assert!(Arc::ptr_eq(one.throttle(), one.clone().throttle()));
+        assert!(!Arc::ptr_eq(one.throttle(), Warnings::new().throttle()));
     }
 }

@@ -2,6 +2,7 @@
 //! [`setters`](super::setters), calls by it in [`run`](super::run) and [`conflict`](super::conflict).
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,11 @@ use parking_lot::Mutex;
 use super::budget::Budget;
 use super::classify::{ByFunction, ByTrait};
 use super::clock::{Clock, SystemClock};
-use super::observe::LockObserver;
+use super::observe::{LockObserver, Warnings};
 use super::schedule::{Schedules, Spread, Waits};
 use super::shared::Shared;
 use super::stats::RetryStats;
+use super::too_dear::TooDear;
 use crate::verdict::RetryKind;
 
 /// How often, how long, and for which errors attempts are made again.
@@ -87,8 +89,11 @@ pub struct RetryPolicy<C = ByTrait> {
     pub(super) retried: [bool; RetryKind::ALL.len()],
     pub(super) name: &'static str,
     pub(super) budget: Option<Shared<Budget>>,
+    /// What the budget can't pay. A `const` setter can't ask a budget that is counted.
+    pub(super) too_dear: TooDear,
     pub(super) stats: Option<Shared<RetryStats>>,
     pub(super) lock_observer: Option<Arc<LockObserver>>,
+    pub(super) warnings: Warnings,
     pub(super) clock: Option<Arc<dyn Clock>>,
     /// Makes the generator of each call, so that the waits are the same each time.
     pub(super) seeded: Option<Arc<Mutex<Rng>>>,
@@ -136,8 +141,10 @@ impl<C> RetryPolicy<C> {
             retried,
             name: "retry",
             budget: None,
+            too_dear: TooDear::NONE,
             stats: None,
             lock_observer: None,
+            warnings: Warnings::new(),
             clock: None,
             seeded: None,
             classifier,
@@ -189,6 +196,12 @@ impl<C> RetryPolicy<C> {
         }
     }
 }
+
+// A panic leaves no policy half done. The state of a call is in its session. The generator of seeds and the limit of warnings
+// are locked for one step each, in which no user code runs. Clocks, schedules and observers are shared among threads, so they
+// protect their own state.
+impl<C: UnwindSafe> UnwindSafe for RetryPolicy<C> {}
+impl<C: RefUnwindSafe> RefUnwindSafe for RetryPolicy<C> {}
 
 impl<C> fmt::Debug for RetryPolicy<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -69,6 +69,9 @@ impl<C> RetryPolicy<C> {
     /// Calls `attempt` on this thread until it succeeds or the policy gives up. On a worker of tokio's
     /// multi-thread runtime the other tasks move to another thread while it waits.
     ///
+    /// Waits of zero let other tasks run, except in a current-thread runtime or a `LocalSet`: nothing else runs there until
+    /// the call ends.
+    ///
     /// # Errors
     ///
     /// Returns a [`RetryError`] with the last attempt's error, and why there was no further attempt.

@@ -73,30 +73,50 @@ impl Schedule {
     ///
     /// One random number decides about both parts of the wait. So the waits of a seed are the same, with hints and
     /// without.
-    pub(super) fn wait(&self, retry: u32, hint: Duration, spread: &mut Spread) -> Duration {
+    pub(super) fn wait(&self, retry: u32, hint: Duration, spread: &mut Spread) -> Drawn {
         let delay = self.delay(retry);
         let share = match self.jitter {
-            Jitter::None => return Duration::from_nanos(delay).max(hint),
+            Jitter::None => {
+                return Drawn { wait: Duration::from_nanos(delay).max(hint), hint, share: None };
+            }
             _ => spread.share(),
         };
         let own = match self.jitter {
             Jitter::Equal => share.of(delay / 2, delay),
             Jitter::Decorrelated => {
-                let high = spread.previous.max(self.base).saturating_mul(3).min(self.cap);
-                spread.previous = share.of(self.base.min(high), high);
+                // From a base near the cap there would be no range left to draw from.
+                let base = self.base.min(self.cap.div_ceil(3));
+                let high = spread.previous.max(base).saturating_mul(3).min(self.cap);
+                spread.previous = share.of(base.min(high), high);
                 spread.previous
             }
             Jitter::None | Jitter::Full => share.of(0, delay),
         };
-        behind(hint, Duration::from_nanos(own), share)
+        let wait = hint.saturating_add(Duration::from_nanos(own).max(share.of_hint(hint)));
+        Drawn { wait, hint, share: Some(share) }
     }
 }
 
-/// Returns a wait of `own` behind the hint, or of a random part of a tenth of the hint if that is longer. Otherwise the
-/// waits of calls with the same long hint would be too close together.
-fn behind(hint: Duration, own: Duration, share: Share) -> Duration {
-    let least = Duration::from_nanos(share.of(0, nanos(hint / HINT_SPREAD)));
-    hint.saturating_add(own.max(least))
+/// A wait before a retry, and what it was made of.
+pub(super) struct Drawn {
+    pub(super) wait: Duration,
+    hint: Duration,
+    /// What spread it, if anything did.
+    share: Option<Share>,
+}
+
+impl Drawn {
+    /// Returns the wait. If it would end too late and its hint would not, it is spread over the time that is left behind
+    /// the hint: the spread must not cost a retry that the other side has offered in time.
+    pub(super) fn within(self, left: Duration) -> Duration {
+        let Self { wait, hint, share } = self;
+        match left.checked_sub(hint) {
+            Some(room) if wait > left && !hint.is_zero() => {
+                hint + share.map_or(room, |share| Duration::from_nanos(share.of(0, nanos(room))))
+            }
+            _ => wait,
+        }
+    }
 }
 
 /// What the waits of one call draw from.
@@ -133,6 +153,11 @@ impl Share {
         let numbers = u128::from(high - low) + 1;
         // Less than `numbers`, since the part is less than the whole.
         low + ((u128::from(self.0) * numbers) >> 64) as u64
+    }
+
+    /// Returns the shortest wait behind a hint. Otherwise calls with the same long hint would return too close together.
+    fn of_hint(self, hint: Duration) -> Duration {
+        Duration::from_nanos(self.of(0, nanos(hint / HINT_SPREAD)))
     }
 }
 
@@ -184,12 +209,18 @@ impl Waits {
         retry: u32,
         kind: RetryKind,
         hint: Duration,
-    ) -> Option<Duration> {
+    ) -> Option<Drawn> {
         let schedule = match (by.by_kind[kind.index()], &mut self.own) {
             (Some(schedule), _) => schedule,
             (None, Some(own)) => {
                 let own = own.get_mut().next()?;
-                return Some(if hint.is_zero() { own } else { behind(hint, own, self.spread.share()) });
+                if hint.is_zero() {
+                    return Some(Drawn { wait: own, hint, share: None });
+                }
+                // Own waits are the same for all calls, so they spread nothing themselves.
+                let share = self.spread.share();
+                let wait = hint.saturating_add(own).saturating_add(share.of_hint(hint));
+                return Some(Drawn { wait, hint, share: Some(share) });
             }
             (None, None) if kind == RetryKind::Throttled => by.general.throttled(),
             (None, None) => by.general,

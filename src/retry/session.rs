@@ -15,6 +15,7 @@ use super::observe::{WithoutLock, report_without_lock};
 use super::policy::RetryPolicy;
 use super::schedule::Waits;
 use crate::provider::LockError;
+use crate::wait;
 
 /// One call whose attempts the caller makes, in its own loop: for state that is borrowed mutably, or code that
 /// does not fit into a closure.
@@ -65,6 +66,8 @@ pub struct Session<'p, C> {
     pub(super) slept: Duration,
     /// The time at which the call began, if there is a deadline.
     pub(super) started: Option<Instant>,
+    /// The wait that the last error asked for.
+    pub(super) hint: Option<Duration>,
     /// Created for the first retry.
     pub(super) waits: Option<Waits>,
 }
@@ -88,6 +91,7 @@ impl<'p, C> Session<'p, C> {
             paid: 0,
             slept: Duration::ZERO,
             started: policy.deadline.map(|_| policy.clock_in_use().now()),
+            hint: None,
             waits: None,
         }
     }
@@ -243,9 +247,12 @@ impl<'p, C> Session<'p, C> {
         }
     }
 
-    /// Waits on this thread.
+    /// Waits on this thread. Without a delay it lets other threads and tasks run, as [`wait`](Self::wait) does: attempts
+    /// that never wait would keep a runtime's worker from its other tasks.
     pub(super) fn wait_blocking(&self, wait: Duration) {
-        if !wait.is_zero() {
+        if wait.is_zero() {
+            wait::give_way();
+        } else {
             self.clock().sleep_blocking(wait);
         }
     }
@@ -262,7 +269,7 @@ impl<'p, C> Session<'p, C> {
             stats.without_lock(error);
         }
         let (name, attempt) = (policy.name, self.attempt);
-        report_without_lock(policy.lock_observer(), &WithoutLock { name, attempt, error });
+        report_without_lock(&policy.warnings, policy.lock_observer(), &WithoutLock { name, attempt, error });
     }
 }
 

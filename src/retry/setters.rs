@@ -80,8 +80,8 @@ impl<C> RetryPolicy<C> {
 
     /// Sets an own schedule, in place of the policy's base delay, longest wait, multiplier and jitter.
     ///
-    /// `waits` is called for each call that has to wait, and makes its waits. They are used as they are. When they end, the
-    /// call fails with [`AttemptsExhausted`](super::StopReason::AttemptsExhausted), also before the policy's
+    /// `waits` is called for each call that has to wait, and makes its waits. They are used as they are. Behind a hint
+    /// ([`Verdict::RetryAfter`]) a random part of a tenth of the hint comes on top. When they end, the call fails with [`AttemptsExhausted`](super::StopReason::AttemptsExhausted), also before the policy's
     /// [`max_attempts`](Self::max_attempts). Kinds of errors with a [backoff](Self::backoff_for) of their own keep it.
     ///
     /// # Examples
@@ -118,6 +118,9 @@ impl<C> RetryPolicy<C> {
 
     /// Sets the time, counted from the first call, after which no wait may end. A longer wait does not begin.
     ///
+    /// If an error asks for a wait ([`Verdict::RetryAfter`]) that ends in time, the call waits: it spreads its wait over the
+    /// time that is left behind the hint.
+    ///
     /// An attempt under way is not interrupted, and its success counts. None by default.
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
@@ -126,9 +129,14 @@ impl<C> RetryPolicy<C> {
     }
 
     /// Sets whether errors of this kind are retried. By default all are, except unique violations.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the policy has a [budget](Self::budget) that can't pay for a retry of this kind.
     #[must_use]
     pub const fn retry_kind(mut self, kind: RetryKind, retried: bool) -> Self {
         self.retried[kind.index()] = retried;
+        self.too_dear.refuse(&self.retried);
         self
     }
 
@@ -136,11 +144,13 @@ impl<C> RetryPolicy<C> {
     ///
     /// # Panics
     ///
-    /// Panics if one of the budget's prices is higher than its capacity: such a retry could never be made.
+    /// Panics if the policy retries a kind whose price is higher than the budget's capacity: such a retry could never be
+    /// made. Call [`retry_kind`](Self::retry_kind) before to turn kinds off.
     #[must_use]
     pub fn budget(mut self, budget: impl Into<Shared<Budget>>) -> Self {
         let budget = budget.into();
-        budget.assert_can_pay();
+        self.too_dear = budget.too_dear();
+        self.too_dear.refuse(&self.retried);
         self.budget = Some(budget);
         self
     }
@@ -154,7 +164,8 @@ impl<C> RetryPolicy<C> {
     #[must_use]
     pub const fn static_budget(mut self, budget: &'static Budget) -> Self {
         assert!(self.budget.is_none(), "the policy has a budget already");
-        budget.assert_can_pay();
+        self.too_dear = budget.too_dear();
+        self.too_dear.refuse(&self.retried);
         // A const fn can't drop the old value; it is `None`.
         let _none = ManuallyDrop::new(self.budget.replace(Shared::Static(budget)));
         self
@@ -260,8 +271,10 @@ impl<C> RetryPolicy<C> {
             retried: self.retried,
             name: self.name,
             budget: self.budget,
+            too_dear: self.too_dear,
             stats: self.stats,
             lock_observer: self.lock_observer,
+            warnings: self.warnings,
             clock: self.clock,
             seeded: self.seeded,
             classifier: f(self.classifier),

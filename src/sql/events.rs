@@ -5,15 +5,12 @@
 use std::time::Duration;
 
 use super::stats::Ending;
+#[cfg(feature = "tracing")]
+use crate::micros::micros;
 
 /// The name for filters, which does not change when this module moves.
 #[cfg(feature = "tracing")]
 const TARGET: &str = "latchwork::sql";
-
-#[cfg(feature = "tracing")]
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
 
 pub(super) fn opened(scope: &'static str) {
     #[cfg(feature = "tracing")]

@@ -169,9 +169,9 @@ impl<T, E> WriteError<T, E> {
         }
     }
 
-    /// Returns the closure's error, or what `own` returns for a failure of the write itself.
+    /// Returns the closure's error, or what `f` makes of a failure of the write itself.
     ///
-    /// It is for services with an error type of their own: their closures return that type, and `own` makes one.
+    /// It is for services with an error type of their own: their closures return that type, and `f` makes one.
     ///
     /// # Examples
     ///
@@ -181,13 +181,13 @@ impl<T, E> WriteError<T, E> {
     /// let stock = Versioned::new(0_u32);
     /// let sell = |left: &u32| left.checked_sub(1).map(Change::Set).ok_or("sold out".to_owned());
     /// let text = |expect: Expect| {
-    ///     stock.try_update(expect, sell).unwrap_err().refused_or_else(|own| own.to_string())
+    ///     stock.try_update(expect, sell).unwrap_err().into_refused_or_else(|failure| failure.to_string())
     /// };
     /// assert_eq!(text(Expect::Any), "sold out");
     /// assert_eq!(text(Expect::Absent), "conflict: expected no value, found stamp 1");
     /// ```
-    pub fn refused_or_else(self, own: impl FnOnce(WriteError<T>) -> E) -> E {
-        own(match self {
+    pub fn into_refused_or_else(self, f: impl FnOnce(WriteError<T>) -> E) -> E {
+        f(match self {
             Self::Refused(error) => return error,
             Self::Conflict(conflict) => WriteError::Conflict(conflict),
             Self::Crowded(conflict) => WriteError::Crowded(conflict),

@@ -22,7 +22,7 @@
 //! `round` reports the waits that are due.
 //!
 //! If no thread can be started, threads that park in `wait()` from then on look every few milliseconds themselves. A child process
-//! made by `fork` without `exec` has no helper thread.
+//! made by `fork` without `exec` has neither of the two threads, if its parent had started them. In the child, call `round`.
 //!
 //! # Examples
 //!

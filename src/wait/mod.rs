@@ -162,7 +162,7 @@ pub(crate) use self::core::{AsCore, Core};
 pub(crate) use self::line::{Line, Pool, Step};
 pub(crate) use self::list::{List, Node, Nodes, Place, Stand};
 pub(crate) use self::on_core::{Granted, OnCore};
-pub(crate) use self::park::{block_on, blocking, report_misuse};
+pub(crate) use self::park::{block_on, blocking, give_way, report_misuse};
 pub(crate) use self::policy::{MAX_PERMITS, Refusal, Word};
 pub(crate) use self::wakes::Wakes;
 pub(crate) use self::watch::{Look, Watch, Watched, Watching};

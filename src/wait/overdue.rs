@@ -8,7 +8,8 @@
 //! wait that is due. A short wait is withdrawn before, and mostly wakes nobody: the thread sleeps until the time of an
 //! earlier one.
 //!
-//! Without the thread, each [`round`](super::helper::round) reports the waits that are due.
+//! If it can't be started, the next wait tries again. Without the thread, each [`round`](super::helper::round) reports the
+//! waits that are due, and so do threads that stand in for the helper. The helper itself does not: see above.
 //!
 //! **No user code under the lock of the list**: waits are reported and dropped outside it. A wait may end while it is being
 //! reported, and its report decides that under a lock of its own.
@@ -24,8 +25,11 @@ use parking_lot::{Condvar, Mutex};
 
 /// A wait that is reported if it lasts too long.
 pub(crate) trait Overdue: Send + Sync {
-    /// Reports the wait, unless it has ended.
-    fn report(&self, now: Instant);
+    /// Returns the time at which the wait began.
+    fn began(&self) -> Instant;
+
+    /// Reports the wait, unless it has ended. It may be [enlisted](enlist) again.
+    fn report(self: Arc<Self>, now: Instant);
 }
 
 /// The time at which a wait is due, and its address.
@@ -39,12 +43,13 @@ struct Waits {
 /// The thread that keeps the time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Clerk {
+    /// It was not needed yet, or could not be started. The next wait starts it.
     NotStarted,
     /// It looks at the list before it sleeps.
     Awake,
     /// It sleeps until this time, or until it is notified.
     Asleep(Option<Instant>),
-    /// There is none: it could not be started, or the process does without.
+    /// The process does without.
     Absent,
 }
 
@@ -72,7 +77,10 @@ pub(crate) fn enlist(due: Instant, wait: Arc<impl Overdue + 'static>) {
             waits.clerk = Clerk::Awake;
             drop(waits);
             if thread::Builder::new().name("latchwork-log".to_owned()).spawn(run).is_err() {
-                WAITS.lock().clerk = Clerk::Absent;
+                let mut waits = WAITS.lock();
+                if waits.clerk == Clerk::Awake {
+                    waits.clerk = Clerk::NotStarted;
+                }
             }
         }
     }
@@ -85,7 +93,8 @@ pub(crate) fn withdraw(due: Instant, wait: &Arc<impl Overdue>) {
     drop(withdrawn);
 }
 
-/// Reports each wait that is due, once.
+/// Reports each wait that is due. The one that began first comes first. So it warns before newer waits of the same lock,
+/// of which only one may warn in a second.
 pub(super) fn report(now: Instant) {
     let mut waits = WAITS.lock();
     if waits.list.first_key_value().is_none_or(|(&(due, _), _)| now < due) {
@@ -95,15 +104,37 @@ pub(super) fn report(now: Instant) {
     let later = waits.list.split_off(&(now, usize::MAX));
     let due = std::mem::replace(&mut waits.list, later);
     drop(waits);
-    for wait in due.into_values() {
-        // A subscriber's panic has no caller to go to, and dropping it could panic once more.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| wait.report(now))) {
-            let _ = ManuallyDrop::new(panic);
+    let mut due: Vec<_> = due.into_values().collect();
+    due.sort_by_key(|wait| wait.began());
+    for wait in due {
+        ignore_panic(|| wait.clone().report(now));
+        // It may have ended in the meantime, and then its caller's span ends here.
+        ignore_panic(|| drop(wait));
+    }
+}
+
+/// Runs user code whose panic has no caller to go to.
+pub(crate) fn ignore_panic(user_code: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(user_code)) {
+        // To drop it could panic once more.
+        let _ = ManuallyDrop::new(panic);
+    }
+}
+
+/// Lets the next wait start another thread when this one ends.
+struct Shift;
+
+impl Drop for Shift {
+    fn drop(&mut self) {
+        let mut waits = WAITS.lock();
+        if waits.clerk != Clerk::Absent {
+            waits.clerk = Clerk::NotStarted;
         }
     }
 }
 
 fn run() {
+    let _shift = Shift;
     loop {
         report(Instant::now());
         let mut waits = WAITS.lock();

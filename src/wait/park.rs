@@ -127,6 +127,17 @@ pub(crate) fn blocking<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Lets other threads run for a moment, and on a worker of a multi-thread tokio runtime its other tasks. Never panics.
+#[cfg(all(feature = "tokio", not(latchwork_loom)))]
+pub(crate) fn give_way() {
+    runtime::give_way();
+}
+
+#[cfg(not(all(feature = "tokio", not(latchwork_loom))))]
+pub(crate) fn give_way() {
+    crate::sync::yield_now();
+}
+
 /// Polls `future` on this thread until it is ready, or until `deadline`: `None` then. The thread parks between polls.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {

@@ -19,6 +19,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
+use std::thread;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{block_in_place, yield_now};
@@ -55,6 +56,15 @@ pub(super) fn hand_over<R>(f: impl FnOnce(bool) -> R) -> R {
         Here::Worker => in_place(|| f(true)),
         Here::Inside => in_place(|| f(false)),
         Here::Driver => stalls(),
+    }
+}
+
+/// Lets other threads and tasks run for a moment. A worker offers its tasks to another thread; where that is not
+/// possible, the tasks wait.
+pub(super) fn give_way() {
+    match here() {
+        Here::Worker => in_place(thread::yield_now),
+        Here::Outside | Here::Inside | Here::Driver => thread::yield_now(),
     }
 }
 

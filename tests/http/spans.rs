@@ -312,6 +312,32 @@ fn nothing_that_a_client_repeats_floods_the_log_with_warnings() {
 }
 
 #[test]
+fn a_layer_in_the_wrong_place_does_not_hide_another_one() {
+    alone("spans::a_layer_in_the_wrong_place_does_not_hide_another_one", || {
+        let locks = shown();
+        let by_name = KeyedLockLayer::new(locks.clone(), extension(|user: &String| Some(user.clone())));
+        let by_number = KeyedLockLayer::new(locks, extension(|user: &u32| Some(user.to_string())));
+        let spans = captured(|| async {
+            let request = || Request::get("/ada").body(Body::empty()).unwrap();
+            let (by_name, by_number) =
+                (by_name.layer(service_fn(handler)), by_number.layer(service_fn(handler)));
+            by_name.oneshot(request()).instrument(tracing::info_span!("around")).await.unwrap();
+            by_number.oneshot(request()).instrument(tracing::info_span!("around")).await.unwrap();
+        });
+        let around: Vec<_> = spans.iter().filter(|span| span.name == "around").collect();
+        assert!(around.iter().all(|span| span.levels == [Level::ERROR]), "{spans:?}");
+        let causes: Vec<_> = around.iter().flat_map(|span| &span.causes).collect();
+        assert_eq!(
+            causes,
+            [
+                "the request has no extension of the type alloc::string::String",
+                "the request has no extension of the type u32"
+            ]
+        );
+    });
+}
+
+#[test]
 fn what_would_have_been_held_up_is_an_event() {
     alone("spans::what_would_have_been_held_up_is_an_event", || {
         let locks = shown();

@@ -153,6 +153,30 @@ pub(crate) fn alone_without_threads(name: &str, f: impl FnOnce()) {
     });
 }
 
+/// Runs `f` while the process has no room for another thread's stack, but some for what `f` allocates.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+pub(crate) fn without_memory_for_threads<R>(f: impl FnOnce() -> R) -> R {
+    /// `RLIMIT_AS`.
+    const MEMORY: std::ffi::c_int = 9;
+    unsafe extern "C" {
+        fn getrlimit(resource: std::ffi::c_int, limits: *mut [u64; 2]) -> std::ffi::c_int;
+        fn setrlimit(resource: std::ffi::c_int, limits: *const [u64; 2]) -> std::ffi::c_int;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").expect("it can be read");
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("it is there");
+    let kilobytes: u64 = size.trim().trim_end_matches(" kB").parse().expect("it is a number");
+    let mut limits = [0; 2];
+    // SAFETY: the array is a `struct rlimit`: two numbers of 64 bits.
+    assert_eq!(unsafe { getrlimit(MEMORY, &raw mut limits) }, 0);
+    let tight = [(kilobytes << 10) + (1 << 20), limits[1]];
+    // SAFETY: as above.
+    assert_eq!(unsafe { setrlimit(MEMORY, &raw const tight) }, 0);
+    let out = f();
+    // SAFETY: as above.
+    assert_eq!(unsafe { setrlimit(MEMORY, &raw const limits) }, 0);
+    out
+}
+
 /// Plays so many rounds that a notified task is given up that does not come.
 pub(crate) fn rounds_of_patience() {
     for _ in 0..3 {

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::iter;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -85,10 +85,9 @@ where
     }
 
     fn leave_lines(&mut self, end: End) {
-        let Self { handle, parts, nodes: Some(nodes), at, .. } = self else { return };
-        let parts = parts.iter_mut().enumerate();
-        Leaving { table: handle.table(), parts, nodes, at: *at, end }.run();
-        self.long_wait.given_up(end);
+        let Self { handle, parts, nodes: Some(nodes), at, long_wait, .. } = self else { return };
+        let (parts, at) = (parts.iter_mut().enumerate(), *at);
+        long_wait.give_up(end, || Leaving { table: handle.table(), parts, nodes, at, end }.run());
     }
 }
 
@@ -180,7 +179,7 @@ where
         // If an observer or the drop of a key panics, this request has ended without a guard.
         self.is_over = true;
         let Self { handle, terms, parts, long_wait, .. } = self;
-        let waited = long_wait.granted();
+        let mut waited = long_wait.over();
         let at_once = Terms { queued_at: None, ..*terms };
         let mut held = KeyedManyHold { holds: SmallVec::new() };
         held.holds.reserve_exact(parts.len());
@@ -188,8 +187,11 @@ where
         while let Some(Part { sought, grant, .. }) = rest.parts.split_off_first_mut() {
             let grant = grant.take().expect("each key was granted");
             // The wait is reported with the last key.
-            let (terms, waited) =
-                if rest.parts.is_empty() { (&*terms, waited) } else { (&at_once, Default::default()) };
+            let (terms, waited) = if rest.parts.is_empty() {
+                (&*terms, mem::take(&mut waited))
+            } else {
+                (&at_once, Default::default())
+            };
             held.holds.push(KeyedHold::new(handle.clone(), grant, terms, waited));
             // If the key panics when it is dropped, the guard must exist to be dropped, too.
             sought.forget();

@@ -136,7 +136,7 @@ impl<K, F: RequestKey<K>, L: LockProvider<K>> KeyedLockLayer<K, F, L> {
     /// ```
     #[must_use]
     pub fn new(locks: L, key: F) -> Self {
-        let name = locks.name().unwrap_or("requests");
+        let name = locks.name();
         let setup = Setup {
             locks,
             key,
@@ -288,11 +288,11 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
         self
     }
 
-    /// Sets the layer's name in spans and metrics. By default it is the name of the locks, or "requests" if they have
-    /// none.
+    /// Sets the layer's name in spans and metrics. By default it is the name of the locks. If they have none, spans say
+    /// "requests", and the layer has no metrics.
     #[must_use]
     pub fn name(mut self, name: &'static str) -> Self {
-        self.setup.name = name;
+        self.setup.name = Some(name);
         self
     }
 
@@ -330,7 +330,7 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
 
     /// Returns the name, for metrics.
     #[cfg(feature = "metrics")]
-    pub(crate) fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> Option<&'static str> {
         self.setup.name
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Setup<K, F, L> {
     pub(super) mode: ModeSwitch,
     pub(super) stats: LayerStats,
     pub(super) outages: Outages,
-    pub(super) name: &'static str,
+    pub(super) name: Option<&'static str>,
     pub(super) render: Option<Arc<Render>>,
     pub(super) of: PhantomData<fn() -> K>,
 }

@@ -39,7 +39,7 @@ mod traced {
         /// Creates a span for a request at the layer of this name, and at the lock of that one. It has the key if there
         /// is a way to show it.
         pub(crate) fn new(
-            layer: &'static str,
+            layer: Option<&'static str>,
             lock: Option<&'static str>,
             key: Option<impl fmt::Display>,
         ) -> Self {
@@ -47,7 +47,7 @@ mod traced {
             Self(tracing::debug_span!(
                 target: TARGET,
                 "keyed_lock",
-                layer,
+                layer = layer.unwrap_or("requests"),
                 lock,
                 key,
                 fence = Empty,
@@ -137,7 +137,11 @@ mod untraced {
     pub(crate) struct Span;
 
     impl Span {
-        pub(crate) fn new(_: &'static str, _: Option<&'static str>, _: Option<impl fmt::Display>) -> Self {
+        pub(crate) fn new(
+            _: Option<&'static str>,
+            _: Option<&'static str>,
+            _: Option<impl fmt::Display>,
+        ) -> Self {
             Self
         }
 

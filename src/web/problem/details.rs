@@ -176,7 +176,8 @@ impl Problem {
         self.with_retryable(true)
     }
 
-    /// Sets whether a client may send the same request again without asking anybody.
+    /// Sets whether a client may send the same request again without asking anybody. If it may not, there is no
+    /// `Retry-After`.
     #[must_use]
     pub fn with_retryable(mut self, is_retryable: bool) -> Self {
         self.0.is_retryable = is_retryable;
@@ -256,7 +257,7 @@ impl Problem {
     /// Returns the value of `Retry-After`.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        let wait = self.0.retry_after?;
+        let wait = self.0.retry_after.filter(|_| self.0.is_retryable)?;
         Some(wait.as_secs().saturating_add((wait.subsec_nanos() > 0).into()).max(1))
     }
 

@@ -230,13 +230,13 @@ impl From<ClaimExhausted> for Problem {
     }
 }
 
-/// Becomes the problem of the last attempt's error, with the number of attempts.
+/// Becomes the problem of the last attempt's error, with the number of attempts. If the problem is retryable, `Retry-After`
+/// is at least the wait that the error asked for ([`RetryError::hint`]).
 ///
-/// - The error was not worth a retry: nothing else changes.
-/// - The attempts or the time were used up: the problem is retryable. `Retry-After` is at least the wait for which there
-///   was no time.
-/// - The hint was too long: the problem is retryable, and `Retry-After` is at least the hint.
-/// - The budget was used up: the problem is not retryable. Too many retries are running, and retries of clients would
+/// - The error was not worth a retry: the problem stays retryable or not.
+/// - The attempts or the time were used up, or the hint was too long: the problem is retryable. `Retry-After` is at least the
+///   wait for which there was no time.
+/// - The budget was used up: the problem is not retryable, and has no `Retry-After`. Too many retries are running, and retries of clients would
 ///   multiply them (B. Beyer et al., "Site Reliability Engineering" (2016), chapter 21).
 impl<E> From<RetryError<E>> for Problem
 where
@@ -244,14 +244,18 @@ where
 {
     fn from(error: RetryError<E>) -> Self {
         let problem = Self::from(error.error).with_attempts(error.attempts.into());
-        match error.reason {
-            StopReason::NotRetryable => problem,
-            StopReason::AttemptsExhausted => problem.with_retryable(true),
-            StopReason::DeadlineExceeded { wait, .. } | StopReason::HintTooLong { hint: wait } => {
-                let wait = problem.retry_after().map_or(wait, |other| wait.max(other));
-                problem.with_retry_after(wait)
+        let (problem, wait) = match error.reason {
+            StopReason::NotRetryable => (problem, None),
+            StopReason::BudgetExhausted => (problem.with_retryable(false), None),
+            StopReason::AttemptsExhausted | StopReason::HintTooLong { .. } => {
+                (problem.with_retryable(true), None)
             }
-            StopReason::BudgetExhausted => problem.with_retryable(false),
+            StopReason::DeadlineExceeded { wait, .. } => (problem.with_retryable(true), Some(wait)),
+        };
+        // `None` is less than any wait.
+        match problem.retry_after().max(error.hint).max(wait) {
+            Some(wait) if problem.is_retryable() => problem.with_retry_after(wait),
+            _ => problem,
         }
     }
 }

@@ -46,7 +46,7 @@ impl From<Problem> for AppError {
 
 impl<T> From<WriteError<T, AppError>> for AppError {
     fn from(error: WriteError<T, AppError>) -> Self {
-        error.refused_or_else(|own| Problem::from(own).into())
+        error.into_refused_or_else(|failure| Problem::from(failure).into())
     }
 }
 
@@ -98,7 +98,7 @@ async fn sell_one_version(
     if_match: IfMatch,
 ) -> Result<(), AppError> {
     let sold = stock.try_update(&id, &if_match, take_one);
-    sold.map_err(|error| error.refused_or_else(|own| if_match.refuse(own).into()))?;
+    sold.map_err(|error| error.into_refused_or_else(|failure| if_match.refuse(failure).into()))?;
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use latchwork::{
     error::{BadNumber, NotAcquired},
     fence::{FenceGate, FenceOutOfRange, ParseFenceError, StaleFence},
     provider::LockError,
-    retry::{Budget, Jitter, RetryError},
+    retry::{Budget, Jitter, RetryError, VirtualClock},
     stamp::{BadEtag, ImplausibleStamp, ParseStampError, StampOutOfRange, StampSource, StampsExhausted},
     verdict::{RetryKind, Verdict},
     versioned::{Change, Exhausted, Expect, WriteError},
@@ -363,6 +363,7 @@ fn after_retries_the_last_error_is_answered_with_what_became_of_them() {
         policy
     };
     let no_time = || RetryPolicy::new().jitter(Jitter::None).deadline(Duration::from_secs(2));
+    let at_once = || RetryPolicy::new().clock(VirtualClock::new());
     let impatient = || RetryPolicy::new().max_hint(Duration::from_secs(2));
     let table = [
         // Not one that passes.
@@ -370,12 +371,21 @@ fn after_retries_the_last_error_is_answered_with_what_became_of_them() {
         // The attempts are used up.
         (answer(|| retried(RetryPolicy::new(), busy_error)), 409, 2, true, Some("1")),
         (answer(|| retried(RetryPolicy::new(), stale)), 409, 2, true, None),
+        // Nothing ends the hint of 6.4 s early.
+        (answer(|| retried(at_once(), down)), 502, 2, true, Some("7")),
+        (
+            answer(|| retried(at_once().max_attempts(2).retry_kind(RetryKind::Transient, false), down)),
+            502,
+            1,
+            false,
+            None,
+        ),
         // The wait of 6.4 s would have been too long.
         (answer(|| retried(no_time(), down)), 502, 1, true, Some("7")),
         // Nor would the policy have waited for so long.
         (answer(|| retried(impatient(), down)), 502, 1, true, Some("7")),
         // Too many are trying again: clients are not to do so as well.
-        (answer(|| retried(none_left(), busy_error)), 409, 1, false, Some("1")),
+        (answer(|| retried(none_left(), busy_error)), 409, 1, false, None),
         (answer(|| retried(none_left(), stale)), 409, 1, false, None),
         (answer(|| retried(none_left(), down)), 502, 1, false, None),
     ];

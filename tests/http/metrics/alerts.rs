@@ -56,7 +56,7 @@ fn rules() -> Vec<Rule> {
 
 type ByKind = fn(&RetryKind) -> Verdict;
 
-const POLICIES: [&str; 4] = ["create a card", "edit a card", "count a view", "put a profile"];
+const POLICIES: [&str; 5] = ["create a card", "edit a card", "count a view", "put a profile", "send a mail"];
 
 /// The parts of the service that are watched.
 struct Service {
@@ -97,7 +97,10 @@ impl Service {
 
     /// One call whose first attempts fail.
     fn call(&self, policy: &'static str, failures: u32, kind: RetryKind) -> bool {
-        let by_kind: ByKind = |kind| Verdict::Retry(*kind);
+        let by_kind: ByKind = |kind| match kind {
+            RetryKind::Throttled => Verdict::RetryAfter(*kind, Duration::from_secs(3_600)),
+            _ => Verdict::Retry(*kind),
+        };
         let calls = RetryPolicy::new()
             .clock(VirtualClock::new())
             .retry_kind(RetryKind::UniqueViolation, true)
@@ -153,6 +156,7 @@ impl Service {
                 self.slug_failures.fetch_add(1, Ordering::Relaxed);
             }
             assert!(!self.call("put a profile", 4, RetryKind::Transient));
+            assert!(!self.call("send a mail", 1, RetryKind::Throttled));
         }
         let _first_click = self.plans.locks.try_lock("/ada");
         for path in ["/ada", "/grace", "/%FF"] {
@@ -234,7 +238,7 @@ fn each_alert_fires_in_a_storm() {
     // It is the one that is in trouble.
     assert_eq!(fired["ConflictRateHigh"], ["edit a card"]);
     assert_eq!(fired["MeanAttemptsHigh"], ["create a card", "edit a card"]);
-    assert_eq!(fired["CallsFailAfterRetries"], ["create a card", "put a profile"]);
+    assert_eq!(fired["CallsFailAfterRetries"], ["create a card", "put a profile", "send a mail"]);
     assert_eq!(fired["RetryBudgetNearlyEmpty"], ["file"]);
     assert_eq!(fired["RetriesRefusedByBudget"], ["put a profile"]);
     assert_eq!(fired["RequestsRefused"], ["plans"]);

@@ -354,20 +354,32 @@ fn two_things_of_a_kind_cant_have_one_name() {
     let policy = RetryPolicy::new().name("same").stats(&stats);
     let publisher = || Publisher::new().keyed_lock(&users).retry_policy(&policy).budget("same", &budget);
     publisher().publish();
-    assert_eq!(panic_of(|| publisher().keyed_lock(&users)), "lock \"same\" is published already");
-    assert_eq!(panic_of(|| publisher().keyed_semaphore(&seats)), "lock \"same\" is published already");
-    assert_eq!(panic_of(|| publisher().retry_policy(&policy)), "policy \"same\" is published already");
-    assert_eq!(panic_of(|| publisher().retry_stats("same", &stats)), "policy \"same\" is published already");
-    assert_eq!(panic_of(|| publisher().budget("same", &budget)), "budget \"same\" is published already");
+    let taken = |label, how| {
+        format!("{label} \"same\" is published already: give one of them another name with {how}")
+    };
+    assert_eq!(panic_of(|| publisher().keyed_lock(&users)), taken("lock", "KeyedLock::builder().name(..)"));
+    assert_eq!(
+        panic_of(|| publisher().keyed_semaphore(&seats)),
+        taken("lock", "KeyedLock::builder().name(..)")
+    );
+    assert_eq!(panic_of(|| publisher().retry_policy(&policy)), taken("policy", "RetryPolicy::name(..)"));
+    assert_eq!(
+        panic_of(|| publisher().retry_stats("same", &stats)),
+        taken("policy", "Publisher::retry_stats(name, ..)")
+    );
+    assert_eq!(
+        panic_of(|| publisher().budget("same", &budget)),
+        taken("budget", "Publisher::budget(name, ..)")
+    );
     let flights = SingleFlight::<u32, u32>::new().named("same");
     let pages = CoalesceLayer::<String, _>::new(ByPath).name("same");
     let flying = || publisher().single_flight(&flights);
     flying().publish();
-    assert_eq!(panic_of(|| flying().single_flight(&flights)), "flight \"same\" is published already");
-    assert_eq!(panic_of(|| flying().coalesce_layer(&pages)), "flight \"same\" is published already");
+    assert_eq!(panic_of(|| flying().single_flight(&flights)), taken("flight", "SingleFlight::named(..)"));
+    assert_eq!(panic_of(|| flying().coalesce_layer(&pages)), taken("flight", "CoalesceLayer::name(..)"));
     let plans = KeyedLockLayer::new(Arc::new(KeyedLock::new()), ByPath).name("same");
     let layer = || publisher().keyed_lock_layer(&plans);
-    assert_eq!(panic_of(|| layer().keyed_lock_layer(&plans)), "layer \"same\" is published already");
+    assert_eq!(panic_of(|| layer().keyed_lock_layer(&plans)), taken("layer", "KeyedLockLayer::name(..)"));
 }
 
 #[test]
@@ -386,8 +398,16 @@ fn what_has_no_name_is_refused_when_the_service_is_set_up() {
     let pages = CoalesceLayer::<String, _>::new(ByPath);
     assert!(panic_of(|| Publisher::new().coalesce_layer(&pages)).contains("no name"));
     assert!(panic_of(|| KeyedLock::<u32>::builder().publish_times().build()).contains("no name"));
+    let plans = KeyedLockLayer::new(Arc::new(KeyedLock::new()), ByPath);
+    let text = panic_of(|| Publisher::new().keyed_lock_layer(&plans));
+    assert_eq!(text, "the layer has no name to be published by: give it one with KeyedLockLayer::name(..)");
     let policy = RetryPolicy::new().name("save card");
     assert!(panic_of(|| Publisher::new().retry_policy(&policy)).contains("counts nothing"));
+    // A policy always has a name, and two cannot share it.
+    let stats = Arc::new(RetryStats::new());
+    let policy = RetryPolicy::new().stats(&stats);
+    let text = panic_of(|| Publisher::new().retry_policy(&policy).retry_policy(&policy));
+    assert!(text.starts_with("policy \"retry\" is published already: give one of them"), "{text}");
 }
 
 #[test]

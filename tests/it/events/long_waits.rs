@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::thread;
@@ -17,6 +17,8 @@ use latchwork::{KeyedLock, helper};
 use tracing::Level;
 
 use super::capture::{Book, Seen, builder, captured, captured_in, shapes, shown, taken};
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+use crate::support::without_memory_for_threads;
 use crate::support::{Hand, alone, alone_with_helper, no_hang, panic_of, until};
 
 /// Each wait is long.
@@ -182,6 +184,90 @@ fn a_crowd_of_long_waits_is_one_warning_and_none_is_kept_from_debug() {
         let count = |level, message| shapes(&seen).iter().filter(|shape| **shape == (level, message)).count();
         assert_eq!((count(Level::WARN, "still waiting"), count(Level::DEBUG, "still waiting")), (1, 99));
         assert_eq!((count(Level::INFO, "cancelled"), count(Level::DEBUG, "cancelled")), (1, 99));
+    });
+}
+
+#[test]
+fn a_wait_that_another_ones_warning_hid_becomes_a_warning_if_it_lasts_and_the_oldest_first() {
+    alone(
+        "events::long_waits::a_wait_that_another_ones_warning_hid_becomes_a_warning_if_it_lasts_and_the_oldest_first",
+        || {
+            no_hang(|| {
+                let keys = impatient(shown()).build();
+                let book = Book::default();
+                let warned = || -> Vec<_> {
+                    let seen = book.lock().expect("it is not poisoned");
+                    let warnings = seen.iter().filter(|event| event.level == Level::WARN);
+                    warnings
+                        .map(|event| (event.field("key").map(str::to_owned), event.number("others")))
+                        .collect()
+                };
+                let wait_for = |many| {
+                    until(|| {
+                        helper::round();
+                        warned().len() == many
+                    });
+                };
+                captured_in(
+                    &book,
+                    Level::DEBUG,
+                    || (),
+                    || {
+                        let _guards = ["ada", "bob", "eve"].map(|key| keys.lock(key).wait());
+                        let _slow = Hand::queued(keys.lock("ada"));
+                        helper::round();
+                        let _stuck = Hand::queued(keys.lock("bob"));
+                        helper::round();
+                        // They come for the next warning's time, too.
+                        let _others: Vec<_> = (0..10).map(|_| Hand::queued(keys.lock("eve"))).collect();
+                        wait_for(2);
+                        wait_for(3);
+                    },
+                );
+                let expected = [("<ada>", 0), ("<bob>", 11), ("<eve>", 0)];
+                assert_eq!(warned(), expected.map(|(key, others)| (Some(key.to_owned()), Some(others))));
+                let quiet = taken(&book)
+                    .into_iter()
+                    .filter(|event| (event.level, event.message.as_str()) == (Level::DEBUG, "still waiting"));
+                assert_eq!(quiet.count(), 11, "each once");
+            });
+        },
+    );
+}
+
+#[test]
+fn the_end_of_a_wait_is_reported_where_it_began_and_of_its_own_key() {
+    alone("events::long_waits::the_end_of_a_wait_is_reported_where_it_began_and_of_its_own_key", || {
+        let keys = impatient(shown().shards(1)).build();
+        let (book, other) = (Book::default(), Book::default());
+        for many in [false, true] {
+            let guard = keys.lock("ada").wait();
+            let holder = guard.fence().get();
+            let mut waits: Option<Box<dyn FnOnce()>> = None;
+            captured_in(
+                &book,
+                Level::DEBUG,
+                || (),
+                || {
+                    waits = Some(if many {
+                        let hand = Hand::queued(keys.lock_many(["ada", "bob"]));
+                        Box::new(|| drop(hand))
+                    } else {
+                        let hand = Hand::queued(keys.lock("ada"));
+                        Box::new(|| drop(hand))
+                    });
+                    helper::round();
+                },
+            );
+            // The key's last user is the waiter, and its entry is the next one that is used.
+            drop(guard);
+            captured_in(&other, Level::DEBUG, || (), waits.take().expect("it waits"));
+            let seen = taken(&book);
+            assert_eq!(shapes(&seen).last().map(|shape| shape.1), Some("cancelled"), "{seen:?}");
+            assert_eq!(seen.last().and_then(|event| event.number("holder")), Some(holder));
+            assert_eq!(seen.last().and_then(|event| event.number("waiters")), Some(0));
+            assert!(taken(&other).iter().all(|event| event.message != "cancelled"));
+        }
     });
 }
 
@@ -414,6 +500,56 @@ fn the_thread_reports_a_wait_that_is_never_polled_again() {
                 },
             );
         });
+    });
+}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[test]
+fn a_thread_that_could_not_be_started_is_started_for_a_later_wait() {
+    alone_with_helper(
+        "events::long_waits::a_thread_that_could_not_be_started_is_started_for_a_later_wait",
+        || {
+            no_hang(|| {
+                let book = Book::default();
+                let build = || builder().long_wait(Duration::from_millis(1)).build();
+                let (first, second) = (build(), build());
+                captured_in(
+                    &book,
+                    Level::WARN,
+                    || (),
+                    || {
+                        let _guards = (first.lock("ada").wait(), second.lock("ada").wait());
+                        let _early = without_memory_for_threads(|| Hand::queued(first.lock("ada")));
+                        let _late = Hand::queued(second.lock("ada"));
+                        until(|| book.lock().expect("it is not poisoned").len() == 2);
+                    },
+                );
+            });
+        },
+    );
+}
+
+#[test]
+fn a_wait_without_a_threshold_is_noted_only_for_those_who_see_its_end() {
+    alone("events::long_waits::a_wait_without_a_threshold_is_noted_only_for_those_who_see_its_end", || {
+        static SHOWN: AtomicUsize = AtomicUsize::new(0);
+        let counted = builder().show_keys(|key, f| {
+            SHOWN.fetch_add(1, Ordering::SeqCst);
+            f.write_str(key)
+        });
+        let keys = counted.long_wait(Duration::MAX).build();
+        for (level, expected) in [(Level::WARN, 0), (Level::INFO, 0), (Level::DEBUG, 1)] {
+            let _guard = keys.lock("ada").wait();
+            let before = SHOWN.load(Ordering::SeqCst);
+            captured(
+                level,
+                || (),
+                || {
+                    let _waits = Hand::queued(keys.lock("ada"));
+                    assert_eq!(SHOWN.load(Ordering::SeqCst) - before, expected);
+                },
+            );
+        }
     });
 }
 

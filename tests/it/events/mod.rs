@@ -8,3 +8,4 @@ mod guide;
 mod keyed;
 mod long_waits;
 mod others;
+mod span_ends;

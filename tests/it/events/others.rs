@@ -33,6 +33,42 @@ fn each_retry_is_told_before_its_wait_and_the_last_failure_is_not() {
     });
 }
 
+/// The lower bits of its microseconds were shown.
+#[test]
+fn a_wait_of_more_microseconds_than_there_are_numbers_is_the_highest_number() {
+    alone("events::others::a_wait_of_more_microseconds_than_there_are_numbers_is_the_highest_number", || {
+        let policy = RetryPolicy::new().clock(VirtualClock::new()).max_hint(Duration::MAX).max_attempts(2);
+        let policy = policy.classify_with(|_: &()| Verdict::RetryAfter(RetryKind::Transient, Duration::MAX));
+        let seen =
+            captured(Level::TRACE, || (), || assert!(policy.run_blocking(|_| Err::<(), _>(())).is_err()));
+        assert_eq!(seen.iter().map(|event| event.number("wait_us")).collect::<Vec<_>>(), [Some(u64::MAX)]);
+    });
+}
+
+/// The first one of a policy was held back, since another policy had warned in the same second.
+#[test]
+fn each_policy_warns_of_attempts_without_their_lock_whatever_the_others_do() {
+    alone("events::others::each_policy_warns_of_attempts_without_their_lock_whatever_the_others_do", || {
+        let locks = Arc::new(KeyedLock::<u32>::new());
+        let _in_the_way = locks.try_lock(7).expect("it is free");
+        let seen = captured(
+            Level::WARN,
+            || (),
+            || {
+                for name in ["count a view", "pay"] {
+                    let policy = RetryPolicy::new().name(name);
+                    let change =
+                        policy.retry_on_conflict_blocking(|_| Ok::<_, latchwork::Busy>(()), Ok, |()| Ok(()));
+                    let change = change.escalate_after(0, &locks, 7).lock_timeout(Duration::ZERO);
+                    assert!(change.run_blocking().is_ok());
+                }
+            },
+        );
+        let names: Vec<_> = seen.iter().map(|event| event.field("name")).collect();
+        assert_eq!(names, [Some("\"count a view\""), Some("\"pay\"")]);
+    });
+}
+
 #[test]
 fn an_attempt_without_its_lock_is_a_warning() {
     alone("events::others::an_attempt_without_its_lock_is_a_warning", || {

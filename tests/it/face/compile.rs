@@ -18,6 +18,7 @@ use latchwork::{
         OwnedKeyedManyGuard, OwnedKeyedPermit, Timing,
     },
     mutex::{MutexGuard, OwnedMutexGuard},
+    provider::AnyLocks,
     retry::{Backoff, Budget, RetryCounts, RetryError, RetryStats, Session, VirtualClock},
     rwlock::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard},
     semaphore::{OwnedPermit, Permit},
@@ -237,6 +238,17 @@ is! {
     StampSource: UnwindSafe, RefUnwindSafe;
     Claims<String>: UnwindSafe, RefUnwindSafe;
     Claim<String>: UnwindSafe, RefUnwindSafe;
+    SingleFlight<String, Plain>: UnwindSafe, RefUnwindSafe;
+    AnyLocks<String>: UnwindSafe, RefUnwindSafe;
+    // Those that observe, wait and make schedules are shared anyway, and protect themselves.
+    RetryPolicy: UnwindSafe, RefUnwindSafe;
+    RetryPolicy<fn(&Stuck) -> latchwork::verdict::Verdict>: UnwindSafe, RefUnwindSafe;
+    Budget: UnwindSafe, RefUnwindSafe;
+    RetryStats: UnwindSafe, RefUnwindSafe;
+    RetryCounts: UnwindSafe, RefUnwindSafe;
+    RetryError<Busy>: UnwindSafe, RefUnwindSafe;
+    Backoff: UnwindSafe, RefUnwindSafe;
+    VirtualClock: UnwindSafe, RefUnwindSafe;
     Busy: UnwindSafe, RefUnwindSafe;
     TimedOut: UnwindSafe, RefUnwindSafe;
     NotAcquired: UnwindSafe, RefUnwindSafe;
@@ -253,6 +265,11 @@ is_not! {
     VersionedMap<SentKey, Plain>: UnwindSafe, RefUnwindSafe;
     Claims<SentKey>: RefUnwindSafe;
     FenceGate<SentKey>: UnwindSafe, RefUnwindSafe;
+    SingleFlight<String, Sent>: UnwindSafe, RefUnwindSafe;
+    SingleFlight<SentKey, Plain>: UnwindSafe, RefUnwindSafe;
+    SingleFlight<String, Plain, Sent>: RefUnwindSafe;
+    AnyLocks<SentKey>: UnwindSafe, RefUnwindSafe;
+    RetryPolicy<Sent>: RefUnwindSafe;
 }
 
 // The peers without poisoning say the same of their locks.

@@ -138,11 +138,12 @@ proptest! {
 
     #[test]
     fn a_decorrelated_wait_is_at_most_three_times_the_one_before(words in words(), seed: u64) {
-        let mut before = words.base();
+        let base = words.base().min(words.cap().div_ceil(3));
+        let mut before = base;
         for wait in words.backoff(Jitter::Decorrelated).seed(seed).take(100) {
             let wait = wait.as_nanos();
-            let high = (3 * before.max(words.base())).min(words.cap());
-            prop_assert!((words.base().min(high)..=high).contains(&wait));
+            let high = (3 * before.max(base)).min(words.cap());
+            prop_assert!((base.min(high)..=high).contains(&wait));
             before = wait;
         }
     }
@@ -187,6 +188,20 @@ fn waits_are_spread_at_the_cap() {
             );
         }
         assert!(shares_of_the_cap(Jitter::None, seed).iter().all(|share| *share == 1.0));
+    }
+}
+
+/// The range from the base to the cap was empty: all waited for exactly the cap.
+#[test]
+fn decorrelated_waits_are_spread_though_the_base_reaches_the_cap() {
+    for (base, cap) in [(1_000, 1_000), (1_000, 300), (999, 1_000)] {
+        for seed in 0..20 {
+            let backoff = Backoff::new().base_delay(ms(base)).max_delay(ms(cap)).jitter(Jitter::Decorrelated);
+            let waits: Vec<_> = backoff.seed(seed).take(100).collect();
+            assert!(waits.iter().all(|wait| (ms(cap) / 3..=ms(cap)).contains(wait)));
+            let distinct: HashSet<_> = waits.iter().collect();
+            assert!(distinct.len() > 90, "{} of a hundred are distinct", distinct.len());
+        }
     }
 }
 

@@ -131,12 +131,30 @@ fn a_budget_that_was_never_used_is_full_at_any_time() {
 #[test]
 fn a_budget_too_small_for_a_price_says_so_when_a_policy_gets_it() {
     static SMALL: Budget = Budget::new(13);
-    let said = "the budget has fewer tokens than one of its prices: raise its capacity, or lower the price";
-    assert_eq!(panic_of(|| RetryPolicy::new().budget(&SMALL)), said);
-    assert_eq!(panic_of(|| RetryPolicy::new().static_budget(&SMALL)), said);
-    assert_eq!(panic_of(|| RetryPolicy::new().budget(Arc::new(Budget::new(0)))), said);
-    let dear = Budget::new(100).price(RetryKind::VersionConflict, 101);
-    assert_eq!(panic_of(|| RetryPolicy::new().budget(Arc::new(dear))), said);
+    let said = |kind: RetryKind, price: u32, capacity: u32| {
+        format!(
+            "a retry of the kind {kind:?} costs {price} tokens, more than the budget's capacity of {capacity}: \
+             raise it, lower the price, or set the policy not to retry the kind before it gets the budget"
+        )
+    };
+    let small = said(RetryKind::LockTimeout, 14, 13);
+    assert_eq!(panic_of(|| RetryPolicy::new().budget(&SMALL)), small);
+    assert_eq!(panic_of(|| RetryPolicy::new().static_budget(&SMALL)), small);
+    let empty = said(RetryKind::Deadlock, 1, 0);
+    assert_eq!(panic_of(|| RetryPolicy::new().budget(Arc::new(Budget::new(0)))), empty);
+    for kind in RetryKind::ALL.iter().copied() {
+        let dear = Arc::new(priced(4_294_967_294, 0).price(kind, u32::MAX));
+        let said = said(kind, u32::MAX, u32::MAX - 1);
+        assert_eq!(panic_of(|| RetryPolicy::new().retry_kind(kind, true).budget(&dear)), said);
+        // What is not retried is never paid for.
+        let policy = RetryPolicy::new().retry_kind(kind, false).budget(&dear);
+        assert_eq!(panic_of(|| policy.retry_kind(kind, true)), said);
+    }
+    static RARE: RetryPolicy = RetryPolicy::new()
+        .retry_kind(RetryKind::LockTimeout, false)
+        .retry_kind(RetryKind::Transient, false)
+        .static_budget(&SMALL);
+    assert_eq!(RARE.get_budget().map(|budget| budget.capacity()), Some(13));
     // It is not larger than the highest price.
     static ENOUGH: Budget = Budget::new(14);
     static POLICY: RetryPolicy = RetryPolicy::new().static_budget(&ENOUGH);

@@ -125,13 +125,38 @@ fn a_hint_of_nothing_changes_no_wait() {
     }
 }
 
+/// Own waits longer than a tenth of the hint were the same for all.
 #[test]
 fn a_hint_spreads_the_waits_of_an_own_schedule() {
-    let policy = RetryPolicy::new().schedule(|| [ms(3); 5]).max_attempts(2).seed(7);
-    let (waits, most) = crowd(&policy, ms(7_000));
-    assert!(waits.iter().all(|wait| (ms(7_003)..=ms(7_700)).contains(wait)));
-    assert!(most <= 5);
-    assert_eq!(waits_of(&policy, Duration::ZERO), [ms(3)]);
+    for own in [3, 700, 1_000] {
+        let policy = RetryPolicy::new().schedule(move || [ms(own); 5]).max_attempts(2).seed(7);
+        let (waits, most) = crowd(&policy, ms(7_000));
+        assert!(waits.iter().all(|wait| (ms(7_000 + own)..=ms(7_700 + own)).contains(wait)));
+        assert!(most <= 5, "{most} of a hundred come back in the same millisecond");
+        assert_eq!(waits_of(&policy, Duration::ZERO), [ms(own)]);
+    }
+}
+
+/// 954 of 1000 calls gave up at a deadline that the hint alone would have kept.
+#[test]
+fn a_deadline_that_the_hint_keeps_is_not_missed_for_the_spread() {
+    for deadline in [7_000, 7_050, 7_300] {
+        for jitter in SPREADS {
+            let policy = RetryPolicy::new().max_attempts(2).deadline(ms(deadline)).jitter(jitter).seed(7);
+            let (waits, most) = crowd(&policy, ms(7_000));
+            assert!(waits.iter().all(|wait| (ms(7_000)..=ms(deadline)).contains(wait)));
+            assert!(most <= 20 || deadline == 7_000, "{most} of a hundred come back in the same millisecond");
+        }
+        let exact = RetryPolicy::new().max_attempts(2).deadline(ms(deadline)).jitter(Jitter::None);
+        let slow = exact.clone().base_delay(ms(9_000)).max_delay(ms(9_000));
+        assert_eq!(waits_of(&exact, ms(7_000)), [ms(7_000)]);
+        assert_eq!(waits_of(&slow, ms(7_000)), [ms(deadline)]);
+        let own = RetryPolicy::new().schedule(|| [ms(900)]).deadline(ms(deadline));
+        assert!((ms(7_000)..=ms(deadline)).contains(&waits_of(&own, ms(7_000))[0]));
+    }
+    // The hint itself is never cut short.
+    let policy = RetryPolicy::new().deadline(ms(6_999));
+    assert_eq!(waits_of(&policy, ms(7_000)), []);
 }
 
 #[test]
@@ -168,4 +193,32 @@ fn hints_of_more_than_five_minutes_are_too_long_by_default() {
     assert_eq!(reason(ms(300_000)), StopReason::AttemptsExhausted);
     assert_eq!(reason(ms(300_001)), StopReason::HintTooLong { hint: ms(300_001) });
     assert_eq!(reason(Duration::MAX), StopReason::HintTooLong { hint: Duration::MAX });
+}
+
+#[test]
+fn an_error_keeps_the_hint_of_its_last_attempt_whatever_ended_the_call() {
+    every_entry(|entry| {
+        let policy = |attempts| virtual_policy().0.max_attempts(attempts);
+        let fail = |policy: &RetryPolicy, fault| {
+            entry.call(policy, || Err::<(), _>(fault)).expect_err("it never succeeds")
+        };
+        let hinted = told_to_wait(ms(7_000));
+        let budget = Arc::new(priced(5, 5));
+        for (policy, reason) in [
+            (policy(2), StopReason::AttemptsExhausted),
+            (policy(9).retry_kind(RetryKind::Transient, false), StopReason::NotRetryable),
+            (policy(9).budget(&budget), StopReason::BudgetExhausted),
+            (policy(9).max_hint(ms(6_999)), StopReason::HintTooLong { hint: ms(7_000) }),
+        ] {
+            let error = fail(&policy, hinted);
+            assert_eq!((error.reason, error.hint), (reason, Some(ms(7_000))));
+            assert_eq!(error.map(|_| ()).hint, Some(ms(7_000)));
+        }
+        assert_eq!(fail(&policy(9).deadline(ms(6_999)), hinted).hint, Some(ms(7_000)));
+        assert_eq!(fail(&policy(2), Fault(Verdict::Retry(RetryKind::Transient))).hint, None);
+        // That of an earlier attempt no longer counts.
+        let mut faults = [hinted, Fault(Verdict::Stop)].into_iter();
+        let error = entry.call(&policy(9), || Err::<(), _>(faults.next().expect("there are two")));
+        assert_eq!(error.expect_err("it never succeeds").hint, None);
+    });
 }

@@ -12,12 +12,13 @@ use latchwork::{
     KeyedLock, RetryPolicy, Versioned,
     error::{Busy, TimedOut},
     retry::{Classifier, RetryCounts, RetryError, RetryStats, Retrying, VirtualClock},
-    verdict::{Classify, Verdict},
+    verdict::{Classify, RetryKind, Verdict},
     versioned::WriteError,
 };
 
 use crate::retry::calls::{CONFLICT, Fault, virtual_policy};
 use crate::retry::remote::{Answer, Remote};
+use crate::support::panic_of;
 
 /// What a policy reported, in order.
 #[derive(PartialEq, Eq, Debug)]
@@ -329,4 +330,26 @@ fn a_thread_that_gives_up_its_lock_leaves_the_queue() {
     assert_eq!(watched.counts().lock_timed_out, 2);
     drop(held);
     assert!(locks.is_empty());
+}
+
+/// It was accepted, and escalated never.
+#[test]
+fn an_escalation_after_conflicts_that_are_not_retried_is_refused() {
+    let locks = Arc::new(KeyedLock::<u32>::new());
+    let without = |kinds: &[RetryKind]| {
+        kinds.iter().fold(RetryPolicy::new(), |policy, kind| policy.retry_kind(*kind, false))
+    };
+    let escalate = |policy: RetryPolicy, after| {
+        let change = policy.retry_on_conflict_blocking(|_| Ok::<_, Fault>(()), Ok, |()| Ok(()));
+        change.escalate_after(after, &locks, 7).run_blocking()
+    };
+    let conflicts = [RetryKind::VersionConflict, RetryKind::Deadlock, RetryKind::Serialization];
+    assert_eq!(
+        panic_of(|| escalate(without(&conflicts), 2)),
+        "no attempt comes after 2 conflicts: the policy retries no kind of conflict"
+    );
+    assert_eq!(escalate(without(&conflicts), 0), Ok(()));
+    assert_eq!(escalate(without(&conflicts[..2]), 2), Ok(()));
+    // How many waits there will be is not known.
+    assert_eq!(escalate(RetryPolicy::new().schedule(|| [Duration::ZERO]), 3), Ok(()));
 }

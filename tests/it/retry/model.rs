@@ -136,9 +136,22 @@ impl Plan {
 
     /// The waits of the n-th call that draws any, counted from 0, as far as they may come: those of a call that fails with
     /// the same errors, under a policy that retries everything.
-    fn draws(&self, nth: usize, script: &[Step]) -> Vec<Duration> {
+    ///
+    /// Each comes with the random number that spread it, if any did: that is a wait out of the longest range.
+    fn draws(&self, nth: usize, script: &[Step]) -> Vec<(Duration, Option<u64>)> {
+        let waits = Self::waits(self.schedule(), nth, script);
+        if self.jitter == Jitter::None {
+            return waits.into_iter().map(|wait| (wait, None)).collect();
+        }
+        let longest = Duration::from_nanos(u64::MAX);
+        let full = self.schedule().base_delay(longest).max_delay(longest).jitter(Jitter::Full);
+        let shares = Self::waits(full, nth, &[]).into_iter().map(|wait| Some(wait.as_nanos() as u64));
+        waits.into_iter().zip(shares).collect()
+    }
+
+    fn waits(policy: RetryPolicy, nth: usize, script: &[Step]) -> Vec<Duration> {
         let told = RefCell::new(Vec::new());
-        let policy = self.schedule().max_attempts(STEPS as u32 + 1).max_hint(Duration::MAX);
+        let policy = policy.max_attempts(STEPS as u32 + 1).max_hint(Duration::MAX);
         let policy = policy.retry_kind(RetryKind::UniqueViolation, true).clock(VirtualClock::new());
         let policy = policy.on_retry(|retry: &Retrying<'_, Fault>| {
             if let Fault(Verdict::RetryAfter(_, hint)) = retry.error {

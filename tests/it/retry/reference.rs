@@ -83,7 +83,7 @@ pub(crate) struct Counted {
 /// All calls of one policy, one after the other.
 pub(crate) struct Reference<D> {
     rules: Rules,
-    /// The waits of a call that comes to draw any, by its number among those, and its script.
+    /// The waits of a call that draws any, by its number among those and its script. Each with what spread it, in 2⁻⁶⁴.
     draws: D,
     drawn: usize,
     /// The tokens, each as the nanoseconds that it takes to come back.
@@ -104,7 +104,7 @@ fn is_conflict(kind: RetryKind) -> bool {
     [RetryKind::VersionConflict, RetryKind::Deadlock, RetryKind::Serialization].contains(&kind)
 }
 
-impl<D: Fn(usize, &[Step]) -> Vec<Duration>> Reference<D> {
+impl<D: Fn(usize, &[Step]) -> Vec<(Duration, Option<u64>)>> Reference<D> {
     pub(crate) fn new(rules: Rules, draws: D) -> Self {
         let level = rules.bucket.as_ref().map_or(0, |bucket| u128::from(bucket.capacity) * bucket.nanos());
         Self {
@@ -158,9 +158,15 @@ impl<D: Fn(usize, &[Step]) -> Vec<Duration>> Reference<D> {
                 self.drawn += 1;
                 (self.draws)(self.drawn - 1, script)
             });
-            let wait = waits[attempts as usize - 1];
+            let (mut wait, share) = waits[attempts as usize - 1];
             if let Some(deadline) = self.rules.deadline {
                 let elapsed = self.now - started;
+                // What the hint allows is not missed for the spread behind it.
+                if !floor.is_zero() && elapsed + floor <= deadline && elapsed + wait > deadline {
+                    let room = (deadline - elapsed - floor).as_nanos();
+                    let part = share.map_or(room, |share| (u128::from(share) * (room + 1)) >> 64);
+                    wait = floor + Duration::from_nanos(part as u64);
+                }
                 if elapsed + wait > deadline {
                     let left = deadline.saturating_sub(elapsed);
                     return fail(self, StopReason::DeadlineExceeded { wait, left }, conflicts);

@@ -338,6 +338,30 @@ mod by_tokio {
         });
     }
 
+    /// Its tasks were never run, as without a delay nothing handed them over.
+    #[test]
+    fn other_tasks_run_between_blocking_attempts_without_a_delay() {
+        no_hang(|| {
+            for entry in [Entry::RunBlocking, Entry::SettleBlocking, Entry::OnConflictBlocking] {
+                let runtime = one_worker();
+                let runs = Arc::new(AtomicUsize::new(0));
+                let call = runtime.spawn(async move {
+                    // From the worker itself: it is in the queue that only the worker empties.
+                    tokio::spawn({
+                        let runs = runs.clone();
+                        async move { runs.fetch_add(1, Ordering::SeqCst) }
+                    });
+                    let policy = RetryPolicy::new().base_delay(Duration::ZERO).max_attempts(u32::MAX);
+                    entry.call(&policy, || match runs.load(Ordering::SeqCst) {
+                        0 => Err(TRANSIENT),
+                        runs => Ok(runs),
+                    })
+                });
+                assert_eq!(runtime.block_on(call).expect("no panic"), Ok(1));
+            }
+        });
+    }
+
     /// The only worker's other tasks release the key.
     #[test]
     fn other_tasks_run_while_a_thread_waits_for_its_lock() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use latchwork::{
     Busy, Claims, KeyedLock, Mutex, RetryPolicy, TimedOut, Versioned,
-    retry::{RetryError, StopReason, VirtualClock, sqlstate},
+    retry::{BoxedError, RetryError, StopReason, VirtualClock, sqlstate},
     verdict::{Classify, RetryKind, Verdict},
     versioned::WriteError,
 };
@@ -53,6 +53,33 @@ fn the_last_attempts_error_is_the_source_and_can_be_had() {
     assert_eq!(source.map(io::Error::kind), Some(io::ErrorKind::NotFound));
     assert!(!error.to_string().contains(&error.error.to_string()), "the source is not repeated in the text");
     assert_eq!(error.into_inner().kind(), io::ErrorKind::NotFound);
+}
+
+/// The box stood in front of it, and was of another type.
+#[test]
+fn the_error_in_a_box_is_a_link_of_the_chain_and_found_by_its_type() {
+    type AnyError = Box<dyn Error + Send + Sync>;
+    #[derive(Debug, thiserror::Error)]
+    #[error("the card is not saved")]
+    struct NotSaved(#[source] io::Error);
+
+    let policy = virtual_policy().0.classify_with(|_: &AnyError| Verdict::Stop);
+    let fail = || {
+        let inner = || NotSaved(io::Error::from(io::ErrorKind::NotFound));
+        let error = policy.run_blocking(|_| Err::<(), AnyError>(inner().into()));
+        error.expect_err("it never succeeds").boxed()
+    };
+    let error = fail();
+    assert!(error.source().is_some_and(|source| source.is::<NotSaved>()));
+    assert!(
+        error.error.is::<NotSaved>() && error.error.source().is_some_and(|source| source.is::<io::Error>())
+    );
+    let chain = anyhow::Error::from(fail());
+    let links: Vec<_> = chain.chain().map(ToString::to_string).collect();
+    let last = io::Error::from(io::ErrorKind::NotFound).to_string();
+    assert_eq!(links, ["retry: gave up at attempt 1: not retryable", "the card is not saved", &last]);
+    assert!(chain.chain().any(|link| link.is::<io::Error>()));
+    assert!(chain.is::<RetryError<BoxedError>>() && chain.root_cause().is::<io::Error>());
 }
 
 #[test]

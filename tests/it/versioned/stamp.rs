@@ -365,11 +365,33 @@ mod messages {
 
     #[test]
     fn a_map_is_no_number_unless_it_is_how_a_format_shows_a_text() {
-        for json in
-            [r#"{}"#, r#"{"version":7}"#, r#"{"$text":{"$text":7}}"#, r#"{"$text":7,"$text":7}"#, "[7]"]
-        {
+        for json in [
+            r#"{}"#,
+            "[7]",
+            r#"" 7""#,
+            r#"{"version":7}"#,
+            r#"{"version":"7"}"#,
+            r#"{"$text":7}"#,
+            r#"{"$text":["7"]}"#,
+            r#"{"$text":{"$text":"7"}}"#,
+            r#"{"$text":"7","$text":"7"}"#,
+            r#"{"$text":"7","unit":"m"}"#,
+            r#"{"@unit":"m"}"#,
+            r#"{"@unit":7,"$text":"7"}"#,
+            r#"{"@unit":[1,{"b":2}],"$text":"7"}"#,
+            r#"{"$serde_json::private::Number":7}"#,
+            r#"{"$serde_json::private::Number":" 7"}"#,
+            r#"{"$serde_json::private::Number":"7","@unit":"m"}"#,
+            r#"{"@unit":"m","$serde_json::private::Number":"7"}"#,
+            r#"{"$serde_json::private::Number":"7","$text":"7"}"#,
+            r#"{"$text":"7","$serde_json::private::Number":"7"}"#,
+            r#"{"$serde_json::private::Number":"7","$serde_json::private::Number":"7"}"#,
+        ] {
             assert!(serde_json::from_str::<Stamp>(json).is_err(), "{json}");
+            assert!(serde_json::from_str::<Fence>(json).is_err(), "{json}");
         }
+        let element = serde_json::from_str::<Stamp>(r#"{"@unit":"m","$text":" 7\n","@lang":"en"}"#);
+        assert_eq!(element.ok(), Some(stamp(7)));
         // As serde_json shows each number with its feature `arbitrary_precision`.
         let entry = |text| {
             [
