@@ -85,13 +85,17 @@ use crate::layer::request_key::RequestKey;
 ///
 /// # Cancel safety
 ///
-/// A request that is dropped leaves the call. If it led, one of the joined requests leads, and goes on with the same call
-/// of the service. So work is lost only if no request waits for it. With [`detached`](Self::detached) it is never lost.
-/// The call keeps the extensions of the request that began it.
+/// A request that is dropped leaves the call. If it led, its call of the service is dropped, and one of the joined
+/// requests leads and calls anew. So clients that give up one after the other may never get an answer from a slow
+/// service. With [`detached`](Self::detached) the call goes on without its client, up to a limit.
 ///
 /// # Deadlock
 ///
-/// A handler that requests the same key from its own service joins itself, and waits for ever.
+/// A handler that requests its own key from its own service joins its own call. It waits until the client of the first
+/// request gives up. With [`detached`](Self::detached) it waits until the limit is over.
+///
+/// A call that hangs keeps all requests for its key waiting in the same way. So put a time-out **inside** this layer,
+/// around the service.
 ///
 /// # Examples
 ///
@@ -204,18 +208,23 @@ impl<K, F> CoalesceLayer<K, F> {
         self
     }
 
-    /// Lets a call of the service go on even if all clients hang up. Later requests join it. Off by default.
+    /// Lets a call of the service go on for up to `limit`, even if all clients hang up. Later requests join it. Off by
+    /// default: a call is dropped with the request that leads.
     ///
     /// The leader's call runs in a task of its own. A panic in it still reaches the leader. If the runtime shuts down, the
     /// leader is answered with 503. The task outlives limits on concurrency or time in front of this layer: put such
     /// limits behind it.
     ///
+    /// When the limit is over, the task drops the call, and the leader is answered with 503. One of the joined requests
+    /// leads and calls anew. The limit includes the reading of an answer that may be shared. Set it a little above the
+    /// time-out inside the layer, which gives better answers.
+    ///
     /// # Panics
     ///
-    /// A request that leads outside a tokio runtime panics.
+    /// A request that leads outside a tokio runtime with its time driver enabled panics.
     #[must_use]
-    pub fn detached(mut self, detached: bool) -> Self {
-        self.setup.is_detached = detached;
+    pub fn detached(mut self, limit: Duration) -> Self {
+        self.setup.detached_for = Some(limit);
         self
     }
 
@@ -226,8 +235,7 @@ impl<K, F> CoalesceLayer<K, F> {
         self
     }
 
-    /// Returns the counters of shared calls. A request that goes on with the call of a dropped leader counts as another
-    /// flight.
+    /// Returns the counters of shared calls. Each call that a request leads is a flight.
     #[must_use]
     pub fn counts(&self) -> FlightCounts {
         self.setup.flights.counts()

@@ -1,14 +1,14 @@
-//! [`Leading`]: the work of a request that leads.
+//! The work of a request that leads.
 
 use std::future::Future;
 use std::panic;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
+use tokio::time::timeout;
 use tower_service::Service;
 
 use super::answer::{Rules, Sharing};
@@ -31,10 +31,6 @@ pub(super) enum End {
     /// One of the requests that joined leads.
     Failed,
 }
-
-/// The call of the service and the reading of its answer. It does not know its leader, so another leader can go on
-/// with it.
-pub(super) type Work<R, E> = Pin<Box<dyn Future<Output = (Answer<R, E>, End)> + Send>>;
 
 /// Calls the service, and reads an answer that may be shared.
 pub(super) async fn work<T, B, R>(
@@ -65,64 +61,40 @@ where
     }
 }
 
-fn end<K>(leader: Leader<K>, end: End) {
-    match end {
-        End::Value(value) => drop(leader.finish(value)),
-        End::Failed => drop(leader),
-    }
+/// Does the work in the caller. If that is dropped, the work is dropped before the lead: what the work keeps, a place in
+/// a limit, is free before another request calls the service.
+pub(super) async fn attached<K, R, E>(
+    leader: Leader<K>,
+    work: impl Future<Output = (Answer<R, E>, End)>,
+) -> Answer<R, E> {
+    let (answer, how) = work.await;
+    end(leader, how);
+    answer
 }
 
-/// The lead, and the work for it. If it is dropped, the next leader goes on with the work.
-pub(super) struct Leading<K, R: 'static, E: 'static> {
-    leader: Option<Leader<K>>,
-    work: Option<Work<R, E>>,
-}
-
-impl<K, R, E> Leading<K, R, E> {
-    pub(super) fn new(leader: Leader<K>, work: Work<R, E>) -> Self {
-        Self { leader: Some(leader), work: Some(work) }
-    }
-}
-
-impl<K, R, E> Future for Leading<K, R, E> {
-    type Output = Answer<R, E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Work that panics is not put back, so no leader goes on with it.
-        let mut work = self.work.take().expect("it is not polled again after it was ready or has panicked");
-        let Poll::Ready((answer, how)) = work.as_mut().poll(cx) else {
-            self.work = Some(work);
-            return Poll::Pending;
-        };
-        // What the work keeps, a place in a limit, is free before others call the service.
-        drop(work);
-        if let Some(leader) = self.leader.take() {
-            end(leader, how);
-        }
-        Poll::Ready(answer)
-    }
-}
-
-impl<K, R: 'static, E: 'static> Drop for Leading<K, R, E> {
-    fn drop(&mut self) {
-        if let (Some(leader), Some(work)) = (self.leader.take(), self.work.take()) {
-            leader.hand_over(work);
-        }
-    }
-}
-
-/// Does the work in a task of its own, which goes on if the caller is dropped.
-pub(super) async fn detached<K, R, E>(leader: Leader<K>, work: Work<R, E>) -> Answer<R, E>
+/// Does the work in a task of its own, which goes on if the caller is dropped, until `limit` is over.
+pub(super) async fn detached<K, R, E>(
+    leader: Leader<K>,
+    work: impl Future<Output = (Answer<R, E>, End)> + Send + 'static,
+    limit: Duration,
+) -> Answer<R, E>
 where
     K: Send + Sync + 'static,
     R: Send + 'static,
     E: Send + 'static,
 {
     let task = async move {
-        // The work is dropped before the lead, also when the runtime shuts down.
-        let (answer, how) = work.await;
-        end(leader, how);
-        answer
+        // Here too the work is dropped before the lead: when the limit is over, and when the runtime shuts down.
+        match timeout(limit, work).await {
+            Ok((answer, how)) => {
+                end(leader, how);
+                answer
+            }
+            Err(_) => {
+                drop(leader);
+                Ok(refusal(too_slow()))
+            }
+        }
     };
     #[cfg(feature = "tracing")]
     let task = tracing::Instrument::in_current_span(task);
@@ -130,7 +102,25 @@ where
         Ok(answer) => answer,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => panic::resume_unwind(panic),
-            Err(_) => Ok(Problem::shutting_down().response::<Bytes>().map(SharedBody::of)),
+            Err(_) => Ok(refusal(Problem::shutting_down())),
         },
     }
+}
+
+fn end<K>(leader: Leader<K>, end: End) {
+    match end {
+        End::Value(value) => drop(leader.finish(value)),
+        End::Failed => drop(leader),
+    }
+}
+
+/// All requests that lead are GETs, so a client may send one again.
+fn too_slow() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+        .with_detail("the service did not answer in time")
+        .with_retry_after(Duration::from_secs(1))
+}
+
+fn refusal<R>(problem: Problem) -> Response<SharedBody<R>> {
+    problem.response::<Bytes>().map(SharedBody::of)
 }

@@ -18,12 +18,11 @@
 //! no flight: leads ─ work ─ shared ────────────▶ answered, as all that joined
 //!                     ├──── not for others ────▶ answered; all that joined call the service themselves
 //!                     ├──── failed ────────────▶ answered; one that joined leads
-//!                     └──── left half done ────▶ dropped; one that joined leads, and goes on with the work
+//!                     └──── dropped ───────────▶ one that joined leads, and calls anew
 //! a flight: joins, without a ready service ────▶ answered, leads, or calls the service itself
 //! ```
 //!
-//! The work is a future that does not know its leader. So it can be handed over to the next one, or run in a task. Work
-//! that has panicked is gone: the next leader begins anew.
+//! The work is dropped with its leader. Detached work runs in a task instead, until it is done or its limit is over.
 //!
 //! What a request or an answer says in its headers counts only if it can be read. Otherwise the answer is not shared.
 

@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::answer::Rules;
 use super::body::SharedBody;
-use super::lead::{Leading, Work, detached, work};
+use super::lead::{attached, detached, work};
 use super::ready::Ready;
 use super::request::Common;
 use super::setup::{Full, Setup};
@@ -77,7 +77,7 @@ where
         let clone = self.inner.clone();
         let service = Ready::new(mem::replace(&mut self.inner, clone));
         let rules = Rules::new(&key.1, self.setup.credentials(), self.setup.shares_failures);
-        let Setup { ref flights, limits, is_detached, .. } = *self.setup;
+        let Setup { ref flights, limits, detached_for, .. } = *self.setup;
         let flights = flights.clone();
         Box::pin(async move {
             let mut join = pin!(flights.join(key));
@@ -92,10 +92,12 @@ where
             match role {
                 Role::Joined(Some(stored)) => Ok(stored.response()),
                 Role::Joined(None) => Ok(service.call(request).await?.map(SharedBody::passed)),
-                Role::Leader(mut leader) => {
-                    let left: Option<Work<R, T::Error>> = leader.take_over();
-                    let work = left.unwrap_or_else(|| Box::pin(work(service, request, rules, limits)));
-                    if is_detached { detached(leader, work).await } else { Leading::new(leader, work).await }
+                Role::Leader(leader) => {
+                    let work = work(service, request, rules, limits);
+                    match detached_for {
+                        Some(limit) => detached(leader, work, limit).await,
+                        None => attached(leader, work).await,
+                    }
                 }
             }
         })

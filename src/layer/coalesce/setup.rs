@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::request::{Common, Credentials};
 use super::stored::{Limits, Stored};
@@ -21,7 +22,8 @@ pub(super) struct Setup<K, F> {
     pub(super) shares_credentials: bool,
     pub(super) shares_across_credentials: bool,
     pub(super) shares_failures: bool,
-    pub(super) is_detached: bool,
+    /// How long a call may take that runs in a task of its own.
+    pub(super) detached_for: Option<Duration>,
 }
 
 impl<K: Eq + Hash, F> Setup<K, F> {
@@ -33,7 +35,7 @@ impl<K: Eq + Hash, F> Setup<K, F> {
             shares_credentials: false,
             shares_across_credentials: false,
             shares_failures: false,
-            is_detached: false,
+            detached_for: None,
         }
     }
 }
@@ -61,7 +63,7 @@ impl<K, F> fmt::Debug for Setup<K, F> {
             .field("limits", &self.limits)
             .field("credentials", &self.credentials())
             .field("shares_failures", &self.shares_failures)
-            .field("is_detached", &self.is_detached)
+            .field("detached_for", &self.detached_for)
             .finish_non_exhaustive()
     }
 }
