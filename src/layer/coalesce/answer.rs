@@ -82,7 +82,7 @@ impl Rules {
         let (status, headers) = (answer.status(), answer.headers());
         let said = CacheControl::read(headers).ok().filter(|said| !self.is_for_one(headers, said));
         let is_reusable = said.as_ref().is_some_and(|said| is_reusable(status, headers, said));
-        let is_failure = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        let is_failure = is_failure(status);
         let is_shared = is_reusable || (is_failure && self.shares_failures && said.is_some());
         match (is_shared && !NEVER.contains(&status) && !is_stream(headers), is_failure) {
             (true, _) => Sharing::Shared,
@@ -100,6 +100,11 @@ impl Rules {
             || (said.is_private && !self.is_of_one_user)
             || !words(headers, &header::VARY).all(is_compared)
     }
+}
+
+/// Returns `true` if the service is down or overloaded.
+pub(super) fn is_failure(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Returns `true` if a cache may reuse the answer (RFC 9111, sections 3 and 4.2).

@@ -11,7 +11,7 @@ use http_body::Body;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::answer::{Rules, Sharing};
+use super::answer::{Rules, Sharing, is_failure};
 use super::body::{BoxError, SharedBody};
 use super::ready::Ready;
 use super::setup::Full;
@@ -47,17 +47,18 @@ where
         Ok(answer) => answer,
         Err(error) => return (Err(error), End::Failed),
     };
+    // An overloaded service must not be called by all requests at once because its error page is long or slow.
+    let unshared = if is_failure(answer.status()) { End::Failed } else { End::Value(None) };
     match rules.judge(&answer) {
         Sharing::Shared => match store(answer, limits).await {
             Stop::Stored(stored) => {
                 let stored = Arc::new(stored);
                 (Ok(stored.response()), End::Value(Some(stored)))
             }
-            Stop::Passed(answer) => (Ok(answer), End::Value(None)),
+            Stop::Passed(answer) => (Ok(answer), unshared),
             Stop::Broken(answer) => (Ok(answer), End::Failed),
         },
-        Sharing::Alone => (Ok(answer.map(SharedBody::passed)), End::Value(None)),
-        Sharing::Failed => (Ok(answer.map(SharedBody::passed)), End::Failed),
+        Sharing::Alone | Sharing::Failed => (Ok(answer.map(SharedBody::passed)), unshared),
     }
 }
 
