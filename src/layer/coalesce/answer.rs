@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::cache_control::{CacheControl, Unreadable, seconds};
 use super::request::{Common, Credentials};
+use super::words::words;
 
 /// Statuses of answers that may be reused, even if their headers do not say for how long (RFC 9110, section 15.1). 206 is
 /// left out, as it answers a range.
@@ -167,13 +168,4 @@ fn is_stream(headers: &HeaderMap) -> bool {
     };
     words(headers, &header::CONTENT_TYPE).any(is_stream)
         || words(headers, &X_ACCEL_BUFFERING).any(|word| word.eq_ignore_ascii_case(b"no"))
-}
-
-/// Returns the words of a list. They need not be text.
-fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
-    let lines = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
-    lines
-        .flat_map(|line| line.split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|word| !word.is_empty())
 }

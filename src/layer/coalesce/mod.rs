@@ -6,8 +6,8 @@
 //! request               which requests are equal
 //! lead                  the work of the request that leads
 //! answer                which answers are shared
-//! cache_control         the header that is parsed for it
-//! stored                an answer that is read to its end
+//! cache_control, words  the headers that are parsed for it
+//! stored, hop_by_hop    an answer that is read to its end, without the headers of its connection
 //! body                  the bodies of all answers
 //! ```
 //!
@@ -29,6 +29,7 @@
 mod answer;
 mod body;
 mod cache_control;
+mod hop_by_hop;
 mod layer;
 mod lead;
 mod ready;
@@ -36,6 +37,7 @@ mod request;
 mod service;
 mod setup;
 mod stored;
+mod words;
 
 pub use self::body::SharedBody;
 pub use self::layer::CoalesceLayer;

@@ -80,7 +80,9 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.body {
             Either::Passed { body } => body.size_hint(),
-            Either::Whole { body } => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
+            Either::Whole { body: Some(body) } => SizeHint::with_exact(body.len() as u64),
+            // Servers write a length that is known into `Content-Length`. A refusal of gRPC has no body, so it has none.
+            Either::Whole { body: None } => SizeHint::new(),
         }
     }
 }
