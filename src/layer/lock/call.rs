@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
@@ -78,15 +78,15 @@ impl<T, B, R, G: HeldLock + 'static, W> State<T, B, R, G, W>
 where
     T: Service<Request<B>, Response = Response<R>>,
 {
-    /// Refuses the request that has these headers.
+    /// Refuses the request.
     pub(super) fn refuse<K, F, L>(
         setup: &Setup<K, F, L>,
         span: &Span,
-        headers: &HeaderMap,
+        request: &Request<B>,
         refusal: Refusal,
     ) -> Self {
         setup.note_refusal(span, &refusal, refusal.outcome());
-        Self::Over { refusal: Some(setup.answer(refusal.into(), grpc_type(headers))) }
+        Self::Over { refusal: Some(setup.answer(refusal.into(), grpc_type(request))) }
     }
 
     /// In the service, without the key. `watched` is a wait for it whose end is only noted.
@@ -117,7 +117,7 @@ where
             }
             Err(Full) if mode == Mode::Enforce => {
                 span.run(|| drop(guard));
-                return Self::refuse(setup, span, request.headers(), Refusal::Overloaded);
+                return Self::refuse(setup, span, &request, Refusal::Overloaded);
             }
             Err(Full) => {
                 setup.note(span, Outcome::WouldBeOverloaded);
@@ -137,7 +137,7 @@ where
         };
         let hold = held.inside(span, terms);
         let is_detached = setup.is_detached && mode == Mode::Enforce;
-        let grpc = if is_detached { grpc_type(request.headers()) } else { None };
+        let grpc = if is_detached { grpc_type(&request) } else { None };
         let future = span.run(|| service.call(request));
         if is_detached {
             let until_body_end = setup.until_body_end;
@@ -195,7 +195,7 @@ where
                         }
                         Err(error) => {
                             let (_, request) = then.as_ref().expect("a wait ends once");
-                            State::refuse(setup, span, request.headers(), Refusal::Lock(error))
+                            State::refuse(setup, span, request, Refusal::Lock(error))
                         }
                     };
                     state.set(next);

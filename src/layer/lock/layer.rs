@@ -37,7 +37,7 @@ use crate::web::Problem;
 /// | the lock provider is unavailable (remote providers) | 503, `Retry-After` | `UNAVAILABLE` |
 /// | the request has no valid key ([`RequestKey`](crate::layer::RequestKey)) | 400 | `INVALID_ARGUMENT` |
 ///
-/// A request whose content type is that of gRPC or gRPC-Web is refused as gRPC: with a status, a message, and
+/// A POST whose content type is that of gRPC or gRPC-Web is refused as gRPC: with a status, a message, and
 /// `grpc-retry-pushback-ms`. All others are refused as [`Problem`]s, or as [`render`](Self::render) says.
 ///
 /// A refused request's body is not read. If a part of it is still on its way, HTTP/1.1 can't use the connection any

@@ -118,7 +118,7 @@ where
     G: HeldLock + 'static,
 {
     if mode == Mode::Enforce {
-        return State::refuse(setup, span, request.headers(), refusal);
+        return State::refuse(setup, span, &request, refusal);
     }
     setup.note_refusal(span, &refusal, refusal.outcome().observed());
     State::running(span.run(|| service.call(request)), None)
