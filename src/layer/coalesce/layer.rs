@@ -21,7 +21,8 @@ use crate::layer::request_key::RequestKey;
 /// # Which requests share
 ///
 /// The key must tell apart all requests whose answers differ: by path *and* query, tenant, and so on. The layer itself
-/// adds the host and the headers `Accept`, `Accept-Encoding`, `Accept-Language` and `Origin` to the key.
+/// adds the host and the headers `Accept`, `Accept-Encoding`, `Accept-Language` and `Origin` to the key. With the feature
+/// `axum` it also adds the route with the paths of all routers around it, as nested routers remove their part of the path.
 ///
 /// The following requests do not share. Each calls the service itself:
 ///
@@ -31,6 +32,9 @@ use crate::layer::request_key::RequestKey;
 /// - requests that have no key;
 /// - requests with `Authorization`, `Proxy-Authorization` or a `Cookie`. [`share_credentials`](Self::share_credentials)
 ///   adds these headers to the key instead.
+///
+/// All clones of a layer and all its services share the calls, if the services have the same type. Otherwise use a layer
+/// of its own for each service that answers in its own way.
 ///
 /// If you identify users in any other way (a custom token header, a client certificate), the key must include that
 /// identity. A request that joins never reaches the service. So what the service checks in a request, and the key

@@ -3,7 +3,7 @@
 //! ```text
 //! layer, setup          what a user sets up; what the layer and its services know
 //! service, ready        a request comes in; its service, until it is called
-//! request               which requests are equal
+//! request, route        which requests are equal; where routers have sent them
 //! lead                  the work of the request that leads
 //! answer                which answers are shared
 //! cache_control, words  the headers that are parsed for it
@@ -34,6 +34,7 @@ mod layer;
 mod lead;
 mod ready;
 mod request;
+mod route;
 mod service;
 mod setup;
 mod stored;

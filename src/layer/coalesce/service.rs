@@ -37,11 +37,11 @@ impl<T, K, F> CoalesceService<T, K, F> {
 
 impl<K, F: RequestKey<K>> Setup<K, F> {
     /// Returns the key under which a request shares its answer. A request whose key can't be found does not share.
-    fn full_key<B: Body>(&self, parts: &mut request::Parts, body: &B) -> Option<Full<K>> {
+    fn full_key<T: 'static, B: Body>(&self, parts: &mut request::Parts, body: &B) -> Option<Full<K>> {
         if !body.is_end_stream() {
             return None;
         }
-        let common = Common::of(parts, self.credentials())?;
+        let common = Common::of::<T>(parts, self.credentials())?;
         Some((self.key.key(parts).ok()??, common))
     }
 }
@@ -67,7 +67,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let key = self.setup.full_key(&mut parts, &body);
+        let key = self.setup.full_key::<T, B>(&mut parts, &body);
         let request = Request::from_parts(parts, body);
         let Some(key) = key else {
             let answer = self.inner.call(request);

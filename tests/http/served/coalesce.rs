@@ -209,6 +209,67 @@ fn a_service_that_is_down_is_called_once_if_failures_are_shared() {
     });
 }
 
+/// A GET of this path, under way.
+async fn asked_for(served: &Served, path: &str) -> JoinHandle<Answer> {
+    let mut line = Line::open(served.addr).await;
+    line.write(&format!("GET {path} HTTP/1.1\r\nhost: here\r\n\r\n")).await;
+    answered(line)
+}
+
+#[test]
+fn requests_to_different_services_do_not_share_though_their_layers_are_clones() {
+    let layer = layer();
+    let (go, calls) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+    let answers = |text: &'static str| {
+        let (go, calls) = (go.clone(), calls.clone());
+        async move || {
+            calls.fetch_add(1, Ordering::SeqCst);
+            go.pass().await;
+            text
+        }
+    };
+    let routes = |route: &'static str, fallback: &'static str| {
+        Router::new().route("/menu", get(answers(route))).fallback(answers(fallback)).layer(layer.clone())
+    };
+    let app = Router::new()
+        .nest("/a", routes("the menu of a", "nothing of a"))
+        .nest(
+            "/b",
+            Router::new()
+                .nest("/c", routes("the menu of c", "not reached: a router without a fallback is around it")),
+        )
+        .nest_service("/d", routes("the menu of d", "nothing of d"))
+        .merge(routes("the menu", "nothing"));
+    let expected = [
+        ("/menu", "the menu"),
+        ("/a/menu", "the menu of a"),
+        ("/b/c/menu", "the menu of c"),
+        ("/d/menu", "the menu of d"),
+        ("/none", "nothing"),
+        ("/a/none", "nothing of a"),
+        ("/b/none", "nothing"),
+        ("/d/none", "nothing of d"),
+    ];
+    run(async move {
+        let served = serve(app).await;
+        let mut asked = Vec::new();
+        for (nth, (path, _)) in expected.into_iter().enumerate() {
+            asked.push(asked_for(&served, path).await);
+            until(|| calls.load(Ordering::SeqCst) == nth + 1).await;
+        }
+        // Each of them has joined a request of its own service.
+        for (nth, (path, _)) in expected.into_iter().enumerate() {
+            asked.push(asked_for(&served, path).await);
+            until(|| layer.counts().joined == nth as u64 + 1).await;
+        }
+        go.open_wide();
+        for (answer, (path, text)) in asked.into_iter().zip(expected.into_iter().cycle()) {
+            assert_eq!(answer.await.unwrap().body, text, "{path}");
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), expected.len());
+    });
+}
+
 /// Hands over the sender of each answer's parts.
 type Senders = UnboundedSender<UnboundedSender<Bytes>>;
 
