@@ -86,7 +86,7 @@ where
         refusal: Refusal,
     ) -> Self {
         setup.note_refusal(span, &refusal, refusal.outcome());
-        Self::Over { refusal: Some(setup.answer(refusal.into(), grpc_type(request))) }
+        Self::Over { refusal: Some(setup.answer(setup.problem(refusal), grpc_type(request))) }
     }
 
     /// In the service, without the key. `watched` is a wait for it whose end is only noted.
@@ -240,9 +240,12 @@ fn observed<K, F, L, G: HeldLock + 'static>(
 ) -> Option<Hold<G>> {
     match granted {
         Ok(guard) => {
-            setup.note(span, setup.granted_late().observed());
             // It runs already, with a place or without one.
-            let terms = setup.terms().unwrap_or_else(|Full| setup.terms_without_place());
+            let (terms, outcome) = match setup.terms() {
+                Ok(terms) => (terms, setup.granted_late().observed()),
+                Err(Full) => (setup.terms_without_place(), Outcome::WouldBeOverloaded),
+            };
+            setup.note(span, outcome);
             Some(Held::Alone { guard }.inside(span, terms))
         }
         Err(error) => {

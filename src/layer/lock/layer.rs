@@ -259,7 +259,14 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
     /// [patterns](crate::docs::patterns) for idempotency keys.
     ///
     /// A request that takes longer releases its key as usual. For one that ends sooner, a task on its runtime keeps the
-    /// guard. A runtime that shuts down releases the key. In the mode [`Observe`](super::Mode::Observe) keys are kept as
+    /// guard: one task for each key that is kept. [`max_running`](Self::max_running) does not limit them, so the rate of
+    /// requests and this time do. [`drained`](KeyedLock::drained) waits for them. A runtime that shuts down releases the
+    /// key.
+    ///
+    /// While the layer refuses requests because their key is busy, the refusal says `Retry-After` of at least this time,
+    /// in whole seconds.
+    ///
+    /// In the mode [`Observe`](super::Mode::Observe) keys are kept as
     /// long, so that the counts are those of `Enforce`. It costs one allocation for each request.
     ///
     /// # Panics

@@ -11,6 +11,7 @@ use latchwork::layer::{KeyedLockLayer, Mode, Outcome};
 use latchwork::web::{Problem, ProblemKind};
 use tower::service_fn;
 
+use super::remote::{Remote, Reply};
 use super::service::{Answer, ByPath, Gate, around, call, gated, layer, locks, post};
 use crate::support::{Event, Hand, hooked, panic_of};
 
@@ -180,4 +181,21 @@ fn where_it_is_only_observed_a_request_beyond_the_bound_runs_and_is_counted() {
     assert_eq!(two.poll().unwrap().unwrap().status(), 200);
     let counted = [Outcome::Acquired, Outcome::WouldBeOverloaded].map(|outcome| bounded.stats().of(outcome));
     assert_eq!((counted, bounded.stats().requests()), ([1, 1], 2));
+}
+
+#[test]
+fn an_observed_request_beyond_the_bound_counts_so_also_if_its_key_comes_late() {
+    let (answers, runs) = (Gate::new(), Gate::new());
+    let layer = Remote::new(Reply::Grant, Some(&answers)).layer().max_running(1).mode(Mode::Observe);
+    let mut service = around(&layer, gated(&runs));
+    let mut requests = ["/ada", "/grace"].map(|path| Hand::queued(call(&mut service, post(path))));
+    answers.open();
+    answers.open();
+    assert!(requests.iter_mut().all(|request| request.poll().is_none()));
+    let counted = [Outcome::Acquired, Outcome::WouldBeOverloaded].map(|outcome| layer.stats().of(outcome));
+    assert_eq!(counted, [1, 1]);
+    runs.open();
+    runs.open();
+    assert!(requests.iter_mut().all(|request| request.poll().is_some()));
+    assert_eq!(layer.stats().requests(), 2);
 }

@@ -60,6 +60,27 @@ async fn a_second_click_after_a_quick_handler_is_refused_until_the_minimum_is_ov
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_says_that_the_key_is_busy_for_the_minimum() {
+    for (minimum, seconds) in [(1, "1"), (1_000, "1"), (1_001, "2"), (600_000, "600")] {
+        let layer = layer(&locks()).hold_at_least(Duration::from_millis(minimum));
+        let mut service = around(&layer, service_fn(ok));
+        assert_eq!(call(&mut service, post("/ada")).await.unwrap().status(), 200);
+        let refused = call(&mut service, post("/ada")).await.unwrap();
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["retry-after"]),
+            (409, &seconds.parse().unwrap())
+        );
+        let grpc = Request::post("/ada").header("content-type", "application/grpc").body(Body::empty());
+        let refused = call(&mut service, grpc.unwrap()).await.unwrap();
+        assert_eq!(refused.headers()["grpc-retry-pushback-ms"], format!("{seconds}000"));
+        // Another cause has nothing to do with it.
+        let mut full = around(&layer.clone().max_running(0), service_fn(ok));
+        let refused = call(&mut full, post("/grace")).await.unwrap();
+        assert_eq!(refused.headers()["retry-after"], "1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_waits_gets_the_key_when_the_minimum_is_over() {
     let locks = locks();
     let mut service = around(&held_at_least(&locks).wait(Duration::from_secs(3600)), service_fn(ok));
