@@ -74,8 +74,8 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn new(common: &Common, policy: Credentials, shares_failures: bool) -> Self {
-        Self { policy, is_of_one_user: common.is_of_one_user(), shares_failures }
+    pub(super) fn new(common: &Common, shares_failures: bool) -> Self {
+        Self { policy: common.policy(), is_of_one_user: common.is_of_one_user(), shares_failures }
     }
 
     /// Decides about an answer by its head.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
+use super::request::Credentials;
 use super::service::CoalesceService;
 use super::setup::Setup;
 use crate::flight::FlightCounts;
@@ -160,10 +161,11 @@ impl<K, F> CoalesceLayer<K, F> {
     /// Shares answers among requests with equal `Authorization`, `Proxy-Authorization` and `Cookie` headers, also answers
     /// that are `private`. Off by default.
     ///
-    /// Requests with other credentials call the service themselves. So the service checks all credentials.
+    /// Requests with other credentials call the service themselves. So the service checks all credentials. Of this setter
+    /// and [`share_across_credentials`](Self::share_across_credentials), the last call counts.
     #[must_use]
     pub fn share_credentials(mut self, share: bool) -> Self {
-        self.setup.shares_credentials = share;
+        self.setup.credentials = if share { Credentials::Equal } else { Credentials::Alone };
         self
     }
 
@@ -193,7 +195,7 @@ impl<K, F> CoalesceLayer<K, F> {
     /// ```
     #[must_use]
     pub fn share_across_credentials(mut self, share: bool) -> Self {
-        self.setup.shares_across_credentials = share;
+        self.setup.credentials = if share { Credentials::Any } else { Credentials::Alone };
         self
     }
 

@@ -91,6 +91,10 @@ impl Common {
         })
     }
 
+    pub(super) fn policy(&self) -> Credentials {
+        self.policy
+    }
+
     /// Returns `true` if all requests that share belong to one user.
     pub(super) fn is_of_one_user(&self) -> bool {
         self.policy == Credentials::Any || self.credentials.iter().any(|values| !values.is_empty())

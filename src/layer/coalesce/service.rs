@@ -41,7 +41,7 @@ impl<K, F: RequestKey<K>> Setup<K, F> {
         if !body.is_end_stream() {
             return None;
         }
-        let common = Common::of::<T>(parts, self.credentials())?;
+        let common = Common::of::<T>(parts, self.credentials)?;
         Some((self.key.key(parts).ok()??, common))
     }
 }
@@ -76,7 +76,7 @@ where
         // The service that was polled ready serves this request; its clone is polled anew.
         let clone = self.inner.clone();
         let service = Ready::new(mem::replace(&mut self.inner, clone));
-        let rules = Rules::new(&key.1, self.setup.credentials(), self.setup.shares_failures);
+        let rules = Rules::new(&key.1, self.setup.shares_failures);
         let Setup { ref flights, limits, detached_for, .. } = *self.setup;
         let flights = flights.clone();
         Box::pin(async move {
