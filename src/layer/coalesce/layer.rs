@@ -70,12 +70,15 @@ use crate::layer::request_key::RequestKey;
 ///
 /// The leader gets an answer that is not shared. At the same time, each joined request calls the service itself.
 ///
+/// A shared answer is a copy of status, headers, body, trailers and extensions: what the service puts into the extensions
+/// of its response, all requests get. The headers of the connection are left out (RFC 9111, section 3.1).
+///
 /// # Failures
 ///
 /// The following are failures: an error of the service, an answer with 5xx or 429 that is not shared, an answer that
 /// breaks off, and a panic. The leader gets the failure. *One* of the joined requests leads next, and the others stay
 /// joined. So a service that is down is called by one request after the other. With
-/// [`share_failures`](Self::share_failures) it is called once.
+/// [`share_failures`](Self::share_failures) it is called once, if its answers are ones that can be shared.
 ///
 /// # Age
 ///
@@ -207,7 +210,8 @@ impl<K, F> CoalesceLayer<K, F> {
     ///
     /// - an error of the service, as it can't be cloned;
     /// - an answer with 429 or 511, or one that breaks off;
-    /// - an answer that is `private`, sets a cookie, or varies by a header that is not compared.
+    /// - an answer that is `private`, sets a cookie, or varies by a header that is not compared;
+    /// - an answer that is a stream, too long, or too slow, or has one of these headers in a form that can't be read.
     #[must_use]
     pub fn share_failures(mut self, share: bool) -> Self {
         self.setup.shares_failures = share;

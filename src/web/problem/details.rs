@@ -176,7 +176,7 @@ impl Problem {
         self.with_retryable(true)
     }
 
-    /// Sets whether a client may send the same request again without asking anybody.
+    /// Sets whether a client may send the same request again without asking its user.
     #[must_use]
     pub fn with_retryable(mut self, is_retryable: bool) -> Self {
         self.0.is_retryable = is_retryable;
@@ -246,7 +246,7 @@ impl Problem {
         self.0.current.flatten()
     }
 
-    /// Returns `true` if a client may send the same request again without asking anybody. After a conflict it must read
+    /// Returns `true` if a client may send the same request again without asking its user. After a conflict it must read
     /// again first.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
