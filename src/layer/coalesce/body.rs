@@ -1,6 +1,5 @@
 //! [`SharedBody`]: the bodies that a layer answers with.
 
-use std::error::Error;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
@@ -11,7 +10,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+use crate::layer::box_error::BoxError;
 
 pin_project! {
     /// The body of an answer that came through a [`CoalesceLayer`](super::CoalesceLayer): the service's body, or one

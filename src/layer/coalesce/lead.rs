@@ -12,11 +12,12 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use super::answer::{Rules, Sharing, is_failure};
-use super::body::{BoxError, SharedBody};
+use super::body::SharedBody;
 use super::ready::Ready;
 use super::setup::Full;
 use super::stored::{Limits, Stop, Stored, store};
 use crate::flight;
+use crate::layer::box_error::BoxError;
 use crate::web::Problem;
 
 pub(super) type Leader<K> = flight::Leader<Full<K>, Option<Arc<Stored>>>;

@@ -12,8 +12,9 @@ use http::{HeaderMap, Response, StatusCode, response};
 use http_body::{Body, Frame};
 use tokio::time::{Sleep, sleep};
 
-use super::body::{BoxError, Read, SharedBody, Then};
+use super::body::{Read, SharedBody, Then};
 use super::hop_by_hop::remove_hop_by_hop;
+use crate::layer::box_error::BoxError;
 
 /// An answer that can be shared. Its data is in one piece, which all answers share.
 pub(crate) struct Stored {

@@ -141,7 +141,7 @@ where
         let future = span.run(|| service.call(request));
         if is_detached {
             let until_body_end = setup.until_body_end;
-            // The key is released with the answer, even if nobody polls the task's handle.
+            // The key is released with the answer, even if the task's handle is not polled.
             let future = async move { (future.await, Some(hold).filter(|_| until_body_end)) };
             Self::Detached { task: tokio::spawn(Spanned { future, span: span.clone() }), grpc }
         } else {

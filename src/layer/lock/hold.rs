@@ -166,8 +166,8 @@ impl<G: HeldLock + 'static> Hold<G> {
     }
 }
 
-/// A key after its request. It is dropped inside the request's span. Nobody is warned if its lock was lost: the request
-/// did not hold it any more.
+/// A key after its request. It is dropped inside the request's span. The log has no warning if the lock was lost: the
+/// request did not hold it any more.
 struct Kept<G: HeldLock + 'static> {
     held: Option<Held<G>>,
     span: Span,

@@ -11,6 +11,7 @@ use latchwork::layer::{KeyedLockLayer, Mode, Outcome};
 use latchwork::web::{Problem, ProblemKind};
 use tower::service_fn;
 
+use super::ends::End;
 use super::remote::{Remote, Reply};
 use super::service::{Answer, ByPath, Gate, around, call, gated, layer, locks, post};
 use crate::support::{Event, Hand, hooked, panic_of};
@@ -63,32 +64,10 @@ fn a_request_beyond_the_bound_is_refused_before_the_service_is_called() {
 
 #[test]
 fn the_place_is_given_back_however_a_request_ends() {
-    #[derive(Clone, Copy, PartialEq, Debug)]
-    enum End {
-        Answered,
-        Failed,
-        Panicked,
-        PanickedWhenCalled,
-        Dropped,
-        Unpolled,
-    }
-    for end in
-        [End::Answered, End::Failed, End::Panicked, End::PanickedWhenCalled, End::Dropped, End::Unpolled]
-    {
+    for end in End::ALL {
         let locks = locks();
         let gate = Gate::new();
-        let inner = {
-            let gate = gate.clone();
-            service_fn(move |_: Request<Body>| {
-                assert_ne!(end, End::PanickedWhenCalled, "asked for");
-                let gate = gate.clone();
-                async move {
-                    gate.pass().await;
-                    assert_ne!(end, End::Panicked, "asked for");
-                    if end == End::Failed { Err("asked for") } else { Ok(Response::new(Body::empty())) }
-                }
-            })
-        };
+        let inner = end.service(&gate);
         let mut service = around(&layer(&locks).max_running(1), inner);
         for _ in 0..3 {
             if end == End::PanickedWhenCalled {

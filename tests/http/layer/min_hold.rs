@@ -11,6 +11,7 @@ use tokio::runtime::Builder;
 use tokio::time::{Instant, advance};
 use tower::service_fn;
 
+use super::ends::End;
 use super::remote::{Remote, Reply};
 use super::service::{Answer, ByPath, Gate, Locks, around, call, gated, layer, locks, ok, post};
 use crate::support::{Hand, no_hang, panic_of};
@@ -106,32 +107,10 @@ async fn a_handler_that_takes_longer_frees_its_key_at_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn however_a_request_ends_its_key_is_held_to_the_minimum() {
-    #[derive(Clone, Copy, PartialEq, Debug)]
-    enum End {
-        Answered,
-        Failed,
-        Panicked,
-        PanickedWhenCalled,
-        Dropped,
-        Unpolled,
-    }
-    let ends =
-        [End::Answered, End::Failed, End::Panicked, End::PanickedWhenCalled, End::Dropped, End::Unpolled];
-    for (end, is_shared) in ends.into_iter().flat_map(|end| [(end, false), (end, true)]) {
+    for (end, is_shared) in End::ALL.into_iter().flat_map(|end| [(end, false), (end, true)]) {
         let locks = locks();
         let gate = Gate::new();
-        let inner = {
-            let gate = gate.clone();
-            service_fn(move |_: Request<Body>| {
-                assert_ne!(end, End::PanickedWhenCalled, "asked for");
-                let gate = gate.clone();
-                async move {
-                    gate.pass().await;
-                    assert_ne!(end, End::Panicked, "asked for");
-                    if end == End::Failed { Err("asked for") } else { Ok(Response::new(Body::empty())) }
-                }
-            })
-        };
+        let inner = end.service(&gate);
         let mut service = around(&held_at_least(&locks).share_guard(is_shared), inner);
         let granted = Instant::now();
         if end == End::PanickedWhenCalled {
