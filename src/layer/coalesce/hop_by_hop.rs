@@ -18,8 +18,8 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Removes these headers. A handler that copies the headers of an upstream copies them too, and then HTTP/1.1 sends a body
-/// of known length as if it came in chunks: without its data.
+/// Removes these headers. A handler that copies the headers of an upstream copies them too. If the length of the body is
+/// known then, HTTP/1.1 announces chunks and sends none.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let listed: Vec<_> =
         words(headers, &header::CONNECTION).filter_map(|word| HeaderName::from_bytes(word).ok()).collect();

@@ -23,7 +23,7 @@ use crate::layer::request_key::RequestKey;
 ///
 /// The key must tell apart all requests whose answers differ: by path *and* query, tenant, and so on. The layer itself
 /// adds the host and the headers `Accept`, `Accept-Encoding`, `Accept-Language` and `Origin` to the key. With the feature
-/// `axum` it also adds the route with the paths of all routers around it, as nested routers remove their part of the path.
+/// `axum` it also adds the route, with the paths of all routers around it. Nested routers remove their part of the path.
 ///
 /// The following requests do not share. Each calls the service itself:
 ///
