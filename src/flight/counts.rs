@@ -18,7 +18,7 @@ pub struct FlightCounts {
     /// Keys that have a flight now: a call leads, or waits for the lead of one that was aborted.
     pub under_way: usize,
     /// How often a call has led, that is, how often the work was run. The lead of a successor counts as a flight of its
-    /// own, also if the successor takes half-done work over.
+    /// own.
     pub flights: u64,
     /// Calls that joined a flight, whatever its outcome. A call is counted once, also if it leads later.
     pub joined: u64,

@@ -66,46 +66,6 @@ impl<K, V> Leader<K, V> {
             Err(flight) => land(flight, key, value),
         }
     }
-
-    /// Ends the lead without a value, as dropping it does, and leaves `rest` to the next leader: half-done work. The
-    /// flight keeps it until a leader [takes it over](Self::take_over). If no call has joined, or all of them give up, it
-    /// is dropped.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use latchwork::{SingleFlight, flight::Role};
-    ///
-    /// let sums = SingleFlight::<&str, u32>::new();
-    /// let Role::Leader(first) = sums.join("sum").wait() else { panic!("no other call is there") };
-    /// std::thread::scope(|s| {
-    ///     let next = s.spawn(|| match sums.join("sum").wait() {
-    ///         Role::Leader(mut next) => {
-    ///             let half = next.take_over::<u32>().unwrap_or(0);
-    ///             next.finish(half + 3)
-    ///         }
-    ///         Role::Joined(sum) => sum,
-    ///     });
-    ///     while sums.counts().joined == 0 {
-    ///         std::thread::yield_now();
-    ///     }
-    ///     first.hand_over(4_u32);
-    ///     assert_eq!(next.join().expect("it does not panic"), 7);
-    /// });
-    /// ```
-    pub fn hand_over<W: Send + 'static>(self, rest: W) {
-        let before = self.flight.as_ref().and_then(|flight| flight.swap_rest(Some(Box::new(rest))));
-        // The lead goes first: a panic of user code keeps no other call waiting.
-        drop(self);
-        drop(before);
-    }
-
-    /// Returns what a leader before this one [handed over](Self::hand_over). Returns `None`, and drops it, if it has
-    /// another type.
-    pub fn take_over<W: 'static>(&mut self) -> Option<W> {
-        let rest = self.flight.as_ref()?.swap_rest(None)?;
-        rest.downcast().ok().map(|rest| *rest)
-    }
 }
 
 /// Gives the value to the calls that joined.

@@ -42,8 +42,7 @@
 //   and the value goes back as it came: neither cloned nor moved to the heap. Otherwise it stores the value and
 //   dismisses the line, batch by batch: these calls are no longer expected to come.
 // - Leader that goes: gives the permit back and notifies the front of the line. If no call has joined, it takes the
-//   entry out. Before that it may leave half-done work in the flight. The next leader takes the work over, or it is
-//   dropped with the flight.
+//   entry out.
 // - Call that joined, when it runs: returns the value if there is one. Otherwise it takes the lead if that is free and it
 //   is its turn. Otherwise it waits on.
 // - Call that gives up: leaves the line, which notifies the next one if this one was notified. The last call to leave a
@@ -85,7 +84,6 @@
 // | the stored key's `Drop` | in the call that ends the flight, when all were woken | the value |
 // | a waker | in the call that wakes it: a leader, or one that gives up | the same as without the panic |
 // | a value's `Drop` | in the call that drops it last | nothing |
-// | the `Drop` of work that was handed over | in the call that gives up last, or in the next leader | nothing |
 
 mod counts;
 mod join;

@@ -1,8 +1,6 @@
 //! One flight: its lead, the line of the calls that joined it, and its value.
 
-use std::any::Any;
 use std::cell::Cell;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Waker;
@@ -20,24 +18,8 @@ struct Inside<V> {
     lead: Lead,
     /// Made when a call enlists for the first time. The helper may look at it when the flight is over.
     line: Option<Arc<Mutex<Line>>>,
-    left: Left<V>,
-}
-
-/// What the leader has left. All of it is user code, and dropped outside the locks.
-enum Left<V> {
-    Nothing,
-    /// Half-done work, for the next leader. In a second box, so that a flight stays small.
-    Rest(Box<Rest>),
     /// The end of the flight: no call leads or enlists after it.
-    Value(Arc<V>),
-}
-
-pub(super) type Rest = Box<dyn Any + Send>;
-
-impl<V> Left<V> {
-    fn value(&self) -> Option<&Arc<V>> {
-        if let Self::Value(value) = self { Some(value) } else { None }
-    }
+    value: Option<Arc<V>>,
 }
 
 /// The lead is a permit of which there is one, as in a mutex. The flight's lock guards its word.
@@ -84,25 +66,14 @@ impl<V> Flight<V> {
     /// Creates a flight that the caller leads.
     pub(super) fn led() -> Self {
         let lead = Lead(Cell::new(Word::free(0)));
-        Self { inside: Mutex::new(Inside { lead, line: None, left: Left::Nothing }) }
-    }
-
-    /// Puts what the leader leaves, or takes what the leader before it left. Returns what was there. The caller leads, so
-    /// there is no value yet.
-    pub(super) fn swap_rest(&self, rest: Option<Rest>) -> Option<Rest> {
-        let rest = rest.map_or(Left::Nothing, |rest| Left::Rest(Box::new(rest)));
-        let before = mem::replace(&mut self.inside.lock().left, rest);
-        match before {
-            Left::Rest(before) => Some(*before),
-            _ => None,
-        }
+        Self { inside: Mutex::new(Inside { lead, line: None, value: None }) }
     }
 
     /// Makes a newcomer's attempt: returns the value, or the lead if that is free. As at every lock, a newcomer may have
     /// to let waiters go first.
     pub(super) fn take(&self) -> Option<Found<V>> {
         let inside = self.inside.lock();
-        if let Some(value) = inside.left.value() {
+        if let Some(value) = &inside.value {
             return Some(Found::Value(value.clone()));
         }
         let next = inside.lead.word().take(1).ok()?;
@@ -118,7 +89,7 @@ impl<V> Flight<V> {
         let value = {
             let inside = self.inside.lock();
             let line = inside.line.as_ref().map(|line| line.lock());
-            match (inside.left.value(), line) {
+            match (&inside.value, line) {
                 (Some(value), Some(mut line)) if node.is_enlisted() => {
                     waker = line.dismissed(node.as_mut());
                     Some(value.clone())
@@ -130,7 +101,7 @@ impl<V> Flight<V> {
                     }
                     None
                 }
-                (value, _) => value.cloned(),
+                (value, _) => value.clone(),
             }
         };
         let Some(value) = value else { return self.step_slow(node, task, waker) };
@@ -153,7 +124,7 @@ impl<V> Flight<V> {
         let found = loop {
             {
                 let mut inside = self.inside.lock();
-                if let Some(value) = inside.left.value().cloned() {
+                if let Some(value) = inside.value.clone() {
                     if node.is_enlisted() {
                         inside.with_line(&mut wakes, |line, _, wakes| wakes.keep(line.dismissed(node)));
                     }
@@ -207,14 +178,12 @@ impl<V> Flight<V> {
     /// Ends the flight with its value, and wakes all calls. Their panics are kept in `wakes`: the caller passes them on
     /// when it has finished.
     pub(super) fn land(&self, value: Arc<V>, wakes: &mut Wakes) {
-        let mut left = Some(Left::Value(value));
-        // Work that no leader took over is dropped when all calls are woken.
-        let mut _before = None;
+        let mut value = Some(value);
         loop {
             let is_done = {
                 let mut inside = self.inside.lock();
-                if let Some(left) = left.take() {
-                    _before = Some(mem::replace(&mut inside.left, left));
+                if let Some(value) = value.take() {
+                    inside.value = Some(value);
                 }
                 // Without a line no call has enlisted, and none will: the value is there.
                 inside.line.is_none() || inside.with_line(wakes, |line, _, wakes| line.dismiss(wakes))

@@ -6,8 +6,10 @@
 //! lock           a lock around a service, by each request's key
 //! coalesce       one call of a service for equal requests
 //! request_key    the key of a request
+//! box_error      the errors of bodies
 //! ```
 
+mod box_error;
 mod coalesce;
 mod lock;
 mod request_key;

@@ -37,9 +37,11 @@ pub enum BadEtag {
     NotAStamp(#[source] ParseStampError),
 }
 
-/// The codings whose names proxies append to the tags of answers that they compress: Apache and Caddy after `-`, Jetty
-/// after `--` or `;`.
-const CODINGS: [&str; 6] = ["gzip", "br", "zstd", "deflate", "compress", "x-gzip"];
+/// What separates a tag from what a proxy appends when it compresses the answer.
+const MARKS: [char; 5] = ['-', ';', ':', '_', '.'];
+
+/// The greatest length of what is appended: some proxies append the names of two codings.
+const MAX_SUFFIX: usize = 16;
 
 impl Stamp {
     /// Returns the stamp as a strong entity tag, for the header `ETag` (RFC 9110, section 8.8.3).
@@ -88,11 +90,18 @@ impl Stamp {
     }
 }
 
-/// Returns `true` if the text in a tag is a stamp, one or two punctuation marks, and the name of a coding.
+/// Returns `true` if the text in a tag is a stamp with something appended: one or two marks and a short word, which may
+/// have marks inside. The name of a coding is not enough: proxies shorten it (`7-df`), or append two (`7-gzip-gzip`).
+///
+/// The word begins with a letter. `7.5` is a tag of another kind, and no stamp that was changed.
 pub(crate) fn is_suffixed(opaque: &str) -> bool {
     let end = opaque.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(opaque.len());
     let (number, suffix) = opaque.split_at(end);
-    let Some(coding) = suffix.strip_prefix(|mark: char| mark.is_ascii_punctuation()) else { return false };
-    let coding = coding.strip_prefix(|mark: char| mark.is_ascii_punctuation()).unwrap_or(coding);
-    CODINGS.iter().any(|known| known.eq_ignore_ascii_case(coding)) && number.parse::<Stamp>().is_ok()
+    let Some(word) = suffix.strip_prefix(MARKS) else { return false };
+    let word = word.strip_prefix(MARKS).unwrap_or(word);
+    let is_known = |char: char| char.is_ascii_alphanumeric() || MARKS.contains(&char);
+    word.starts_with(|char: char| char.is_ascii_alphabetic())
+        && word.len() <= MAX_SUFFIX
+        && word.chars().all(is_known)
+        && number.parse::<Stamp>().is_ok()
 }

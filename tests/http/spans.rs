@@ -114,14 +114,15 @@ type ByPath = fn(&Parts) -> Option<String>;
 struct Remote {
     locks: Arc<KeyedLock<String>>,
     is_down: bool,
+    lost_after: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("no connection")]
 struct NoConnection(#[source] std::io::Error);
 
-/// Lost when it is looked at for the second time.
-struct LostGuard(OwnedKeyedGuard<String>, AtomicUsize);
+/// Lost when it was looked at this number of times.
+struct LostGuard(OwnedKeyedGuard<String>, usize, AtomicUsize);
 
 impl HeldLock for LostGuard {
     type Key = String;
@@ -135,7 +136,7 @@ impl HeldLock for LostGuard {
     }
 
     fn is_lost(&self) -> bool {
-        self.1.fetch_add(1, Ordering::Relaxed) > 0
+        self.2.fetch_add(1, Ordering::Relaxed) >= self.1
     }
 
     fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -152,7 +153,8 @@ impl LockProvider<String> for Remote {
             let cause = NoConnection(std::io::Error::other("the host is down"));
             return Begun::Refused(LockError::Unavailable(cause.into()));
         }
-        Begun::Acquired(LostGuard(self.locks.try_lock_owned(key).unwrap(), AtomicUsize::new(0)))
+        let guard = self.locks.try_lock_owned(key).unwrap();
+        Begun::Acquired(LostGuard(guard, self.lost_after, AtomicUsize::new(0)))
     }
 
     fn show_key(&self) -> Option<ShowKey<String>> {
@@ -279,7 +281,8 @@ fn nothing_that_a_client_repeats_floods_the_log_with_warnings() {
         let started = Instant::now();
         let by_path: ByPath = |parts| Some(parts.uri.path()[1..].to_owned());
         let locks = shown();
-        let down = KeyedLockLayer::new(Remote { locks: locks.clone(), is_down: true }, by_path);
+        let down =
+            KeyedLockLayer::new(Remote { locks: locks.clone(), is_down: true, lost_after: 1 }, by_path);
         let misplaced = KeyedLockLayer::new(locks.clone(), extension(|user: &String| Some(user.clone())));
         let spans = captured(|| async {
             let _held = locks.try_lock("ada").unwrap();
@@ -358,7 +361,7 @@ fn what_would_have_been_held_up_is_an_event() {
 #[test]
 fn a_provider_that_is_down_is_an_error_with_its_causes() {
     alone("spans::a_provider_that_is_down_is_an_error_with_its_causes", || {
-        let remote = Remote { locks: shown(), is_down: true };
+        let remote = Remote { locks: shown(), is_down: true, lost_after: 1 };
         let by_path: ByPath = |parts| Some(parts.uri.path()[1..].to_owned());
         let down = KeyedLockLayer::new(remote, by_path).name("plans");
         let spans = captured(|| async {
@@ -382,13 +385,31 @@ fn a_provider_that_is_down_is_an_error_with_its_causes() {
 #[test]
 fn a_lock_that_was_lost_is_a_warning_when_the_key_is_released() {
     alone("spans::a_lock_that_was_lost_is_a_warning_when_the_key_is_released", || {
-        let remote = Remote { locks: shown(), is_down: false };
+        let remote = Remote { locks: shown(), is_down: false, lost_after: 1 };
         let by_path: ByPath = |parts| Some(parts.uri.path()[1..].to_owned());
         let spans = captured(|| ask(KeyedLockLayer::new(remote, by_path)));
         let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
         assert_eq!((field(span, "outcome"), span.is_closed), (Some("acquired"), true));
         let lost = "the lock was lost while the request held it";
         assert_eq!(span.events, ["acquired", "in the handler", lost, "released"]);
+    });
+}
+
+#[test]
+fn a_lock_that_is_lost_after_its_request_is_no_warning() {
+    alone("spans::a_lock_that_is_lost_after_its_request_is_no_warning", || {
+        let remote = Remote { locks: shown(), is_down: false, lost_after: 2 };
+        let by_path: ByPath = |parts| Some(parts.uri.path()[1..].to_owned());
+        let spans = captured(|| async {
+            let minimum = Duration::from_secs(1);
+            ask(KeyedLockLayer::new(remote, by_path).hold_at_least(minimum)).await;
+            tokio::time::sleep(minimum * 2).await;
+        });
+        let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
+        assert_eq!(
+            (&span.events[..], span.is_closed),
+            (&["acquired", "in the handler", "released"].map(str::to_owned)[..], true)
+        );
     });
 }
 

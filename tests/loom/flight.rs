@@ -169,65 +169,6 @@ fn after_an_abort_one_of_those_who_joined_leads() {
     joined.both();
 }
 
-/// Half-done work, which counts that it is dropped.
-struct Half(Arc<Watched>);
-
-impl Drop for Half {
-    fn drop(&mut self) {
-        self.0.add(1);
-    }
-}
-
-#[test]
-fn work_that_is_handed_over_is_taken_by_the_call_that_joined() {
-    let (seen, joined) = (Seen::default(), Seen::default());
-    let (noted, joins) = (seen.clone(), joined.clone());
-    check(None, 8, move || {
-        let (flights, dropped) = (flights(), Arc::new(Watched::default()));
-        let leader = lead(&flights);
-        let other = {
-            let (flights, noted) = (flights.clone(), noted.clone());
-            thread::spawn(move || match noted.task(flights.join(7)) {
-                Role::Leader(mut leader) => {
-                    let half = leader.take_over::<Half>();
-                    leader.finish(1);
-                    half.is_some()
-                }
-                Role::Joined(_) => panic!("nobody made a value"),
-            })
-        };
-        leader.hand_over(Half(dropped.clone()));
-        let has_taken = other.join().unwrap();
-        assert_eq!(has_taken, flights.counts().joined == 1, "the work was left behind");
-        assert_eq!(dropped.get(), 1);
-        assert!(flights.is_empty());
-        joins.note(has_taken);
-    });
-    seen.both();
-    joined.both();
-}
-
-#[test]
-fn work_that_is_handed_over_goes_with_the_last_call_that_gives_up() {
-    check(Some(4), 50, move || {
-        let (flights, dropped) = (flights(), Arc::new(Watched::default()));
-        let leader = lead(&flights);
-        let quitters: Vec<_> = (0..2)
-            .map(|_| {
-                let mut quitter = Box::pin(flights.join(7));
-                assert!(poll_once(quitter.as_mut()).is_pending());
-                thread::spawn(move || drop(quitter))
-            })
-            .collect();
-        leader.hand_over(Half(dropped.clone()));
-        for quitter in quitters {
-            quitter.join().unwrap();
-        }
-        assert_eq!(dropped.get(), 1);
-        assert!(flights.is_empty());
-    });
-}
-
 #[test]
 fn one_who_joined_and_gives_up_takes_nothing_from_another() {
     for aborts in [false, true] {

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::cache_control::{CacheControl, Unreadable, seconds};
 use super::request::{Common, Credentials};
+use super::words::words;
 
 /// Statuses of answers that may be reused, even if their headers do not say for how long (RFC 9110, section 15.1). 206 is
 /// left out, as it answers a range.
@@ -73,8 +74,8 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn new(common: &Common, policy: Credentials, shares_failures: bool) -> Self {
-        Self { policy, is_of_one_user: common.is_of_one_user(), shares_failures }
+    pub(super) fn new(common: &Common, shares_failures: bool) -> Self {
+        Self { policy: common.policy(), is_of_one_user: common.is_of_one_user(), shares_failures }
     }
 
     /// Decides about an answer by its head.
@@ -82,7 +83,7 @@ impl Rules {
         let (status, headers) = (answer.status(), answer.headers());
         let said = CacheControl::read(headers).ok().filter(|said| !self.is_for_one(headers, said));
         let is_reusable = said.as_ref().is_some_and(|said| is_reusable(status, headers, said));
-        let is_failure = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        let is_failure = is_failure(status);
         let is_shared = is_reusable || (is_failure && self.shares_failures && said.is_some());
         match (is_shared && !NEVER.contains(&status) && !is_stream(headers), is_failure) {
             (true, _) => Sharing::Shared,
@@ -100,6 +101,11 @@ impl Rules {
             || (said.is_private && !self.is_of_one_user)
             || !words(headers, &header::VARY).all(is_compared)
     }
+}
+
+/// Returns `true` if the service is down or overloaded.
+pub(super) fn is_failure(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Returns `true` if a cache may reuse the answer (RFC 9111, sections 3 and 4.2).
@@ -162,13 +168,4 @@ fn is_stream(headers: &HeaderMap) -> bool {
     };
     words(headers, &header::CONTENT_TYPE).any(is_stream)
         || words(headers, &X_ACCEL_BUFFERING).any(|word| word.eq_ignore_ascii_case(b"no"))
-}
-
-/// Returns the words of a list. They need not be text.
-fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
-    let lines = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
-    lines
-        .flat_map(|line| line.split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|word| !word.is_empty())
 }

@@ -1,6 +1,5 @@
 //! [`SharedBody`]: the bodies that a layer answers with.
 
-use std::error::Error;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
@@ -11,7 +10,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+use crate::layer::box_error::BoxError;
 
 pin_project! {
     /// The body of an answer that came through a [`CoalesceLayer`](super::CoalesceLayer): the service's body, or one
@@ -42,6 +41,9 @@ pub(super) struct Read {
 /// What comes after it.
 pub(super) enum Then<B> {
     End,
+    /// The end of an answer that can't have a body, such as a 204. Servers write a length that is known into
+    /// `Content-Length`, which such an answer must not have (RFC 9110, section 8.6).
+    NoBody,
     Failed(Option<BoxError>),
     Rest(Pin<Box<B>>),
 }
@@ -56,7 +58,7 @@ impl Read {
         self.trailers.take().map(Frame::trailers)
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.length() == 0 && self.trailers.is_none()
     }
 
@@ -99,7 +101,7 @@ where
             return Poll::Ready(Some(Ok(frame)));
         }
         match then {
-            Then::End => Poll::Ready(None),
+            Then::End | Then::NoBody => Poll::Ready(None),
             Then::Failed(error) => Poll::Ready(error.take().map(Err)),
             Then::Rest(rest) => rest.as_mut().poll_frame(cx).map_err(Into::into),
         }
@@ -111,7 +113,7 @@ where
             Either::Read { read, then } => {
                 read.is_empty()
                     && match then {
-                        Then::End => true,
+                        Then::End | Then::NoBody => true,
                         Then::Failed(error) => error.is_none(),
                         Then::Rest(rest) => rest.is_end_stream(),
                     }
@@ -120,12 +122,15 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (length, then) = match &self.body {
+        let (read, then) = match &self.body {
             Either::Passed { body } => return body.size_hint(),
-            Either::Read { read, then } => (read.length(), then),
+            Either::Read { read, then } => (read, then),
         };
+        let length = read.length();
         let rest = match then {
-            Then::End => return SizeHint::with_exact(length),
+            // HTTP/1.1 sends trailers only after a body whose length is not known.
+            Then::End if read.trailers.is_none() => return SizeHint::with_exact(length),
+            Then::End | Then::NoBody => SizeHint::new(),
             // The length of a body that breaks off is not known.
             Then::Failed(_) => SizeHint::new(),
             Then::Rest(rest) => rest.size_hint(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
+use super::request::Credentials;
 use super::service::CoalesceService;
 use super::setup::Setup;
 use crate::flight::FlightCounts;
@@ -21,7 +22,8 @@ use crate::layer::request_key::RequestKey;
 /// # Which requests share
 ///
 /// The key must tell apart all requests whose answers differ: by path *and* query, tenant, and so on. The layer itself
-/// adds the host and the headers `Accept`, `Accept-Encoding`, `Accept-Language` and `Origin` to the key.
+/// adds the host and the headers `Accept`, `Accept-Encoding`, `Accept-Language` and `Origin` to the key. With the feature
+/// `axum` it also adds the route, with the paths of all routers around it. Nested routers remove their part of the path.
 ///
 /// The following requests do not share. Each calls the service itself:
 ///
@@ -31,6 +33,9 @@ use crate::layer::request_key::RequestKey;
 /// - requests that have no key;
 /// - requests with `Authorization`, `Proxy-Authorization` or a `Cookie`. [`share_credentials`](Self::share_credentials)
 ///   adds these headers to the key instead.
+///
+/// All clones of a layer and all its services share the calls, if the services have the same type. Otherwise use a layer
+/// of its own for each service that answers in its own way.
 ///
 /// If you identify users in any other way (a custom token header, a client certificate), the key must include that
 /// identity. A request that joins never reaches the service. So what the service checks in a request, and the key
@@ -65,12 +70,15 @@ use crate::layer::request_key::RequestKey;
 ///
 /// The leader gets an answer that is not shared. At the same time, each joined request calls the service itself.
 ///
+/// A shared answer is a copy of status, headers, body, trailers and extensions: what the service puts into the extensions
+/// of its response, all requests get. The headers of the connection are left out (RFC 9111, section 3.1).
+///
 /// # Failures
 ///
 /// The following are failures: an error of the service, an answer with 5xx or 429 that is not shared, an answer that
 /// breaks off, and a panic. The leader gets the failure. *One* of the joined requests leads next, and the others stay
 /// joined. So a service that is down is called by one request after the other. With
-/// [`share_failures`](Self::share_failures) it is called once.
+/// [`share_failures`](Self::share_failures) it is called once, if its answers are ones that can be shared.
 ///
 /// # Age
 ///
@@ -85,13 +93,17 @@ use crate::layer::request_key::RequestKey;
 ///
 /// # Cancel safety
 ///
-/// A request that is dropped leaves the call. If it led, one of the joined requests leads, and goes on with the same call
-/// of the service. So work is lost only if no request waits for it. With [`detached`](Self::detached) it is never lost.
-/// The call keeps the extensions of the request that began it.
+/// A request that is dropped leaves the call. If it led, its call of the service is dropped, and one of the joined
+/// requests leads and calls anew. So clients that give up one after the other may never get an answer from a slow
+/// service. With [`detached`](Self::detached) the call goes on without its client, up to a limit.
 ///
 /// # Deadlock
 ///
-/// A handler that requests the same key from its own service joins itself, and waits for ever.
+/// A handler that requests its own key from its own service joins its own call. It waits until the client of the first
+/// request gives up. With [`detached`](Self::detached) it waits until the limit is over.
+///
+/// A call that hangs keeps all requests for its key waiting in the same way. So put a time-out **inside** this layer,
+/// around the service.
 ///
 /// # Examples
 ///
@@ -152,10 +164,11 @@ impl<K, F> CoalesceLayer<K, F> {
     /// Shares answers among requests with equal `Authorization`, `Proxy-Authorization` and `Cookie` headers, also answers
     /// that are `private`. Off by default.
     ///
-    /// Requests with other credentials call the service themselves. So the service checks all credentials.
+    /// Requests with other credentials call the service themselves. So the service checks all credentials. Of this setter
+    /// and [`share_across_credentials`](Self::share_across_credentials), the last call counts.
     #[must_use]
     pub fn share_credentials(mut self, share: bool) -> Self {
-        self.setup.shares_credentials = share;
+        self.setup.credentials = if share { Credentials::Equal } else { Credentials::Alone };
         self
     }
 
@@ -185,7 +198,7 @@ impl<K, F> CoalesceLayer<K, F> {
     /// ```
     #[must_use]
     pub fn share_across_credentials(mut self, share: bool) -> Self {
-        self.setup.shares_across_credentials = share;
+        self.setup.credentials = if share { Credentials::Any } else { Credentials::Alone };
         self
     }
 
@@ -197,25 +210,31 @@ impl<K, F> CoalesceLayer<K, F> {
     ///
     /// - an error of the service, as it can't be cloned;
     /// - an answer with 429 or 511, or one that breaks off;
-    /// - an answer that is `private`, sets a cookie, or varies by a header that is not compared.
+    /// - an answer that is `private`, sets a cookie, or varies by a header that is not compared;
+    /// - an answer that is a stream, too long, or too slow, or has one of these headers in a form that can't be read.
     #[must_use]
     pub fn share_failures(mut self, share: bool) -> Self {
         self.setup.shares_failures = share;
         self
     }
 
-    /// Lets a call of the service go on even if all clients hang up. Later requests join it. Off by default.
+    /// Lets a call of the service go on for up to `limit`, even if all clients hang up. Later requests join it. Off by
+    /// default: a call is dropped with the request that leads.
     ///
     /// The leader's call runs in a task of its own. A panic in it still reaches the leader. If the runtime shuts down, the
     /// leader is answered with 503. The task outlives limits on concurrency or time in front of this layer: put such
     /// limits behind it.
     ///
+    /// When the limit is over, the task drops the call, and the leader is answered with 503. One of the joined requests
+    /// leads and calls anew. The limit includes the reading of an answer that may be shared. Set it a little above the
+    /// time-out inside the layer, which gives better answers.
+    ///
     /// # Panics
     ///
-    /// A request that leads outside a tokio runtime panics.
+    /// A request that leads outside a tokio runtime with its time driver enabled panics.
     #[must_use]
-    pub fn detached(mut self, detached: bool) -> Self {
-        self.setup.is_detached = detached;
+    pub fn detached(mut self, limit: Duration) -> Self {
+        self.setup.detached_for = Some(limit);
         self
     }
 
@@ -226,8 +245,7 @@ impl<K, F> CoalesceLayer<K, F> {
         self
     }
 
-    /// Returns the counters of shared calls. A request that goes on with the call of a dropped leader counts as another
-    /// flight.
+    /// Returns the counters of shared calls. Each call that a request leads is a flight.
     #[must_use]
     pub fn counts(&self) -> FlightCounts {
         self.setup.flights.counts()

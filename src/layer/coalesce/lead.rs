@@ -1,22 +1,23 @@
-//! [`Leading`]: the work of a request that leads.
+//! The work of a request that leads.
 
 use std::future::Future;
 use std::panic;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
+use tokio::time::timeout;
 use tower_service::Service;
 
-use super::answer::{Rules, Sharing};
-use super::body::{BoxError, SharedBody};
+use super::answer::{Rules, Sharing, is_failure};
+use super::body::SharedBody;
 use super::ready::Ready;
 use super::setup::Full;
 use super::stored::{Limits, Stop, Stored, store};
 use crate::flight;
+use crate::layer::box_error::BoxError;
 use crate::web::Problem;
 
 pub(super) type Leader<K> = flight::Leader<Full<K>, Option<Arc<Stored>>>;
@@ -31,10 +32,6 @@ pub(super) enum End {
     /// One of the requests that joined leads.
     Failed,
 }
-
-/// The call of the service and the reading of its answer. It does not know its leader, so another leader can go on
-/// with it.
-pub(super) type Work<R, E> = Pin<Box<dyn Future<Output = (Answer<R, E>, End)> + Send>>;
 
 /// Calls the service, and reads an answer that may be shared.
 pub(super) async fn work<T, B, R>(
@@ -51,17 +48,64 @@ where
         Ok(answer) => answer,
         Err(error) => return (Err(error), End::Failed),
     };
+    // An overloaded service must not be called by all requests at once because its error page is long or slow.
+    let unshared = if is_failure(answer.status()) { End::Failed } else { End::Value(None) };
     match rules.judge(&answer) {
         Sharing::Shared => match store(answer, limits).await {
             Stop::Stored(stored) => {
                 let stored = Arc::new(stored);
                 (Ok(stored.response()), End::Value(Some(stored)))
             }
-            Stop::Passed(answer) => (Ok(answer), End::Value(None)),
+            Stop::Passed(answer) => (Ok(answer), unshared),
             Stop::Broken(answer) => (Ok(answer), End::Failed),
         },
-        Sharing::Alone => (Ok(answer.map(SharedBody::passed)), End::Value(None)),
-        Sharing::Failed => (Ok(answer.map(SharedBody::passed)), End::Failed),
+        Sharing::Alone | Sharing::Failed => (Ok(answer.map(SharedBody::passed)), unshared),
+    }
+}
+
+/// Does the work in the caller. If that is dropped, the work is dropped before the lead: what the work keeps, a place in
+/// a limit, is free before another request calls the service.
+pub(super) async fn attached<K, R, E>(
+    leader: Leader<K>,
+    work: impl Future<Output = (Answer<R, E>, End)>,
+) -> Answer<R, E> {
+    let (answer, how) = work.await;
+    end(leader, how);
+    answer
+}
+
+/// Does the work in a task of its own, which goes on if the caller is dropped, until `limit` is over.
+pub(super) async fn detached<K, R, E>(
+    leader: Leader<K>,
+    work: impl Future<Output = (Answer<R, E>, End)> + Send + 'static,
+    limit: Duration,
+) -> Answer<R, E>
+where
+    K: Send + Sync + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    let task = async move {
+        // Here too the work is dropped before the lead: when the limit is over, and when the runtime shuts down.
+        match timeout(limit, work).await {
+            Ok((answer, how)) => {
+                end(leader, how);
+                answer
+            }
+            Err(_) => {
+                drop(leader);
+                Ok(refusal(too_slow()))
+            }
+        }
+    };
+    #[cfg(feature = "tracing")]
+    let task = tracing::Instrument::in_current_span(task);
+    match tokio::spawn(task).await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => panic::resume_unwind(panic),
+            Err(_) => Ok(refusal(Problem::shutting_down())),
+        },
     }
 }
 
@@ -72,65 +116,13 @@ fn end<K>(leader: Leader<K>, end: End) {
     }
 }
 
-/// The lead, and the work for it. If it is dropped, the next leader goes on with the work.
-pub(super) struct Leading<K, R: 'static, E: 'static> {
-    leader: Option<Leader<K>>,
-    work: Option<Work<R, E>>,
+/// All requests that lead are GETs, so a client may send one again.
+fn too_slow() -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE)
+        .with_detail("the service did not answer in time")
+        .with_retry_after(Duration::from_secs(1))
 }
 
-impl<K, R, E> Leading<K, R, E> {
-    pub(super) fn new(leader: Leader<K>, work: Work<R, E>) -> Self {
-        Self { leader: Some(leader), work: Some(work) }
-    }
-}
-
-impl<K, R, E> Future for Leading<K, R, E> {
-    type Output = Answer<R, E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Work that panics is not put back, so no leader goes on with it.
-        let mut work = self.work.take().expect("it is not polled again after it was ready or has panicked");
-        let Poll::Ready((answer, how)) = work.as_mut().poll(cx) else {
-            self.work = Some(work);
-            return Poll::Pending;
-        };
-        // What the work keeps, a place in a limit, is free before others call the service.
-        drop(work);
-        if let Some(leader) = self.leader.take() {
-            end(leader, how);
-        }
-        Poll::Ready(answer)
-    }
-}
-
-impl<K, R: 'static, E: 'static> Drop for Leading<K, R, E> {
-    fn drop(&mut self) {
-        if let (Some(leader), Some(work)) = (self.leader.take(), self.work.take()) {
-            leader.hand_over(work);
-        }
-    }
-}
-
-/// Does the work in a task of its own, which goes on if the caller is dropped.
-pub(super) async fn detached<K, R, E>(leader: Leader<K>, work: Work<R, E>) -> Answer<R, E>
-where
-    K: Send + Sync + 'static,
-    R: Send + 'static,
-    E: Send + 'static,
-{
-    let task = async move {
-        // The work is dropped before the lead, also when the runtime shuts down.
-        let (answer, how) = work.await;
-        end(leader, how);
-        answer
-    };
-    #[cfg(feature = "tracing")]
-    let task = tracing::Instrument::in_current_span(task);
-    match tokio::spawn(task).await {
-        Ok(answer) => answer,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => panic::resume_unwind(panic),
-            Err(_) => Ok(Problem::shutting_down().response::<Bytes>().map(SharedBody::of)),
-        },
-    }
+fn refusal<R>(problem: Problem) -> Response<SharedBody<R>> {
+    problem.response::<Bytes>().map(SharedBody::of)
 }

@@ -1,9 +1,12 @@
 //! [`Common`]: which requests are equal.
 
+use std::any::TypeId;
+
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, header, request};
 
 use super::cache_control::{CacheControl, Unreadable};
+use super::route::Route;
 
 /// The headers whose values are part of the key, since answers depend on them.
 const VARIES: [HeaderName; 5] =
@@ -46,6 +49,10 @@ impl Credentials {
 /// What requests that share an answer have in common, beside their key. It holds credentials, so it has no `Debug`.
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct Common {
+    /// The type of the service that answers. Clones of one layer may be around several.
+    service: TypeId,
+    /// All services of axum's routers have the same type.
+    route: Route,
     /// If it is in the request's target, as in HTTP/2.
     host: Option<Authority>,
     /// The values of `VARIES`, in that order.
@@ -57,8 +64,8 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// Returns `None` for a request that does not share.
-    pub(super) fn of(head: &request::Parts, policy: Credentials) -> Option<Self> {
+    /// Returns what a request to a `T` has in common with others, or `None` if it does not share.
+    pub(super) fn of<T: 'static>(head: &request::Parts, policy: Credentials) -> Option<Self> {
         let headers = &head.headers;
         let has = |names: &[HeaderName]| names.iter().any(|name| headers.contains_key(name));
         let is_single = |name: &HeaderName| headers.get_all(name).iter().nth(1).is_none();
@@ -75,11 +82,17 @@ impl Common {
             if compares { headers.get_all(name).iter().cloned().collect() } else { Vec::new() }
         };
         Some(Self {
+            service: TypeId::of::<T>(),
+            route: Route::of(head),
             host: head.uri.authority().cloned(),
             varies: VARIES.map(|name| headers.get(name).cloned()),
             policy,
             credentials: CREDENTIALS.map(all_of),
         })
+    }
+
+    pub(super) fn policy(&self) -> Credentials {
+        self.policy
     }
 
     /// Returns `true` if all requests that share belong to one user.

@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use super::answer::Rules;
 use super::body::SharedBody;
-use super::lead::{Leading, Work, detached, work};
+use super::lead::{attached, detached, work};
 use super::ready::Ready;
 use super::request::Common;
 use super::setup::{Full, Setup};
@@ -37,11 +37,11 @@ impl<T, K, F> CoalesceService<T, K, F> {
 
 impl<K, F: RequestKey<K>> Setup<K, F> {
     /// Returns the key under which a request shares its answer. A request whose key can't be found does not share.
-    fn full_key<B: Body>(&self, parts: &mut request::Parts, body: &B) -> Option<Full<K>> {
+    fn full_key<T: 'static, B: Body>(&self, parts: &mut request::Parts, body: &B) -> Option<Full<K>> {
         if !body.is_end_stream() {
             return None;
         }
-        let common = Common::of(parts, self.credentials())?;
+        let common = Common::of::<T>(parts, self.credentials)?;
         Some((self.key.key(parts).ok()??, common))
     }
 }
@@ -67,7 +67,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let key = self.setup.full_key(&mut parts, &body);
+        let key = self.setup.full_key::<T, B>(&mut parts, &body);
         let request = Request::from_parts(parts, body);
         let Some(key) = key else {
             let answer = self.inner.call(request);
@@ -76,8 +76,8 @@ where
         // The service that was polled ready serves this request; its clone is polled anew.
         let clone = self.inner.clone();
         let service = Ready::new(mem::replace(&mut self.inner, clone));
-        let rules = Rules::new(&key.1, self.setup.credentials(), self.setup.shares_failures);
-        let Setup { ref flights, limits, is_detached, .. } = *self.setup;
+        let rules = Rules::new(&key.1, self.setup.shares_failures);
+        let Setup { ref flights, limits, detached_for, .. } = *self.setup;
         let flights = flights.clone();
         Box::pin(async move {
             let mut join = pin!(flights.join(key));
@@ -92,10 +92,12 @@ where
             match role {
                 Role::Joined(Some(stored)) => Ok(stored.response()),
                 Role::Joined(None) => Ok(service.call(request).await?.map(SharedBody::passed)),
-                Role::Leader(mut leader) => {
-                    let left: Option<Work<R, T::Error>> = leader.take_over();
-                    let work = left.unwrap_or_else(|| Box::pin(work(service, request, rules, limits)));
-                    if is_detached { detached(leader, work).await } else { Leading::new(leader, work).await }
+                Role::Leader(leader) => {
+                    let work = work(service, request, rules, limits);
+                    match detached_for {
+                        Some(limit) => detached(leader, work, limit).await,
+                        None => attached(leader, work).await,
+                    }
                 }
             }
         })

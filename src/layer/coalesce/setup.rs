@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::request::{Common, Credentials};
 use super::stored::{Limits, Stored};
@@ -18,10 +19,10 @@ pub(super) struct Setup<K, F> {
     pub(super) flights: Flights<K>,
     pub(super) key: F,
     pub(super) limits: Limits,
-    pub(super) shares_credentials: bool,
-    pub(super) shares_across_credentials: bool,
+    pub(super) credentials: Credentials,
     pub(super) shares_failures: bool,
-    pub(super) is_detached: bool,
+    /// How long a call may take that runs in a task of its own.
+    pub(super) detached_for: Option<Duration>,
 }
 
 impl<K: Eq + Hash, F> Setup<K, F> {
@@ -30,20 +31,9 @@ impl<K: Eq + Hash, F> Setup<K, F> {
             flights: SingleFlight::new(),
             key,
             limits: Limits { max_body: 1024 * 1024, read_timeout: None },
-            shares_credentials: false,
-            shares_across_credentials: false,
+            credentials: Credentials::Alone,
             shares_failures: false,
-            is_detached: false,
-        }
-    }
-}
-
-impl<K, F> Setup<K, F> {
-    pub(super) fn credentials(&self) -> Credentials {
-        match (self.shares_across_credentials, self.shares_credentials) {
-            (true, _) => Credentials::Any,
-            (false, true) => Credentials::Equal,
-            (false, false) => Credentials::Alone,
+            detached_for: None,
         }
     }
 }
@@ -59,9 +49,9 @@ impl<K, F> fmt::Debug for Setup<K, F> {
         f.debug_struct("CoalesceLayer")
             .field("flights", &self.flights)
             .field("limits", &self.limits)
-            .field("credentials", &self.credentials())
+            .field("credentials", &self.credentials)
             .field("shares_failures", &self.shares_failures)
-            .field("is_detached", &self.is_detached)
+            .field("detached_for", &self.detached_for)
             .finish_non_exhaustive()
     }
 }

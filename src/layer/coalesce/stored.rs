@@ -7,11 +7,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, response};
+use http::header::TRAILER;
+use http::{HeaderMap, Response, StatusCode, response};
 use http_body::{Body, Frame};
 use tokio::time::{Sleep, sleep};
 
-use super::body::{BoxError, Read, SharedBody, Then};
+use super::body::{Read, SharedBody, Then};
+use super::hop_by_hop::remove_hop_by_hop;
+use crate::layer::box_error::BoxError;
 
 /// An answer that can be shared. Its data is in one piece, which all answers share.
 pub(crate) struct Stored {
@@ -20,9 +23,19 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    fn new(mut parts: response::Parts, read: Read) -> Self {
+        remove_hop_by_hop(&mut parts.headers);
+        if read.trailers.is_none() {
+            parts.headers.remove(TRAILER);
+        }
+        Self { parts, read }
+    }
+
     /// Returns another copy of the answer.
     pub(super) fn response<B>(&self) -> Response<SharedBody<B>> {
-        Response::from_parts(self.parts.clone(), SharedBody::read(self.read.clone(), Then::End))
+        let has_no_body = self.parts.status == StatusCode::NO_CONTENT && self.read.is_empty();
+        let then = if has_no_body { Then::NoBody } else { Then::End };
+        Response::from_parts(self.parts.clone(), SharedBody::read(self.read.clone(), then))
     }
 }
 
@@ -53,7 +66,7 @@ where
     }
     let (parts, body) = answer.into_parts();
     if body.is_end_stream() {
-        return Stop::Stored(Stored { parts, read: Read::default() });
+        return Stop::Stored(Stored::new(parts, Read::default()));
     }
     // In a box, since the leader may get the rest of it.
     let mut body = Box::pin(body);
@@ -73,7 +86,7 @@ where
         match added {
             Added::Kept => {}
             Added::Last(trailers) => {
-                return Stop::Stored(Stored { parts, read: Read { trailers, ..data.into_read() } });
+                return Stop::Stored(Stored::new(parts, Read { trailers, ..data.into_read() }));
             }
             Added::Over(over) => break (Read { over, ..data.into_read() }, Then::Rest(body)),
             // Nothing comes after trailers.

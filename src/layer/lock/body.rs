@@ -1,6 +1,5 @@
 //! The bodies that a layer answers with.
 
-use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-type BoxError = Box<dyn Error + Send + Sync>;
+use crate::layer::box_error::BoxError;
 
 pin_project! {
     /// The body of a response that came through a [`KeyedLockLayer`](super::KeyedLockLayer): the service's body, or
@@ -80,7 +79,9 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.body {
             Either::Passed { body } => body.size_hint(),
-            Either::Whole { body } => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
+            Either::Whole { body: Some(body) } => SizeHint::with_exact(body.len() as u64),
+            // Servers write a length that is known into `Content-Length`. A refusal of gRPC has no body, so it has none.
+            Either::Whole { body: None } => SizeHint::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
@@ -78,15 +78,15 @@ impl<T, B, R, G: HeldLock + 'static, W> State<T, B, R, G, W>
 where
     T: Service<Request<B>, Response = Response<R>>,
 {
-    /// Refuses the request that has these headers.
+    /// Refuses the request.
     pub(super) fn refuse<K, F, L>(
         setup: &Setup<K, F, L>,
         span: &Span,
-        headers: &HeaderMap,
+        request: &Request<B>,
         refusal: Refusal,
     ) -> Self {
         setup.note_refusal(span, &refusal, refusal.outcome());
-        Self::Over { refusal: Some(setup.answer(refusal.into(), grpc_type(headers))) }
+        Self::Over { refusal: Some(setup.answer(setup.problem(refusal), grpc_type(request))) }
     }
 
     /// In the service, without the key. `watched` is a wait for it whose end is only noted.
@@ -117,7 +117,7 @@ where
             }
             Err(Full) if mode == Mode::Enforce => {
                 span.run(|| drop(guard));
-                return Self::refuse(setup, span, request.headers(), Refusal::Overloaded);
+                return Self::refuse(setup, span, &request, Refusal::Overloaded);
             }
             Err(Full) => {
                 setup.note(span, Outcome::WouldBeOverloaded);
@@ -137,11 +137,11 @@ where
         };
         let hold = held.inside(span, terms);
         let is_detached = setup.is_detached && mode == Mode::Enforce;
-        let grpc = if is_detached { grpc_type(request.headers()) } else { None };
+        let grpc = if is_detached { grpc_type(&request) } else { None };
         let future = span.run(|| service.call(request));
         if is_detached {
             let until_body_end = setup.until_body_end;
-            // The key is released with the answer, even if nobody polls the task's handle.
+            // The key is released with the answer, even if the task's handle is not polled.
             let future = async move { (future.await, Some(hold).filter(|_| until_body_end)) };
             Self::Detached { task: tokio::spawn(Spanned { future, span: span.clone() }), grpc }
         } else {
@@ -195,7 +195,7 @@ where
                         }
                         Err(error) => {
                             let (_, request) = then.as_ref().expect("a wait ends once");
-                            State::refuse(setup, span, request.headers(), Refusal::Lock(error))
+                            State::refuse(setup, span, request, Refusal::Lock(error))
                         }
                     };
                     state.set(next);
@@ -240,9 +240,12 @@ fn observed<K, F, L, G: HeldLock + 'static>(
 ) -> Option<Hold<G>> {
     match granted {
         Ok(guard) => {
-            setup.note(span, setup.granted_late().observed());
             // It runs already, with a place or without one.
-            let terms = setup.terms().unwrap_or_else(|Full| setup.terms_without_place());
+            let (terms, outcome) = match setup.terms() {
+                Ok(terms) => (terms, setup.granted_late().observed()),
+                Err(Full) => (setup.terms_without_place(), Outcome::WouldBeOverloaded),
+            };
+            setup.note(span, outcome);
             Some(Held::Alone { guard }.inside(span, terms))
         }
         Err(error) => {

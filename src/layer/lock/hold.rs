@@ -156,13 +156,27 @@ impl<G: HeldLock + 'static> Hold<G> {
         if let Some((until, runtime)) = early
             && !is_lost(&self.held)
         {
-            let hold = Self { held: self.held.take(), span: self.span.clone(), terms: None };
+            let kept = Kept { held: self.held.take(), span: self.span.clone() };
             // A runtime that has shut down drops the task at once, and the key with it.
             runtime.spawn(async move {
                 sleep_until(until).await;
-                drop(hold);
+                drop(kept);
             });
         }
+    }
+}
+
+/// A key after its request. It is dropped inside the request's span. The log has no warning if the lock was lost: the
+/// request did not hold it any more.
+struct Kept<G: HeldLock + 'static> {
+    held: Option<Held<G>>,
+    span: Span,
+}
+
+impl<G: HeldLock + 'static> Drop for Kept<G> {
+    fn drop(&mut self) {
+        let Self { held, span } = self;
+        span.run(|| *held = None);
     }
 }
 

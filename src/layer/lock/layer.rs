@@ -37,7 +37,7 @@ use crate::web::Problem;
 /// | the lock provider is unavailable (remote providers) | 503, `Retry-After` | `UNAVAILABLE` |
 /// | the request has no valid key ([`RequestKey`](crate::layer::RequestKey)) | 400 | `INVALID_ARGUMENT` |
 ///
-/// A request whose content type is that of gRPC or gRPC-Web is refused as gRPC: with a status, a message, and
+/// A POST whose content type is that of gRPC or gRPC-Web is refused as gRPC: with a status, a message, and
 /// `grpc-retry-pushback-ms`. All others are refused as [`Problem`]s, or as [`render`](Self::render) says.
 ///
 /// A refused request's body is not read. If a part of it is still on its way, HTTP/1.1 can't use the connection any
@@ -259,7 +259,14 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
     /// [patterns](crate::docs::patterns) for idempotency keys.
     ///
     /// A request that takes longer releases its key as usual. For one that ends sooner, a task on its runtime keeps the
-    /// guard. A runtime that shuts down releases the key. In the mode [`Observe`](super::Mode::Observe) keys are kept as
+    /// guard: one task for each key that is kept. [`max_running`](Self::max_running) does not limit them, so the rate of
+    /// requests and this time do. [`drained`](KeyedLock::drained) waits for them. A runtime that shuts down releases the
+    /// key.
+    ///
+    /// While the layer refuses requests because their key is busy, the refusal says `Retry-After` of at least this time,
+    /// in whole seconds.
+    ///
+    /// In the mode [`Observe`](super::Mode::Observe) keys are kept as
     /// long, so that the counts are those of `Enforce`. It costs one allocation for each request.
     ///
     /// # Panics

@@ -75,7 +75,7 @@ where
             }
             Err(problem) => {
                 let span = Span::new(setup.name, setup.locks.name(), None::<&str>);
-                let state = refused(setup, &span, inner, request, Refusal::BadKey(problem), mode);
+                let state = refuse_or_pass(setup, &span, inner, request, Refusal::BadKey(problem), mode);
                 return KeyedCall::new(setup, span, state);
             }
         };
@@ -86,9 +86,9 @@ where
             }
             Begun::Acquired(guard) => {
                 span.run(|| drop(guard));
-                refused(setup, &span, inner, request, Refusal::Lock(LockError::Lost), mode)
+                refuse_or_pass(setup, &span, inner, request, Refusal::Lock(LockError::Lost), mode)
             }
-            Begun::Refused(error) => refused(setup, &span, inner, request, Refusal::Lock(error), mode),
+            Begun::Refused(error) => refuse_or_pass(setup, &span, inner, request, Refusal::Lock(error), mode),
             Begun::Waiting(wait) if mode == Mode::Enforce => {
                 let wait = Wait::new(wait, &setup.stats, &span, Outcome::Cancelled, setup.limit());
                 // The service that was polled ready waits with the request; its clone is polled anew.
@@ -105,7 +105,7 @@ where
 }
 
 /// Refuses a request, or calls the service without the key if the layer only observes.
-fn refused<T, B, R, K, F, L, G, W>(
+fn refuse_or_pass<T, B, R, K, F, L, G, W>(
     setup: &Setup<K, F, L>,
     span: &Span,
     service: &mut T,
@@ -118,7 +118,7 @@ where
     G: HeldLock + 'static,
 {
     if mode == Mode::Enforce {
-        return State::refuse(setup, span, request.headers(), refusal);
+        return State::refuse(setup, span, &request, refusal);
     }
     setup.note_refusal(span, &refusal, refusal.outcome().observed());
     State::running(span.run(|| service.call(request)), None)

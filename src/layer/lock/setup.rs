@@ -59,6 +59,20 @@ impl<K, F, L> Setup<K, F, L> {
         }
     }
 
+    /// Returns the problem for a refusal. A key may be busy because it is held for a minimum: a client that comes back
+    /// sooner than that is refused again.
+    pub(super) fn problem(&self, refusal: Refusal) -> Problem {
+        let is_busy = matches!(refusal, Refusal::Lock(LockError::Busy(_)));
+        let problem = Problem::from(refusal);
+        match self.min_hold.filter(|_| is_busy) {
+            Some(min_hold) => {
+                let longest = problem.retry_after().map_or(min_hold, |wait| wait.max(min_hold));
+                problem.with_retry_after(longest)
+            }
+            None => problem,
+        }
+    }
+
     /// Returns the terms on which a key that is granted now is held. It fails if the limit leaves no place.
     #[inline]
     pub(super) fn terms(&self) -> Result<Option<Box<Terms>>, Full> {

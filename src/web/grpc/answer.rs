@@ -1,6 +1,6 @@
 //! A [`Problem`] as headers of gRPC, and as an answer that has no body.
 
-use http::header::CONTENT_TYPE;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use super::retry;
@@ -11,12 +11,18 @@ const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
+/// The greatest length of a message. In both encodings together it needs at most 5 KiB. Clients accept 16 KiB of headers, or
+/// half of that.
+const MAX_MESSAGE: usize = 1024;
+
 impl Problem {
     /// Returns the problem as headers (or trailers) of gRPC: `grpc-status`, `grpc-message`, and when to call again.
     ///
     /// A problem that may be sent again after a while has `grpc-retry-pushback-ms`, and a `google.rpc.RetryInfo` in
     /// `grpc-status-details-bin`. One that is not [retryable](Self::is_retryable) has the pushback -1: clients that
     /// retry by themselves do not retry it.
+    ///
+    /// A message that is longer than 1 KiB is cut, since clients limit the size of all headers together.
     ///
     /// A handler of tonic makes its status of them: `tonic::Status::from_header_map(&problem.grpc_headers())`.
     ///
@@ -36,20 +42,22 @@ impl Problem {
             Some(detail) => format!("{}: {detail}", self.title()),
             None => self.title().to_owned(),
         };
+        let message = &message[..message.floor_char_boundary(MAX_MESSAGE)];
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(STATUS, self.grpc_code().get().into());
-        headers.insert(MESSAGE, value(&percent_encoded(&message)));
+        headers.insert(MESSAGE, value(&percent_encoded(message)));
         if !self.is_retryable() {
             headers.insert(PUSHBACK, HeaderValue::from_static("-1"));
         } else if let Some(seconds) = self.retry_after_seconds() {
             headers.insert(PUSHBACK, seconds.saturating_mul(1000).into());
-            headers.insert(DETAILS, value(&retry::details(self.grpc_code(), &message, seconds)));
+            headers.insert(DETAILS, value(&retry::details(self.grpc_code(), message, seconds)));
         }
         headers
     }
 
     /// Returns the problem as an answer to a request of gRPC that has this content type: 200, with the
-    /// [headers](Self::grpc_headers), and without a body. gRPC calls it *trailers-only*.
+    /// [headers](Self::grpc_headers), and without a body. gRPC calls it *trailers-only*. Caches must not store it
+    /// (`Cache-Control: no-store`).
     ///
     /// The problem itself is in the extensions of the response.
     ///
@@ -68,6 +76,7 @@ impl Problem {
         let mut response = Response::new(B::default());
         *response.headers_mut() = self.grpc_headers();
         response.headers_mut().insert(CONTENT_TYPE, content_type);
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response.extensions_mut().insert(self);
         response
     }

@@ -1,12 +1,17 @@
 //! Which requests are gRPC.
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderValue, Method, Request};
 
 /// Returns the media type of a request of gRPC or gRPC-Web, without parameters, for the answer. `None` for all other
 /// requests.
-pub(crate) fn grpc_type(headers: &HeaderMap) -> Option<HeaderValue> {
-    let media = headers.get(CONTENT_TYPE)?.as_bytes();
+///
+/// Requests of gRPC are POSTs. The refusal of a GET must not have the status 200: caches would store it.
+pub(crate) fn grpc_type<B>(request: &Request<B>) -> Option<HeaderValue> {
+    if request.method() != Method::POST {
+        return None;
+    }
+    let media = request.headers().get(CONTENT_TYPE)?.as_bytes();
     let media = media.split(|&byte| byte == b';').next().unwrap_or(media).trim_ascii();
     let (name, format) = match media.iter().position(|&byte| byte == b'+') {
         Some(at) => media.split_at(at),

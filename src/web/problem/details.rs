@@ -176,7 +176,7 @@ impl Problem {
         self.with_retryable(true)
     }
 
-    /// Sets whether a client may send the same request again without asking anybody. If it may not, there is no
+    /// Sets whether a client may send the same request again without asking its user. If it may not, there is no
     /// `Retry-After`.
     #[must_use]
     pub fn with_retryable(mut self, is_retryable: bool) -> Self {
@@ -247,7 +247,7 @@ impl Problem {
         self.0.current.flatten()
     }
 
-    /// Returns `true` if a client may send the same request again without asking anybody. After a conflict it must read
+    /// Returns `true` if a client may send the same request again without asking its user. After a conflict it must read
     /// again first.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -267,7 +267,7 @@ impl Problem {
         self.0.attempts
     }
 
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, Response};
+use axum::http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,8 +12,12 @@ use tower::service_fn;
 use crate::layer::service::{Answer, around, call, layer, locks};
 use crate::support::Hand;
 
-/// The answer to a request with this content type whose key is busy.
+/// The answer to a POST with this content type whose key is busy.
 fn refused(content_type: &HeaderValue) -> Response<latchwork::layer::HeldBody<Body>> {
+    refused_with(Method::POST, content_type)
+}
+
+fn refused_with(method: Method, content_type: &HeaderValue) -> Response<latchwork::layer::HeldBody<Body>> {
     let locks = locks();
     let called = AtomicUsize::new(0);
     let calls: &'static AtomicUsize = Box::leak(Box::new(called));
@@ -22,7 +26,8 @@ fn refused(content_type: &HeaderValue) -> Response<latchwork::layer::HeldBody<Bo
         std::future::ready(Answer::Ok(Response::new(Body::empty())))
     });
     let _held = locks.try_lock("ada").unwrap();
-    let request = Request::post("/ada").header("content-type", content_type).body(Body::empty()).unwrap();
+    let request = Request::builder().method(method).uri("/ada").header("content-type", content_type);
+    let request = request.body(Body::empty()).unwrap();
     let answer = Hand::new(call(&mut around(&layer(&locks), inner), request)).poll().unwrap().unwrap();
     assert_eq!(calls.load(Ordering::SeqCst), 0, "the handler never runs without the key");
     answer
@@ -58,6 +63,7 @@ fn every_way_to_write_grpc_is_answered_as_grpc_with_its_own_type() {
             let answer = refused(&HeaderValue::from_str(&format!("{media}{parameters}")).unwrap());
             assert!(is_grpc(&answer), "{media}{parameters}");
             assert_eq!(answer.headers()["content-type"], media);
+            assert_eq!(answer.headers()["cache-control"], "no-store");
         }
     }
     let others = [
@@ -76,6 +82,14 @@ fn every_way_to_write_grpc_is_answered_as_grpc_with_its_own_type() {
     ];
     for media in others {
         assert!(!is_grpc(&refused(&HeaderValue::from_str(media).unwrap())), "{media}");
+    }
+}
+
+#[test]
+fn only_a_post_is_answered_as_grpc() {
+    let media = HeaderValue::from_static("application/grpc");
+    for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS] {
+        assert!(!is_grpc(&refused_with(method.clone(), &media)), "{method}");
     }
 }
 

@@ -4,11 +4,13 @@ use std::future::{Ready, pending};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{Request, Response};
 use axum::routing::any;
 use latchwork::keyed::OwnedKeyedGuard;
-use latchwork::layer::{KeyedLockLayer, Outcome, by, extension, header};
+use latchwork::layer::{KeyedLockLayer, Outcome, RequestKey, by, extension, header};
 use latchwork::provider::{Ask, Begun, LockError, LockProvider};
+use latchwork::web::Problem;
 use tokio::runtime::Builder;
 use tonic::service::Routes;
 use tonic::{Code, Status};
@@ -118,6 +120,30 @@ fn a_provider_that_fails_makes_a_call_unavailable_without_its_cause() {
         let mut guest = Guest::open(serve(&stage, layer).await).await;
         let expected = (Code::Unavailable, message, Some("1000"), SECOND);
         assert_eq!(says(&guest.cook("7", "soup").await.unwrap_err()), expected);
+    });
+}
+
+/// Finds no key, and says so with a long text.
+#[derive(Clone)]
+struct Verbose(&'static str);
+
+impl RequestKey<u64> for Verbose {
+    fn key(&self, _: &mut Parts) -> Result<Option<u64>, Problem> {
+        Err(Problem::bad_key(self.0.repeat(4000)).with_retryable(true).with_retry_after(LONG))
+    }
+}
+
+#[test]
+fn a_long_message_arrives_without_its_end() {
+    run_each(["é", "a", "%", "😀"], |text| async move {
+        let (stage, locks) = (Stage::new(), Locks::default());
+        let layer = KeyedLockLayer::new(locks, Verbose(text));
+        let mut guest = Guest::open(serve(&stage, layer).await).await;
+        let status = guest.cook("7", "soup").await.unwrap_err();
+        let (code, message, _, delay) = says(&status);
+        assert_eq!((code, delay), (Code::InvalidArgument, Some(LONG)));
+        let whole = format!("the request has no valid key: {}", text.repeat(4000));
+        assert!(whole.starts_with(message) && (1021..=1024).contains(&message.len()), "{}", message.len());
     });
 }
 

@@ -11,6 +11,8 @@ use latchwork::layer::{KeyedLockLayer, Mode, Outcome};
 use latchwork::web::{Problem, ProblemKind};
 use tower::service_fn;
 
+use super::ends::End;
+use super::remote::{Remote, Reply};
 use super::service::{Answer, ByPath, Gate, around, call, gated, layer, locks, post};
 use crate::support::{Event, Hand, hooked, panic_of};
 
@@ -62,32 +64,10 @@ fn a_request_beyond_the_bound_is_refused_before_the_service_is_called() {
 
 #[test]
 fn the_place_is_given_back_however_a_request_ends() {
-    #[derive(Clone, Copy, PartialEq, Debug)]
-    enum End {
-        Answered,
-        Failed,
-        Panicked,
-        PanickedWhenCalled,
-        Dropped,
-        Unpolled,
-    }
-    for end in
-        [End::Answered, End::Failed, End::Panicked, End::PanickedWhenCalled, End::Dropped, End::Unpolled]
-    {
+    for end in End::ALL {
         let locks = locks();
         let gate = Gate::new();
-        let inner = {
-            let gate = gate.clone();
-            service_fn(move |_: Request<Body>| {
-                assert_ne!(end, End::PanickedWhenCalled, "asked for");
-                let gate = gate.clone();
-                async move {
-                    gate.pass().await;
-                    assert_ne!(end, End::Panicked, "asked for");
-                    if end == End::Failed { Err("asked for") } else { Ok(Response::new(Body::empty())) }
-                }
-            })
-        };
+        let inner = end.service(&gate);
         let mut service = around(&layer(&locks).max_running(1), inner);
         for _ in 0..3 {
             if end == End::PanickedWhenCalled {
@@ -180,4 +160,21 @@ fn where_it_is_only_observed_a_request_beyond_the_bound_runs_and_is_counted() {
     assert_eq!(two.poll().unwrap().unwrap().status(), 200);
     let counted = [Outcome::Acquired, Outcome::WouldBeOverloaded].map(|outcome| bounded.stats().of(outcome));
     assert_eq!((counted, bounded.stats().requests()), ([1, 1], 2));
+}
+
+#[test]
+fn an_observed_request_beyond_the_bound_counts_so_also_if_its_key_comes_late() {
+    let (answers, runs) = (Gate::new(), Gate::new());
+    let layer = Remote::new(Reply::Grant, Some(&answers)).layer().max_running(1).mode(Mode::Observe);
+    let mut service = around(&layer, gated(&runs));
+    let mut requests = ["/ada", "/grace"].map(|path| Hand::queued(call(&mut service, post(path))));
+    answers.open();
+    answers.open();
+    assert!(requests.iter_mut().all(|request| request.poll().is_none()));
+    let counted = [Outcome::Acquired, Outcome::WouldBeOverloaded].map(|outcome| layer.stats().of(outcome));
+    assert_eq!(counted, [1, 1]);
+    runs.open();
+    runs.open();
+    assert!(requests.iter_mut().all(|request| request.poll().is_some()));
+    assert_eq!(layer.stats().requests(), 2);
 }

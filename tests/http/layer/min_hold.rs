@@ -11,6 +11,7 @@ use tokio::runtime::Builder;
 use tokio::time::{Instant, advance};
 use tower::service_fn;
 
+use super::ends::End;
 use super::remote::{Remote, Reply};
 use super::service::{Answer, ByPath, Gate, Locks, around, call, gated, layer, locks, ok, post};
 use crate::support::{Hand, no_hang, panic_of};
@@ -60,6 +61,27 @@ async fn a_second_click_after_a_quick_handler_is_refused_until_the_minimum_is_ov
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_says_that_the_key_is_busy_for_the_minimum() {
+    for (minimum, seconds) in [(1, "1"), (1_000, "1"), (1_001, "2"), (600_000, "600")] {
+        let layer = layer(&locks()).hold_at_least(Duration::from_millis(minimum));
+        let mut service = around(&layer, service_fn(ok));
+        assert_eq!(call(&mut service, post("/ada")).await.unwrap().status(), 200);
+        let refused = call(&mut service, post("/ada")).await.unwrap();
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["retry-after"]),
+            (409, &seconds.parse().unwrap())
+        );
+        let grpc = Request::post("/ada").header("content-type", "application/grpc").body(Body::empty());
+        let refused = call(&mut service, grpc.unwrap()).await.unwrap();
+        assert_eq!(refused.headers()["grpc-retry-pushback-ms"], format!("{seconds}000"));
+        // Another cause has nothing to do with it.
+        let mut full = around(&layer.clone().max_running(0), service_fn(ok));
+        let refused = call(&mut full, post("/grace")).await.unwrap();
+        assert_eq!(refused.headers()["retry-after"], "1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_waits_gets_the_key_when_the_minimum_is_over() {
     let locks = locks();
     let mut service = around(&held_at_least(&locks).wait(Duration::from_secs(3600)), service_fn(ok));
@@ -85,32 +107,10 @@ async fn a_handler_that_takes_longer_frees_its_key_at_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn however_a_request_ends_its_key_is_held_to_the_minimum() {
-    #[derive(Clone, Copy, PartialEq, Debug)]
-    enum End {
-        Answered,
-        Failed,
-        Panicked,
-        PanickedWhenCalled,
-        Dropped,
-        Unpolled,
-    }
-    let ends =
-        [End::Answered, End::Failed, End::Panicked, End::PanickedWhenCalled, End::Dropped, End::Unpolled];
-    for (end, is_shared) in ends.into_iter().flat_map(|end| [(end, false), (end, true)]) {
+    for (end, is_shared) in End::ALL.into_iter().flat_map(|end| [(end, false), (end, true)]) {
         let locks = locks();
         let gate = Gate::new();
-        let inner = {
-            let gate = gate.clone();
-            service_fn(move |_: Request<Body>| {
-                assert_ne!(end, End::PanickedWhenCalled, "asked for");
-                let gate = gate.clone();
-                async move {
-                    gate.pass().await;
-                    assert_ne!(end, End::Panicked, "asked for");
-                    if end == End::Failed { Err("asked for") } else { Ok(Response::new(Body::empty())) }
-                }
-            })
-        };
+        let inner = end.service(&gate);
         let mut service = around(&held_at_least(&locks).share_guard(is_shared), inner);
         let granted = Instant::now();
         if end == End::PanickedWhenCalled {

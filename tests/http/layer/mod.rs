@@ -9,6 +9,7 @@ mod bounded;
 mod coalesce;
 mod detached;
 mod drops;
+mod ends;
 mod extracted;
 mod held;
 mod keys;

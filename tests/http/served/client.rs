@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
-use axum::http::{Method, Request};
+use axum::http::{Method, Request, Response};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
@@ -118,6 +119,23 @@ impl Line {
         Ok((length > 0).then_some(chunk))
     }
 
+    /// The first line of the next answer, and its headers as they stand there. The body is to be read next.
+    pub(crate) async fn fields(&mut self) -> io::Result<(String, Vec<(String, String)>)> {
+        let first = self.text().await?;
+        let mut fields = Vec::new();
+        while let Some((name, value)) = self.text().await?.split_once(": ") {
+            fields.push((name.to_owned(), value.to_owned()));
+        }
+        Ok((first, fields))
+    }
+
+    /// This number of bytes.
+    pub(crate) async fn read(&mut self, count: usize) -> io::Result<String> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).await?;
+        Ok(String::from_utf8(bytes).unwrap())
+    }
+
     async fn text(&mut self) -> io::Result<String> {
         let mut line = String::new();
         match self.0.read_line(&mut line).await? {
@@ -171,6 +189,20 @@ impl Trunk {
             let body = String::from_utf8(body.collect().await?.to_bytes().into()).unwrap();
             Ok(Answer { status: head.status.as_u16(), content_type, retry_after, body })
         })
+    }
+
+    /// The answer to a request with these headers and without a body.
+    pub(crate) async fn response(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Response<Incoming> {
+        let request = Request::builder().method(method).uri(format!("http://here{path}"));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let mut sender = self.sender.clone();
+        sender.ready().await.unwrap();
+        sender.send_request(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
     /// Hangs up, whatever streams there are.

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -173,27 +174,17 @@ fn a_reload_gets_a_new_answer() {
 }
 
 #[test]
-fn twenty_impatient_clients_in_turn_begin_the_work_once() {
-    run_each([false, true], async |detached| {
-        let layer = layer().detached(detached);
+fn twenty_impatient_clients_in_turn_begin_detached_work_once() {
+    run(async {
+        let layer = layer().detached(Duration::from_secs(600));
         let kitchen = Kitchen::new(|nth, _| nth.to_string().into_response());
         let served = kitchen.serve(&layer).await;
         let mut last = asking(&served, "").await;
         until(|| kitchen.calls() == 1).await;
         for clients in 1..20 {
-            // Detached work needs nobody who waits. Other work goes to the next one.
-            let next = if detached {
-                drop(last);
-                asking(&served, "").await
-            } else {
-                let next = asking(&served, "").await;
-                until(|| layer.counts().joined == clients).await;
-                drop(last);
-                until(|| layer.counts().flights == clients + 1).await;
-                next
-            };
+            drop(last);
+            last = asking(&served, "").await;
             until(|| layer.counts().joined == clients).await;
-            last = next;
         }
         kitchen.go.open();
         let answer = last.answer().await.unwrap();
@@ -215,6 +206,67 @@ fn a_service_that_is_down_is_called_once_if_failures_are_shared() {
             assert_eq!((answer.status, answer.body.as_str()), (502, "0"));
         }
         assert_eq!(kitchen.calls(), 1);
+    });
+}
+
+/// A GET of this path, under way.
+async fn asked_for(served: &Served, path: &str) -> JoinHandle<Answer> {
+    let mut line = Line::open(served.addr).await;
+    line.write(&format!("GET {path} HTTP/1.1\r\nhost: here\r\n\r\n")).await;
+    answered(line)
+}
+
+#[test]
+fn requests_to_different_services_do_not_share_though_their_layers_are_clones() {
+    let layer = layer();
+    let (go, calls) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+    let answers = |text: &'static str| {
+        let (go, calls) = (go.clone(), calls.clone());
+        async move || {
+            calls.fetch_add(1, Ordering::SeqCst);
+            go.pass().await;
+            text
+        }
+    };
+    let routes = |route: &'static str, fallback: &'static str| {
+        Router::new().route("/menu", get(answers(route))).fallback(answers(fallback)).layer(layer.clone())
+    };
+    let app = Router::new()
+        .nest("/a", routes("the menu of a", "nothing of a"))
+        .nest(
+            "/b",
+            Router::new()
+                .nest("/c", routes("the menu of c", "not reached: a router without a fallback is around it")),
+        )
+        .nest_service("/d", routes("the menu of d", "nothing of d"))
+        .merge(routes("the menu", "nothing"));
+    let expected = [
+        ("/menu", "the menu"),
+        ("/a/menu", "the menu of a"),
+        ("/b/c/menu", "the menu of c"),
+        ("/d/menu", "the menu of d"),
+        ("/none", "nothing"),
+        ("/a/none", "nothing of a"),
+        ("/b/none", "nothing"),
+        ("/d/none", "nothing of d"),
+    ];
+    run(async move {
+        let served = serve(app).await;
+        let mut asked = Vec::new();
+        for (nth, (path, _)) in expected.into_iter().enumerate() {
+            asked.push(asked_for(&served, path).await);
+            until(|| calls.load(Ordering::SeqCst) == nth + 1).await;
+        }
+        // Each of them has joined a request of its own service.
+        for (nth, (path, _)) in expected.into_iter().enumerate() {
+            asked.push(asked_for(&served, path).await);
+            until(|| layer.counts().joined == nth as u64 + 1).await;
+        }
+        go.open_wide();
+        for (answer, (path, text)) in asked.into_iter().zip(expected.into_iter().cycle()) {
+            assert_eq!(answer.await.unwrap().body, text, "{path}");
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), expected.len());
     });
 }
 

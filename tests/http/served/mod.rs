@@ -12,6 +12,7 @@ mod coalesce;
 mod crowd;
 mod detached;
 mod hangups;
+mod headers;
 mod modes;
 mod pipelined;
 mod plain;

@@ -1,4 +1,3 @@
-mod handover;
 mod hostile;
 mod model;
 mod single;

@@ -51,7 +51,12 @@ fn requests_with_different_credentials_share_only_if_the_layer_is_told_so() {
     };
     assert_eq!(calls(&layer().share_across_credentials(true), all()), 1);
     assert_eq!(calls(&layer().share_credentials(true).share_across_credentials(true), all()), 1);
+    // The last setter counts.
     assert_eq!(calls(&layer().share_credentials(true).share_across_credentials(false), all()), 5);
+    assert_eq!(calls(&layer().share_across_credentials(true).share_credentials(true), all()), 5);
+    let ada = || vec![with(&NAMES[0], &["ada"]), with(&NAMES[0], &["ada"])];
+    assert_eq!(calls(&layer().share_across_credentials(true).share_credentials(true), ada()), 1);
+    assert_eq!(calls(&layer().share_across_credentials(true).share_credentials(false), ada()), 2);
     assert_eq!(calls(&layer(), all()), 5);
 }
 

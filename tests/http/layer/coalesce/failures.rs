@@ -1,9 +1,13 @@
 //! Calls that fail, and answers that are for one request.
 
 use std::io;
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, Response, StatusCode, header};
+use futures::stream;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 
 use super::menu::{Cook, Cooked, Fate, Menu, answer, data, fate, frames, layer, soup, taste, trailers};
 use crate::layer::service::{call, get};
@@ -76,6 +80,40 @@ fn an_answer_that_breaks_off_is_a_failure() {
     for layer in [layer(), layer().share_failures(true)] {
         let breaks = |nth| answer(nth, StatusCode::OK, frames([data("so"), Err(io::Error::other("spilt"))]));
         assert_eq!(fate(&layer, &Menu::new(breaks), || get("/soup")), Fate::Failed);
+    }
+}
+
+#[test]
+fn a_failure_that_is_too_long_to_be_shared_calls_one_after_the_other() {
+    const LONG: &str = "the service is down, and so on";
+    // It says that it is long, or it does not.
+    let bodies: [fn() -> Body; 2] = [|| Body::from(LONG), || frames([data(LONG)])];
+    for body in bodies {
+        for status in [StatusCode::BAD_GATEWAY, StatusCode::TOO_MANY_REQUESTS, StatusCode::NOT_IMPLEMENTED] {
+            for layer in [layer(), layer().share_failures(true)] {
+                let menu = Menu::new(move |nth| answer(nth, status, body()));
+                assert_eq!(fate(&layer.max_body(10), &menu, || get("/soup")), Fate::Failed, "{status}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_is_too_slow_to_be_shared_calls_one_after_the_other() {
+    let layer = layer().share_failures(true).read_timeout(Duration::from_secs(1));
+    let body = || Body::new(StreamBody::new(stream::pending::<io::Result<Frame<Bytes>>>()));
+    let menu = Menu::open(move |nth| answer(nth, StatusCode::BAD_GATEWAY, body()));
+    let mut service = menu.behind(&layer);
+    // The body of one is kept: it is still being read when the others call.
+    let mut calls: Vec<_> = (0..3).map(|_| Hand::queued(call(&mut service, get("/soup")))).collect();
+    for nth in 1..=3 {
+        assert_eq!(menu.calls(), nth, "one at a time");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let answer = calls.remove(0).poll().unwrap().unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+        for guest in &mut calls {
+            assert!(guest.poll().is_none());
+        }
     }
 }
 

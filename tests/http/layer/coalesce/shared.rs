@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, Response};
@@ -74,7 +75,7 @@ fn answers_carry_their_extensions() {
 #[tokio::test]
 async fn whoever_is_dropped_whenever_leaves_no_flight_and_the_others_are_served() {
     for detached in [false, true] {
-        let layer = layer().detached(detached);
+        let layer = if detached { layer().detached(Duration::from_secs(60)) } else { layer() };
         let inner = service_fn(async |_: Request<Body>| {
             stop().await;
             stop().await;
