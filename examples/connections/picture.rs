@@ -1,0 +1,74 @@
+//! The number of connections in use over time, small.
+
+use std::time::Duration;
+
+use crate::side::{CONNECTIONS, Phase};
+
+/// Each point is the mean over this time.
+const POINT: Duration = Duration::from_millis(100);
+
+/// From none to all.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// How many characters a phase gets in the terminal.
+const COLUMNS: u32 = 24;
+
+pub(crate) struct Picture {
+    name: &'static str,
+    phases: Vec<Phase>,
+    each: Duration,
+    looks: Vec<(Duration, u64)>,
+}
+
+impl Picture {
+    pub(crate) fn new(name: &'static str, phases: &[Phase], each: Duration) -> Self {
+        Self { name, phases: phases.to_vec(), each, looks: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, at: Duration, in_use: u64) {
+        self.looks.push((at, in_use));
+    }
+
+    pub(crate) fn phases(&self) -> &[Phase] {
+        &self.phases
+    }
+
+    pub(crate) fn each(&self) -> Duration {
+        self.each
+    }
+
+    /// Returns the mean number in use over time, in seconds.
+    pub(crate) fn points(&self) -> Vec<(f64, f64)> {
+        self.means(POINT)
+    }
+
+    fn means(&self, width: Duration) -> Vec<(f64, f64)> {
+        let part = |at: Duration| at.as_nanos() / width.as_nanos();
+        self.looks
+            .chunk_by(|one, next| part(one.0) == part(next.0))
+            .map(|looks| {
+                let mean = looks.iter().map(|look| look.1 as f64).sum::<f64>() / looks.len() as f64;
+                ((part(looks[0].0) as f64 + 0.5) * width.as_secs_f64(), mean)
+            })
+            .collect()
+    }
+
+    /// Returns one line: a bar for each part of the time.
+    pub(crate) fn sparkline(&self) -> String {
+        let mut line = format!("{:>8} ", self.name);
+        let bars = self.means(self.each / COLUMNS);
+        for phase in 0..self.phases.len() {
+            let (from, to) =
+                (self.each.as_secs_f64() * phase as f64, self.each.as_secs_f64() * (phase + 1) as f64);
+            if self.phases.len() > 1 {
+                line += &format!("{} ", self.phases[phase].name());
+            }
+            for (_, mean) in bars.iter().filter(|(at, _)| (from..to).contains(at)) {
+                let share = mean / f64::from(CONNECTIONS);
+                line.push(BARS[((share * (BARS.len() - 1) as f64).round() as usize).min(BARS.len() - 1)]);
+            }
+            line.push(' ');
+        }
+        line.trim_end().to_owned()
+    }
+}
