@@ -92,8 +92,8 @@
 //! # Guides
 //!
 //! [patterns](docs::patterns) · [adopting it in an axum service](docs::adopting) · [retries](docs::retries) ·
-//! [problems](docs::problems) · [logging](docs::logging) · [metrics](docs::metrics) · [performance](docs::performance) ·
-//! [limitations](docs::limitations) · [compatibility](docs::compatibility) · [internals](docs::internals)
+//! [problems](docs::problems) · [databases](docs::databases) · [logging](docs::logging) · [metrics](docs::metrics) ·
+//! [performance](docs::performance) · [limitations](docs::limitations) · [compatibility](docs::compatibility) · [internals](docs::internals)
 //!
 //! # Features
 //!
@@ -105,7 +105,8 @@
 //! - `tower`: [a lock in front of a service](layer::KeyedLockLayer), [preconditions](web::IfMatch), errors as
 //!   [problems](docs::problems), for hyper, tonic and everything else that is built on tower.
 //! - `axum`: the same for axum, with extractors and responses.
-//! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights and layers.
+//! - `sqlx`: [transactions that end](docs::databases) over sqlx 0.9, its errors classified, rows with versions.
+//! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights, layers and scopes.
 
 /// The programs of the README.
 #[cfg(all(doctest, feature = "axum"))]

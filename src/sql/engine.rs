@@ -39,7 +39,7 @@ impl Isolation {
     }
 }
 
-/// A database that needs its own words. Drivers are told apart by their names, so that this crate needs none of them.
+/// A database that needs its own words. It is known by its driver's name, so that this crate needs no driver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Engine {
     Postgres,

@@ -11,12 +11,13 @@ use tokio::runtime::Handle;
 use super::on_runtime::OnRuntime;
 
 type Answer<DB> = Result<Transaction<'static, DB>, sqlx::Error>;
+type Begin<DB> = Pin<Box<dyn Future<Output = Answer<DB>> + Send>>;
 
 /// BEGIN is sent, or about to be. Only this future can read the answer, so a drop does not drop it: a task polls it to
 /// its end, and drops the transaction then. sqlx rolls that back.
 pub(super) struct Opening<DB: Database> {
     /// `None` once it has answered.
-    answer: Option<OnRuntime<Pin<Box<dyn Future<Output = Answer<DB>> + Send>>>>,
+    answer: Option<OnRuntime<Begin<DB>>>,
 }
 
 impl<DB: Database> Opening<DB> {
@@ -24,7 +25,7 @@ impl<DB: Database> Opening<DB> {
         let begin: SqlStr = AssertSqlSafe(begin).into_sql_str();
         // `begin_with` of a connection borrows it. This is what it calls, and what `Pool::begin_with` calls, for a
         // transaction that owns its connection.
-        let answer: Pin<Box<_>> = Transaction::begin(connection, Some(begin));
+        let answer: Begin<DB> = Transaction::begin(connection, Some(begin));
         Self { answer: Some(OnRuntime::new(answer, runtime)) }
     }
 }

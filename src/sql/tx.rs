@@ -143,7 +143,7 @@ impl<DB: Database> Tx<DB> {
         self.open.take().expect(OPEN)
     }
 
-    /// Commits.
+    /// Commits the transaction.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl<DB: Database> Tx<DB> {
         self.take().commit().await
     }
 
-    /// Rolls back, and waits until the database has done so. A drop does the same without waiting.
+    /// Rolls the transaction back, and waits until the database has done so. A drop does the same without waiting.
     ///
     /// # Errors
     ///

@@ -56,6 +56,31 @@ pub enum RowError {
     Database(#[from] sqlx::Error),
 }
 
+impl RowError {
+    /// Returns the conflict.
+    ///
+    /// # Errors
+    ///
+    /// Returns the database's error, if it is none. So a service can answer both in its own way:
+    ///
+    /// ```
+    /// use latchwork::sql::{RowConflict, RowError};
+    ///
+    /// enum AppError { Stale(RowConflict), Database(sqlx::Error) }
+    ///
+    /// fn of(error: RowError) -> AppError {
+    ///     error.into_conflict().map_or_else(AppError::Database, AppError::Stale)
+    /// }
+    /// assert!(matches!(of(sqlx::Error::RowNotFound.into()), AppError::Database(_)));
+    /// ```
+    pub fn into_conflict(self) -> Result<RowConflict, sqlx::Error> {
+        match self {
+            Self::Conflict(conflict) => Ok(conflict),
+            Self::Database(error) => Err(error),
+        }
+    }
+}
+
 /// Classified as the error inside. An error of the database means what
 /// [`statement_verdict`](crate::sql::statement_verdict) says.
 impl Classify for RowError {

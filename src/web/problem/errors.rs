@@ -91,6 +91,13 @@ impl Problem {
         Self::of(ProblemKind::BadNumber).with_detail(detail)
     }
 
+    /// Returns 409: another owner has the name. A [`Taken`] name becomes this by itself, and so does a violation of a unique
+    /// index (feature `sqlx`). This is for a name that a query has found.
+    #[must_use]
+    pub fn taken() -> Self {
+        Self::of(ProblemKind::Taken)
+    }
+
     /// Returns 428: the request must name the version that it was made from. `detail` says where, in a header say.
     #[must_use]
     pub fn precondition_required(detail: impl Into<Cow<'static, str>>) -> Self {

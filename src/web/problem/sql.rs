@@ -9,8 +9,8 @@ use super::kind::ProblemKind;
 use crate::sql::{CommitError, RowConflict, RowError, is_cancelled_statement, transaction_verdict};
 use crate::verdict::{RetryKind, Verdict};
 
-/// Becomes 503 if the request may succeed later, 409 if other data is in the way, 404 for a missing row, and 500 for
-/// all else.
+/// Becomes 503 if the request may succeed later, and 409 if other data is in the way. A missing row is 404, and all
+/// else is 500.
 ///
 /// | error | problem |
 /// |---|---|
