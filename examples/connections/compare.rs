@@ -71,7 +71,7 @@ pub(crate) trait Service: Sized {
     /// Looks at the connections from outside.
     async fn seen(&self) -> Result<Seen, Failure>;
 
-    /// Reads the journal. Connections that were leaked are given back before.
+    /// Closes the pool, and reads the journal.
     async fn audit(&self) -> Result<BTreeMap<Phase, Audit>, Failure>;
 
     /// Returns what the scope has counted.

@@ -11,7 +11,7 @@ use crate::report::Tallies;
 use crate::side::Phase;
 
 /// The pause before a request.
-const PAUSE: std::ops::Range<u64> = 5..45;
+const PAUSE: std::ops::Range<u64> = 20..100;
 
 const DISHES: [&str; 3] = ["dal", "ramen", "risotto"];
 

@@ -3,10 +3,11 @@
 use std::process;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool};
 use tokio::sync::Mutex;
 
 use crate::compare::{Failure, Life};
+use crate::server::GRACE;
 use crate::side::{CONNECTIONS, QUEUE};
 
 pub(crate) type Db = sqlx::Postgres;
@@ -22,7 +23,8 @@ pub(crate) struct Server {
 /// A schema, and the connections of a service that uses it.
 pub(crate) struct Place {
     pub(crate) pool: PgPool,
-    /// Looks at the others from outside.
+    options: PgConnectOptions,
+    /// Looks at the sessions of the pool from outside.
     outside: Mutex<PgConnection>,
     /// The name of the schema and of the sessions.
     name: String,
@@ -37,12 +39,12 @@ impl Place {
             Life::Service => (format!("connections_{name}"), "CREATE SCHEMA IF NOT EXISTS"),
         };
         // By itself, as a pool would go on trying, and not say why it fails.
-        let mut outside = PgConnection::connect_with(&home.options).await?;
+        let mut outside = home.options.connect().await?;
         sqlx::query(AssertSqlSafe(format!("{create} {name}"))).execute(&mut outside).await?;
-        let options = home.options.clone().options([("search_path", &name)]).application_name(&name);
+        let options = home.options.clone().options([("search_path", &name)]);
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(QUEUE);
-        let pool = pool.connect_with(options).await?;
-        Ok(Self { pool, outside: Mutex::new(outside), name, life })
+        let pool = pool.connect_with(options.clone().application_name(&name)).await?;
+        Ok(Self { pool, options, outside: Mutex::new(outside), name, life })
     }
 
     /// Returns how many sessions wait inside a transaction, as the server shows them.
@@ -54,13 +56,27 @@ impl Place {
         Ok(Some(u64::try_from(count)?))
     }
 
-    /// Closes the connections. All of them must be back. What a comparison has stored is removed.
-    pub(crate) async fn close(&self) -> Result<(), Failure> {
-        self.pool.close().await;
-        if self.life == Life::Comparison {
-            let drop = format!("DROP SCHEMA {} CASCADE", self.name);
-            sqlx::query(AssertSqlSafe(drop)).execute(&mut *self.outside.lock().await).await?;
+    /// Opens a connection of its own.
+    pub(crate) async fn outsider(&self) -> Result<PgConnection, Failure> {
+        Ok(self.options.connect().await?)
+    }
+
+    /// Closes the pool. It waits for connections that are in use, but not for ever.
+    pub(crate) async fn close_pool(&self) {
+        tokio::time::timeout(GRACE, self.pool.close()).await.ok();
+    }
+
+    /// Removes what a comparison has stored.
+    pub(crate) async fn remove(&self) -> Result<(), Failure> {
+        if self.life == Life::Service {
+            return Ok(());
         }
+        let mut outside = self.outside.lock().await;
+        // A session that was leaked holds its locks.
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1";
+        sqlx::query(end).bind(&self.name).execute(&mut *outside).await?;
+        let drop = format!("DROP SCHEMA {} CASCADE", self.name);
+        sqlx::query(AssertSqlSafe(drop)).execute(&mut *outside).await?;
         Ok(())
     }
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 
 use crate::compare::{Failure, Life};
+use crate::server::GRACE;
 use crate::side::{CONNECTIONS, QUEUE};
 
 pub(crate) type Db = sqlx::Sqlite;
@@ -25,6 +26,7 @@ pub(crate) struct Files {
 /// A file, and its connections.
 pub(crate) struct Place {
     pub(crate) pool: SqlitePool,
+    options: SqliteConnectOptions,
 }
 
 impl Place {
@@ -41,7 +43,7 @@ impl Place {
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(PATIENCE);
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(QUEUE);
-        Ok(Self { pool: pool.connect_with(options).await? })
+        Ok(Self { pool: pool.connect_with(options.clone()).await?, options })
     }
 
     /// Returns how many sessions wait inside a transaction. From outside, a file does not show them.
@@ -49,9 +51,18 @@ impl Place {
         Ok(None)
     }
 
-    /// Closes the connections. All of them must be back.
-    pub(crate) async fn close(&self) -> Result<(), Failure> {
-        self.pool.close().await;
+    /// Opens a connection of its own.
+    pub(crate) async fn outsider(&self) -> Result<SqliteConnection, Failure> {
+        Ok(self.options.connect().await?)
+    }
+
+    /// Closes the pool. It waits for connections that are in use, but not for ever.
+    pub(crate) async fn close_pool(&self) {
+        tokio::time::timeout(GRACE, self.pool.close()).await.ok();
+    }
+
+    /// Keeps what is stored.
+    pub(crate) async fn remove(&self) -> Result<(), Failure> {
         Ok(())
     }
 }

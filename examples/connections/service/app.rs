@@ -119,9 +119,10 @@ impl Service for Arc<App> {
     }
 
     async fn audit(&self) -> Result<BTreeMap<Phase, Audit>, Failure> {
-        // The naive pool may have nothing left.
-        self.sessions.restart();
-        Ok(store::audit(&self.place.pool).await?)
+        // As a restart does: a connection that was leaked sees the data as they were when its transaction began.
+        self.sessions.forget();
+        self.place.close_pool().await;
+        Ok(store::audit(&mut self.place.outsider().await?).await?)
     }
 
     fn scope_counts(&self) -> ScopeCounts {
@@ -137,7 +138,8 @@ impl Service for Arc<App> {
     }
 
     async fn close(self) -> Result<(), Failure> {
-        self.sessions.restart();
-        self.place.close().await
+        self.sessions.forget();
+        self.place.close_pool().await;
+        self.place.remove().await
     }
 }

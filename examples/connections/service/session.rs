@@ -67,8 +67,8 @@ impl Sessions {
         self.rolled_back.load(Ordering::Relaxed)
     }
 
-    /// Gives back all that requests have forgotten, as a restart of the service does.
-    pub(crate) fn restart(&self) {
+    /// Gives back all connections that requests have forgotten.
+    pub(crate) fn forget(&self) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

@@ -119,12 +119,12 @@ pub(crate) async fn write_menu(db: &mut Connection, entry: i64, user: &str, dish
 }
 
 /// Returns what the journal says about each phase.
-pub(crate) async fn audit(pool: &Pool<Db>) -> sqlx::Result<BTreeMap<Phase, Audit>> {
+pub(crate) async fn audit(db: &mut Connection) -> sqlx::Result<BTreeMap<Phase, Audit>> {
     let sql = "SELECT phase, count(*) AS entries, count(done.entry) AS changes FROM journal LEFT JOIN (
             SELECT entry FROM sessions UNION ALL SELECT entry FROM preferences UNION ALL SELECT entry FROM menus
         ) AS done ON done.entry = journal.id GROUP BY phase";
     let mut phases = BTreeMap::new();
-    for row in sqlx::query(sql).fetch_all(pool).await? {
+    for row in sqlx::query(sql).fetch_all(db).await? {
         let name: String = row.try_get("phase")?;
         let (entries, changes): (i64, i64) = (row.try_get("entries")?, row.try_get("changes")?);
         let phase =
