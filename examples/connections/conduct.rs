@@ -77,11 +77,11 @@ async fn run(service: &impl Service, side: &Side, crowd: Crowd) -> Result<SideRu
     let server = Server::start(service.routes(), 0).await?;
     let now = Now::new(phases[0]);
     let people = tokio::spawn(drive(server.url.clone(), crowd, now.clone()));
-    let picture = look_on(service, side, &phases, crowd, &now).await?;
+    let mut picture = look_on(service, side, &phases, crowd, &now).await?;
     now.end();
     let mut tallies = people.await?;
     server.stop().await;
-    let left = settle(service).await?;
+    let left = settle(service, &mut picture).await?;
     let scope = service.scope_counts();
     let rolled_back_by_hand = service.rolled_back_by_hand();
     let audit = service.audit().await?;
@@ -123,12 +123,15 @@ async fn look_on(
     Ok(picture)
 }
 
-/// Waits until nothing is in use, or until that takes too long: connections come back a moment after their requests.
-async fn settle(service: &impl Service) -> Result<Seen, Failure> {
+/// Looks on when the load is over, until nothing is in use, or until that takes too long: connections come back a moment
+/// after their requests.
+async fn settle(service: &impl Service, picture: &mut Picture) -> Result<Seen, Failure> {
     let start = Instant::now();
     loop {
         let seen = service.seen().await?;
-        if seen.is_quiet() || start.elapsed() > GRACE {
+        let elapsed = start.elapsed();
+        picture.add_afterwards(elapsed, seen.in_use);
+        if seen.is_quiet() && elapsed >= picture.afterwards() || elapsed > GRACE {
             return Ok(seen);
         }
         sleep(LOOK).await;

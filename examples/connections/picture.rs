@@ -13,6 +13,12 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 /// How many characters a phase gets in the terminal.
 const COLUMNS: u32 = 24;
 
+/// How many of them are for the time afterwards.
+const COLUMNS_AFTERWARDS: u32 = 3;
+
+/// What the time afterwards is called.
+pub(crate) const OVER: &str = "over";
+
 pub(crate) struct Picture {
     name: &'static str,
     phases: Vec<Phase>,
@@ -27,6 +33,18 @@ impl Picture {
 
     pub(crate) fn add(&mut self, at: Duration, in_use: u64) {
         self.looks.push((at, in_use));
+    }
+
+    /// Adds what is in use this long after the load is over.
+    pub(crate) fn add_afterwards(&mut self, after: Duration, in_use: u64) {
+        if after < self.afterwards() {
+            self.looks.push((self.each * self.phases.len() as u32 + after, in_use));
+        }
+    }
+
+    /// Returns how long the time afterwards is shown.
+    pub(crate) fn afterwards(&self) -> Duration {
+        self.each / COLUMNS * COLUMNS_AFTERWARDS
     }
 
     pub(crate) fn phases(&self) -> &[Phase] {
@@ -55,20 +73,23 @@ impl Picture {
 
     /// Returns one line: a bar for each part of the time.
     pub(crate) fn sparkline(&self) -> String {
-        let mut line = format!("{:>8} ", self.name);
+        let mut line = format!("{:>8}", self.name);
         let bars = self.means(self.each / COLUMNS);
-        for phase in 0..self.phases.len() {
-            let (from, to) =
-                (self.each.as_secs_f64() * phase as f64, self.each.as_secs_f64() * (phase + 1) as f64);
-            if self.phases.len() > 1 {
-                line += &format!("{} ", self.phases[phase].name());
-            }
-            for (_, mean) in bars.iter().filter(|(at, _)| (from..to).contains(at)) {
-                let share = mean / f64::from(CONNECTIONS);
-                line.push(BARS[((share * (BARS.len() - 1) as f64).round() as usize).min(BARS.len() - 1)]);
+        let names = self.phases.iter().map(|phase| phase.name()).chain([OVER]);
+        for (nth, name) in names.enumerate() {
+            if name != self.name {
+                line = line + " " + name;
             }
             line.push(' ');
+            let each = self.each.as_secs_f64();
+            let section = each * nth as f64..each * (nth + 1) as f64;
+            line.extend(bars.iter().filter(|(at, _)| section.contains(at)).map(|(_, mean)| bar(*mean)));
         }
-        line.trim_end().to_owned()
+        line
     }
+}
+
+fn bar(in_use: f64) -> char {
+    let last = BARS.len() - 1;
+    BARS[((in_use / f64::from(CONNECTIONS) * last as f64).round() as usize).min(last)]
 }

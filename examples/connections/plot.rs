@@ -7,9 +7,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::picture::Picture;
+use crate::picture::{OVER, Picture};
 use crate::report::Outcome;
-use crate::side::CONNECTIONS;
+use crate::side::{CONNECTIONS, Phase};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -48,13 +48,15 @@ fn draw_panel(
 ) -> Result<(), Box<dyn Error>> {
     let text = |size: u32| (FONT, size).into_font().color(&INK);
     let each = picture.each().as_secs_f64();
+    let over = each * picture.phases().len() as f64;
+    let end = over + picture.afterwards().as_secs_f64();
     let top = f64::from(CONNECTIONS) + 1.2;
     let mut chart = ChartBuilder::on(area)
         .caption(title, text(17))
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(36)
-        .build_cartesian_2d(0.0..each * picture.phases().len() as f64, 0.0..top)?;
+        .build_cartesian_2d(0.0..end, 0.0..top)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -69,19 +71,24 @@ fn draw_panel(
         .bold_line_style(GRID)
         .light_line_style(TRANSPARENT)
         .draw()?;
+    let mut sections = Vec::new();
     for (nth, phase) in picture.phases().iter().enumerate() {
         let from = each * nth as f64;
-        if nth > 0 {
+        let half_done = outcomes.iter().find(|outcome| outcome.phase == *phase).map_or(0, |o| o.half_done);
+        let label = match phase {
+            Phase::Naive => String::new(),
+            _ => format!("{}: {half_done} half-done", phase.name()),
+        };
+        sections.push((from..from + each, label));
+    }
+    sections.push((over..end, OVER.to_owned()));
+    for (section, label) in sections {
+        let (from, middle) = (section.start, (section.start + section.end) / 2.0);
+        if from > 0.0 {
             chart.draw_series([PathElement::new(vec![(from, 0.0), (from, top)], INK.stroke_width(1))])?;
         }
-        let half_done = outcomes.iter().find(|outcome| outcome.phase == *phase).map_or(0, |o| o.half_done);
-        let label = if picture.phases().len() > 1 {
-            format!("{}: {half_done} half-done", phase.name())
-        } else {
-            format!("all {CONNECTIONS} are gone")
-        };
         let style = text(13).pos(Pos::new(HPos::Center, VPos::Center));
-        chart.draw_series([Text::new(label, (from + each / 2.0, top - 0.5), style)])?;
+        chart.draw_series([Text::new(label, (middle, top - 0.5), style)])?;
     }
     chart.draw_series(LineSeries::new(picture.points(), colour.stroke_width(3)))?;
     Ok(())
