@@ -1,5 +1,6 @@
 //! The people: they log in, look at their menu and set preferences until it is over.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,8 +11,8 @@ use crate::client::Person;
 use crate::report::Tallies;
 use crate::side::Phase;
 
-/// The pause before a request.
-const PAUSE: std::ops::Range<u64> = 20..100;
+/// How many milliseconds people wait before a request.
+const PAUSE: Range<u64> = 20..100;
 
 const DISHES: [&str; 3] = ["dal", "ramen", "risotto"];
 

@@ -33,7 +33,6 @@ pub(crate) fn table(counts: &ScopeCounts) -> Table {
         line(&ending.name().replace('_', " "), counts.would_end(*ending), counts.ended(*ending));
     }
     line("made again", counts.would_repeat, counts.repeated);
-    line("cancelled while they began", 0, counts.cancelled);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

@@ -165,6 +165,9 @@ impl Outcome {
         promise(self.starved_requests == 0, format!("{} requests got no connection", self.starved_requests));
         if self.phase == Phase::Enforce {
             promise(self.half_done == 0, format!("{} changes are half-done", self.half_done));
+            // Each 200 was a change.
+            let (ok, stored) = (self.ok, self.committed);
+            promise(stored >= ok, format!("{ok} changes were answered with 200, and {stored} are stored"));
         }
         if let Some(leaked) = self.leaked {
             promise(leaked == 0, format!("{leaked} connections leaked"));

@@ -22,16 +22,16 @@ impl Running {
 }
 
 /// Counts one request until it is answered or dropped.
-struct Under(Running);
+struct UnderWay(Running);
 
-impl Under {
-    fn way(running: Running) -> Self {
+impl UnderWay {
+    fn new(running: Running) -> Self {
         running.0.fetch_add(1, Ordering::Relaxed);
         Self(running)
     }
 }
 
-impl Drop for Under {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Release);
     }
@@ -39,9 +39,9 @@ impl Drop for Under {
 
 /// Counts a request while it is under way. A panic costs it a 500, and not the connection.
 pub(crate) async fn count(State(running): State<Running>, request: Request, next: Next) -> Response {
-    let under = Under::way(running);
+    let under_way = UnderWay::new(running);
     let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    drop(under);
+    drop(under_way);
     response.unwrap_or_else(|_| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR).with_detail("the handler panicked").into_response()
     })

@@ -16,7 +16,7 @@ pub(crate) type Db = sqlx::Sqlite;
 pub(crate) const NEW_ID: &str = "INTEGER PRIMARY KEY";
 
 /// How long a statement waits while another connection writes.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Where the files are.
 pub(crate) struct Files {

@@ -1,7 +1,9 @@
 //! The kitchen: another service, which mostly answers, and sometimes fails, hangs or panics.
 
 use std::future::pending;
+use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -9,7 +11,6 @@ use fastrand::Rng;
 use futures::FutureExt;
 use latchwork::web::Problem;
 use serde::Deserialize;
-use std::sync::{Mutex, PoisonError};
 
 /// How the kitchen answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -42,10 +43,10 @@ impl From<KitchenError> for Problem {
     }
 }
 
-/// An answer takes 4 to 12 ms.
-const ANSWER: std::ops::Range<u64> = 4_000..12_000;
+/// How many microseconds an answer takes.
+const ANSWER: Range<u64> = 4_000..12_000;
 
-/// How long a careful caller waits.
+/// How long a careful caller waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 pub(crate) struct Kitchen {
@@ -87,7 +88,7 @@ impl Kitchen {
         }
     }
 
-    /// Asks and waits no longer than patience lasts. A bug of the client is a failure of the kitchen.
+    /// Asks, and waits for a limited time. A panic counts as a failure of the kitchen.
     pub(crate) async fn cook_carefully(
         &self,
         dish: &str,
