@@ -12,6 +12,9 @@ pub mod adopting {}
 
 #[cfg(all(feature = "axum", feature = "sqlx", not(latchwork_loom)))]
 #[doc = include_str!("databases.md")]
+#[doc = "\n<div>\n"]
+#[doc = include_str!("connections.svg")]
+#[doc = "</div>"]
 pub mod databases {}
 
 #[doc = include_str!("limitations.md")]
