@@ -135,7 +135,8 @@ pub(crate) fn give_way() {
 
 #[cfg(not(all(feature = "tokio", not(latchwork_loom))))]
 pub(crate) fn give_way() {
-    crate::sync::yield_now();
+    // Not loom's, which would keep a model from some of its schedules.
+    std::thread::yield_now();
 }
 
 /// Polls `future` on this thread until it is ready, or until `deadline`: `None` then. The thread parks between polls.
