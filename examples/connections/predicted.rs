@@ -3,18 +3,6 @@
 use comfy_table::{CellAlignment, Table, presets};
 use latchwork::sql::{Ending, ScopeCounts};
 
-/// Endings after which nothing of the transaction is stored.
-const ROLLED_BACK: [Ending; 5] =
-    [Ending::RolledBack, Ending::Failed, Ending::Abandoned, Ending::Panicked, Ending::CommitRefused];
-
-pub(crate) fn rolled_back(counts: &ScopeCounts) -> u64 {
-    ROLLED_BACK.into_iter().map(|ending| counts.ended(ending)).sum()
-}
-
-pub(crate) fn would_roll_back(counts: &ScopeCounts) -> u64 {
-    ROLLED_BACK.into_iter().map(|ending| counts.would_end(ending)).sum()
-}
-
 /// Each number, and its share of all transactions.
 pub(crate) fn table(counts: &ScopeCounts) -> Table {
     let observed: u64 = Ending::ALL.iter().map(|ending| counts.would_end(*ending)).sum();

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::compare::Seen;
 use crate::conduct::SideRun;
-use crate::predicted;
 use crate::side::Phase;
 
 /// What the journal says about a phase.
@@ -144,10 +143,10 @@ impl Outcome {
             committed,
             rolled_back: match phase {
                 Phase::Naive => run.rolled_back_by_hand,
-                Phase::Enforce => predicted::rolled_back(&run.scope),
+                Phase::Enforce => run.scope.rolled_back(),
                 Phase::Off | Phase::Observe => 0,
             },
-            would_roll_back: if phase == Phase::Observe { predicted::would_roll_back(&run.scope) } else { 0 },
+            would_roll_back: if phase == Phase::Observe { run.scope.would_roll_back() } else { 0 },
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
         }

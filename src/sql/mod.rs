@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! scope      Scope: what a user sets up; run: a whole transaction, again if it must be
-//! opening    Opening: the pending begin. tx: Tx, the open transaction. commit: how it may end
+//! opening    Opening: the pending BEGIN. tx: Tx, the open transaction. closing: Closing, the pending COMMIT
+//! commit     how a commit may end
 //! on_runtime what is dropped on its runtime, wherever that happens
 //! engine     which database it is, and the statement that begins
 //! code       what the database said: its code, without allocating. classify: what that means
@@ -27,19 +28,22 @@
 //!  (waiting) ───────▶ opening ──────────────────────▶ open ─────────────────────────▶ closing ──▶ closed
 //!      │                 │ dropped                      │ dropped                       │ dropped
 //!      ▼                 ▼                              ▼                               ▼
-//!   nothing        a task waits for the answer,      rolled back before           rolled back, if it was
-//!   is held        then rolls back                   the connection is reused     not committed before
+//!   nothing        a task waits for the answer,      rolled back before           a task waits for the
+//!   is held        then rolls back                   the connection is reused     answer
 //! ```
 //!
 //! - *Waiting* for a connection of the pool holds nothing. A drop leaves the pool's queue.
 //! - *Opening*: the answer to BEGIN is on its way. Only the future that sent it can read it. So a drop hands the future to
 //!   a task, which reads the answer and then rolls back. The connection survives.
-//! - *Open* and *closing*: sqlx's own guard queues a ROLLBACK, which is sent before the connection is used again.
+//! - *Open*: sqlx's own guard queues a ROLLBACK, which is sent before the connection is used again.
+//! - *Closing*: COMMIT is on its way, and may have been done. So a drop hands it to a task, which counts how it ends. A
+//!   rollback that is dropped is made by sqlx's guard.
 //!
 //! Each of these drops happens on the runtime that the transaction began on, from whatever thread: see `on_runtime`. If
 //! that runtime has been shut down, the connection is closed.
 
 mod classify;
+mod closing;
 mod code;
 mod columns;
 mod commit;

@@ -23,6 +23,10 @@ impl<T> OnRuntime<T> {
         Self { value: Some(value), runtime }
     }
 
+    pub(super) fn runtime(&self) -> Handle {
+        self.runtime.clone()
+    }
+
     pub(super) fn take(mut self) -> (T, Handle) {
         let value = self.value.take().expect("it is taken once, by the owner");
         (value, self.runtime.clone())

@@ -46,12 +46,11 @@ impl<DB: Database> Future for Opening<DB> {
 impl<DB: Database> Drop for Opening<DB> {
     fn drop(&mut self) {
         if let Some(answer) = self.answer.take() {
-            let (answer, runtime) = answer.take();
-            // The task keeps the runtime at hand: it may be dropped with the runtime.
-            let answer = OnRuntime::new(answer, runtime.clone());
+            let runtime = answer.runtime();
             let spawned = runtime.clone();
             spawned.spawn(async move {
                 let began = answer.await;
+                // The task may be dropped with the runtime.
                 drop(OnRuntime::new(began, runtime));
             });
         }

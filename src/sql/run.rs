@@ -35,7 +35,7 @@ impl<DB: Database> Scope<DB> {
     ///
     /// # Cancel safety
     ///
-    /// It can be dropped at any point: the transaction is rolled back. If its commit is on its way, it may be committed.
+    /// It can be dropped at any point: the transaction is rolled back. If its commit is on its way, that goes on.
     ///
     /// # Examples
     ///

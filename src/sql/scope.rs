@@ -25,6 +25,8 @@ use crate::mode::{Mode, ModeSwitch};
 /// | [`immediate`](Self::immediate) | no effect | yes | no effect |
 /// | [`statement_timeout`](Self::statement_timeout), [`lock_timeout`](Self::lock_timeout), [`idle_timeout`](Self::idle_timeout) | yes | no effect: see `busy_timeout` of the connection | no effect: set them for the session |
 ///
+/// `sqlx::Any` has none of them: its transactions are plain.
+///
 /// So the same scope can serve a test on SQLite and a deployment on PostgreSQL. All settings travel with BEGIN, in one
 /// message.
 ///

@@ -34,7 +34,7 @@ pub enum Ending {
     Panicked,
     /// The database refused to commit, and has rolled back.
     CommitRefused,
-    /// The connection was lost, or the commit was dropped, before the database answered: committed or not.
+    /// The connection was lost, or the runtime was shut down, before the database had answered: committed or not.
     CommitUnknown,
 }
 
@@ -49,6 +49,23 @@ impl Ending {
         Self::CommitRefused,
         Self::CommitUnknown,
     ];
+
+    /// Returns `true` if the transaction was rolled back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use latchwork::sql::Ending;
+    ///
+    /// assert!(Ending::Failed.is_rolled_back() && !Ending::CommitUnknown.is_rolled_back());
+    /// ```
+    #[must_use]
+    pub const fn is_rolled_back(self) -> bool {
+        match self {
+            Self::RolledBack | Self::Failed | Self::Abandoned | Self::Panicked | Self::CommitRefused => true,
+            Self::Committed | Self::CommitUnknown => false,
+        }
+    }
 
     /// Returns the name in metrics and events.
     #[must_use]
@@ -136,7 +153,8 @@ pub struct ScopeCounts {
     pub opened: u64,
     /// How many could not be opened: no connection became free, or the database refused.
     pub not_opened: u64,
-    /// How many were dropped while they were opened. A task rolls these back.
+    /// How many calls were dropped while they waited for a connection, or for the answer to BEGIN. In the second case a
+    /// task rolls back.
     pub cancelled: u64,
     /// How often a whole transaction was made again.
     pub repeated: u64,
@@ -161,11 +179,27 @@ impl ScopeCounts {
         self.would_end[ending as usize]
     }
 
+    /// Returns how many transactions were rolled back, in all ways together.
+    #[must_use]
+    pub fn rolled_back(&self) -> u64 {
+        sum_of_rolled_back(|ending| self.ended(ending))
+    }
+
+    /// Returns how many observed transactions would have been rolled back.
+    #[must_use]
+    pub fn would_roll_back(&self) -> u64 {
+        sum_of_rolled_back(|ending| self.would_end(ending))
+    }
+
     /// Returns how many transactions are open now.
     #[must_use]
     pub fn open(&self) -> u64 {
         self.opened - self.ended.iter().sum::<u64>()
     }
+}
+
+fn sum_of_rolled_back(count: impl Fn(Ending) -> u64) -> u64 {
+    Ending::ALL.iter().filter(|ending| ending.is_rolled_back()).map(|ending| count(*ending)).sum()
 }
 
 /// Counts an opening that is dropped before its answer.
@@ -227,6 +261,10 @@ impl Watch {
 
     pub(super) fn name(&self) -> &'static str {
         self.name
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
     }
 
     pub(super) fn open_for(&self) -> Duration {

@@ -8,9 +8,11 @@ use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
 use sqlx::{Database, Transaction};
 
+use super::closing::Closing;
 use super::commit::CommitError;
 use super::on_runtime::OnRuntime;
 use super::stats::{Ending, Watch};
+use crate::mode::Mode;
 
 /// An open transaction of a [`Scope`](super::Scope). It dereferences to the connection, for statements.
 ///
@@ -86,24 +88,11 @@ impl<DB: Database> Open<DB> {
 
     pub(super) async fn commit(self) -> Result<(), CommitError> {
         let Self { mut watch, session, .. } = self;
-        let Session::Transaction(transaction) = session else {
-            watch.set(Ending::Committed);
-            return Ok(());
-        };
-        let (transaction, runtime) = transaction.take();
-        // Until the answer comes nobody knows.
-        watch.set(Ending::CommitUnknown);
-        match OnRuntime::new(Box::pin(transaction.commit()), runtime).await {
-            Ok(()) => {
+        match session {
+            Session::Transaction(transaction) => Closing::new(transaction, watch).await,
+            Session::Plain(_) => {
                 watch.set(Ending::Committed);
                 Ok(())
-            }
-            Err(error) => {
-                let error = CommitError::of(error);
-                if let CommitError::Refused(_) = error {
-                    watch.set(Ending::CommitRefused);
-                }
-                Err(error)
             }
         }
     }
@@ -129,14 +118,24 @@ impl<DB: Database> Tx<DB> {
         Self { open: Some(open), home: None }
     }
 
+    /// Returns the mode of the scope in which it began. Except in [`Enforce`](Mode::Enforce) there is no transaction.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.open().watch.mode()
+    }
+
     pub(super) fn is_immediate(&self) -> bool {
-        self.open.as_ref().expect(OPEN).is_immediate
+        self.open().is_immediate
     }
 
     /// Lends a transaction to a closure.
     pub(super) fn lend(open: Open<DB>) -> (Self, Home<DB>) {
         let home = Arc::new(Mutex::new(None));
         (Self { open: Some(open), home: Some(home.clone()) }, Home(home))
+    }
+
+    fn open(&self) -> &Open<DB> {
+        self.open.as_ref().expect(OPEN)
     }
 
     fn take(mut self) -> Open<DB> {
@@ -151,7 +150,8 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, the transaction is committed or rolled back: the commit may be on its way.
+    /// It can be dropped at any point. Once it was polled, the commit goes on in a task, and the transaction ends as the
+    /// database decides. Before that it is rolled back.
     pub async fn commit(self) -> Result<(), CommitError> {
         self.take().commit().await
     }
@@ -174,7 +174,7 @@ impl<DB: Database> Deref for Tx<DB> {
     type Target = DB::Connection;
 
     fn deref(&self) -> &DB::Connection {
-        match &self.open.as_ref().expect(OPEN).session {
+        match &self.open().session {
             Session::Transaction(transaction) => transaction,
             Session::Plain(connection) => connection,
         }

@@ -27,14 +27,13 @@ pub(crate) async fn pool(connections: u32) -> Pool<Db> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .busy_timeout(Duration::from_secs(30));
-    let pool = SqlitePoolOptions::new()
+    SqlitePoolOptions::new()
         .max_connections(connections)
         .min_connections(connections)
         .acquire_timeout(Duration::from_secs(60))
         .connect_with(options)
         .await
-        .expect("the file opens");
-    pool
+        .expect("the file opens")
 }
 
 /// A file has no sessions that another one could look at.

@@ -28,20 +28,27 @@ use crate::verdict::{RetryKind, Verdict};
 ///
 /// To tell clients which name is taken, look at [`violated_constraint`](crate::sql::violated_constraint) before, and add a
 /// [detail](Problem::with_detail).
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
-        if CommitError::is_unknown(&error) {
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        if CommitError::is_unknown(error) {
             return Self::of(ProblemKind::CommitUnknown);
         }
-        match &error {
+        match error {
             Error::RowNotFound => Self::new(StatusCode::NOT_FOUND),
             Error::PoolClosed => Self::shutting_down(),
             Error::PoolTimedOut | Error::Io(_) | Error::WorkerCrashed => {
                 Self::of(ProblemKind::DatabaseUnavailable)
             }
-            Error::Database(database) => of_database(&error, &**database),
+            Error::Database(database) => of_database(error, &**database),
             _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR),
         }
+    }
+}
+
+/// Becomes the problem of the borrowed error. The error does not go to the log: log it before, if the problem is a 500.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self::from(&error)
     }
 }
 

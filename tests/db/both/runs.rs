@@ -1,11 +1,8 @@
 //! Whole transactions: what commits, what is rolled back, and what is made again.
 
-use std::sync::LazyLock;
-
 use latchwork::RetryPolicy;
-use latchwork::retry::RetryError;
+use latchwork::retry::{ByFunction, RetryError};
 use latchwork::sql::{Ending, Scope, transaction_verdict};
-use latchwork::verdict::Verdict;
 use sqlx::{Error, query, query_scalar};
 use tokio::task::JoinSet;
 
@@ -13,8 +10,8 @@ use super::{LOCKING_READ, assert_whole, number, numbers};
 
 const ADD: &str = "update numbers set n = n + 1 where id = 1";
 
-static POLICY: LazyLock<RetryPolicy<fn(&Error) -> Verdict>> =
-    LazyLock::new(|| RetryPolicy::new().max_attempts(1000).classify_with(transaction_verdict));
+static POLICY: RetryPolicy<ByFunction<Error>> =
+    RetryPolicy::classified_by(transaction_verdict).max_attempts(1000);
 
 #[tokio::test]
 async fn what_returns_ok_is_committed_and_what_returns_an_error_is_rolled_back() {

@@ -87,7 +87,7 @@ async fn a_statement_dropped_before_its_answer_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn a_commit_dropped_before_its_answer_is_committed_and_counted_as_unknown() {
+async fn a_commit_dropped_before_its_answer_goes_on_and_counts_as_committed() {
     let scene = Scene::new().await;
     let scope = Scope::new(scene.pool.clone());
     let mut tx = scope.begin().await.expect("it opens");
@@ -95,7 +95,7 @@ async fn a_commit_dropped_before_its_answer_is_committed_and_counted_as_unknown(
     scene.drop_at("COMMIT", tx.commit()).await;
     scene.proxy.open();
     scene.assert_whole().await;
-    assert_eq!((scene.number().await, scope.stats().counts().ended(Ending::CommitUnknown)), (2, 1));
+    assert_eq!((scene.number().await, scope.stats().counts().ended(Ending::Committed)), (2, 1));
 }
 
 #[tokio::test]
