@@ -15,10 +15,10 @@ use crate::verdict::{Classify, RetryKind, Verdict};
 ///
 /// | PostgreSQL | SQLite | MySQL, MariaDB | verdict |
 /// |---|---|---|---|
-/// | 40001 | 517 busy snapshot | | [`Serialization`](RetryKind::Serialization) |
+/// | 40001 | 517 busy snapshot | 1020, 3101 | [`Serialization`](RetryKind::Serialization) |
 /// | 40P01 | | 1213, 1614 | [`Deadlock`](RetryKind::Deadlock) |
 /// | 55P03 | 5 busy, 6 locked, and their kin | 1205, 3572 | [`LockTimeout`](RetryKind::LockTimeout) |
-/// | 23505 | 1555, 2067, 2579 | 1022, 1062, 1169, 1586 | [`UniqueViolation`](RetryKind::UniqueViolation), which policies retry only if asked to |
+/// | 23505 | 1555, 2067, 2579 | 1022, 1062, 1169, 1586, 1859 | [`UniqueViolation`](RetryKind::UniqueViolation), which policies retry only if asked to |
 /// | 53300 | | 1040, 1203, 1226 | [`Throttled`](RetryKind::Throttled) |
 /// | 08001, 08004, 57P03 | | | [`Transient`](RetryKind::Transient) |
 /// | all other codes | all other codes | all other codes | [`Stop`](Verdict::Stop) |
@@ -95,6 +95,7 @@ fn of_database(error: &dyn DatabaseError) -> Verdict {
             _ => Verdict::Stop,
         },
         Code::MySql(number) => match number {
+            1020 | 3101 => retry(RetryKind::Serialization),
             1213 | 1614 => retry(RetryKind::Deadlock),
             1205 | 3572 => retry(RetryKind::LockTimeout),
             1040 | 1203 | 1226 => retry(RetryKind::Throttled),

@@ -21,56 +21,78 @@ impl Code {
     /// Reads the code.
     ///
     /// Only the drivers' own types have the numbers, and this crate knows no driver. SQLite's `code()` makes a string.
-    /// MySQL's is the SQLSTATE, which can't tell a lock's timeout from a general error. But their texts begin with the
-    /// number: `(code: 517) …` and `1205 (HY000): …`. So no code of today's drivers costs an allocation.
+    /// MySQL's is the SQLSTATE, which can't tell a lock's timeout from a general error. But the `Debug` texts begin with the
+    /// type and its code, which no user's text can change. So no code of today's drivers costs an allocation.
     pub(super) fn of(error: &dyn DatabaseError) -> Self {
         let text = Beginning::of(error);
-        if let Some((number, _)) = text.as_str().strip_prefix("(code: ").and_then(leading_number) {
-            return Self::Sqlite(number);
+        let number =
+            |before: &str| text.as_str().split_once(before).and_then(|(_, rest)| leading_number(rest));
+        if text.as_str().starts_with("SqliteError {")
+            && let Some(code) = number("{ code: ")
+        {
+            return Self::Sqlite(code);
+        }
+        if text.as_str().starts_with("MySqlDatabaseError {")
+            && let Some(own) = number(", number: ")
+        {
+            return Self::MySql(own);
         }
         let Some(code) = error.code() else { return Self::Unknown };
-        let Ok(state) = <[u8; 5]>::try_from(code.as_bytes()) else {
-            return code.parse().map_or(Self::Unknown, Self::Sqlite);
-        };
-        // A message of PostgreSQL may begin with any number, but hardly with its own SQLSTATE behind it.
-        let own = leading_number(text.as_str()).filter(|(_, rest)| {
-            rest.strip_prefix(" (")
-                .and_then(|rest| rest.strip_prefix(&*code))
-                .is_some_and(|rest| rest.starts_with("):"))
-        });
-        own.map_or(Self::SqlState(state), |(number, _)| Self::MySql(number))
+        match <[u8; 5]>::try_from(code.as_bytes()) {
+            Ok(state) => Self::SqlState(state),
+            Err(_) => code.parse().map_or(Self::Unknown, Self::Sqlite),
+        }
     }
 
-    /// Returns `true` if the server ends the session: a shutdown, a crash, or an administrator's command.
+    /// Returns `true` if the server ends the session, or the connection is lost: a shutdown, a crash, an administrator's
+    /// command, a transaction that was idle or open for too long.
     pub(super) fn ends_session(self) -> bool {
+        const STATES: [&[u8; 5]; 11] = [
+            b"08000", b"08001", b"08003", b"08004", b"08006", b"08007", b"57P01", b"57P02", b"57P03",
+            b"57P05", b"25P03",
+        ];
         match self {
-            Self::SqlState(state) => {
-                matches!(&state, b"57P01" | b"57P02" | b"57P03" | b"57P05") || state.starts_with(b"08")
-            }
-            // Shutdown in progress; connection killed (MariaDB, MySQL).
-            Self::MySql(number) => matches!(number, 1053 | 1927 | 3169),
+            Self::SqlState(state) => STATES.contains(&&state) || &state == b"25P04",
+            // Shutdown in progress; connection killed (MariaDB, MySQL); disconnected for inactivity.
+            Self::MySql(number) => matches!(number, 1053 | 1927 | 3169 | 4031),
             Self::Sqlite(_) | Self::Unknown => false,
         }
     }
+
+    /// Returns `true` if a commit that is answered so has stored nothing. Each other answer leaves the outcome open.
+    pub(super) fn refuses_commit(self) -> bool {
+        match self {
+            // A constraint, the state of the transaction, a conflict, a cancelled statement, a function of the user.
+            Self::SqlState(state) => {
+                matches!(&state[..2], b"22" | b"23" | b"25" | b"42" | b"44" | b"P0")
+                    || [b"40001", b"40002", b"40P01", b"55P03", b"57014"].contains(&&state)
+            }
+            // Busy, locked, or a constraint.
+            Self::Sqlite(code) => matches!(code & 0xff, 5 | 6 | 19),
+            // Conflicts, timeouts of locks, and constraints.
+            Self::MySql(number) => matches!(number, 1020 | 1062 | 1205 | 1213 | 1451 | 1452 | 3101 | 3819),
+            Self::Unknown => false,
+        }
+    }
 }
 
-/// Returns the number at the beginning of a text, and the rest.
-fn leading_number(text: &str) -> Option<(u32, &str)> {
+/// Returns the number at the beginning of a text.
+fn leading_number(text: &str) -> Option<u32> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
-    Some((text[..end].parse().ok()?, &text[end..]))
+    text[..end].parse().ok()
 }
 
-/// The first bytes of an error's text.
+/// The first bytes of an error's `Debug` text.
 struct Beginning {
-    bytes: [u8; 24],
+    bytes: [u8; 64],
     length: usize,
 }
 
 impl Beginning {
     fn of(error: &dyn DatabaseError) -> Self {
-        let mut beginning = Self { bytes: [0; 24], length: 0 };
+        let mut beginning = Self { bytes: [0; 64], length: 0 };
         // It fails when it is full, and that is all that is wanted.
-        let _ = write!(beginning, "{error}");
+        let _ = write!(beginning, "{error:?}");
         beginning
     }
 
@@ -101,13 +123,18 @@ mod tests {
 
     use super::*;
 
-    /// An error with the text and the code of a driver.
-    #[derive(Debug)]
+    /// An error with the `Debug` text and the code of a driver.
     struct Said(&'static str, Option<&'static str>);
+
+    impl fmt::Debug for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
 
     impl fmt::Display for Said {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(self.0)
+            f.write_str("(code: 6) 1213 (40001): what a user may write")
         }
     }
 
@@ -141,23 +168,28 @@ mod tests {
 
     #[test]
     fn codes_of_all_drivers_are_told_apart() {
+        let mysql = r#"MySqlDatabaseError { code: Some("HY000"), number: 1205, message: "Lock wait timeout"#;
+        let early = r#"MySqlDatabaseError { code: None, number: 1040, message: "Too many connections" }"#;
+        let postgres =
+            r#"PgDatabaseError { severity: Error, code: "P0001", message: "SqliteError { code: 6,"#;
         let cases = [
-            (Said("(code: 517) database is locked", None), Code::Sqlite(517)),
-            (Said("another text", Some("2067")), Code::Sqlite(2067)),
-            (Said("1205 (HY000): Lock wait timeout exceeded", Some("HY000")), Code::MySql(1205)),
-            (Said("1213 (40001): Deadlock", Some("40001")), Code::MySql(1213)),
-            (Said("could not serialize access", Some("40001")), Code::SqlState(*b"40001")),
-            // Messages that a user of PostgreSQL raises.
-            (Said("1213 (40002): not MySQL", Some("P0001")), Code::SqlState(*b"P0001")),
-            (Said("1213", Some("P0001")), Code::SqlState(*b"P0001")),
-            (Said("no seats are left, not one of them at all – ß", Some("P0001")), Code::SqlState(*b"P0001")),
-            (Said("23 seats are le\u{df}t, which is ß", Some("P0001")), Code::SqlState(*b"P0001")),
+            (Said(r#"SqliteError { code: 517, message: "database is locked" }"#, None), Code::Sqlite(517)),
+            (Said("Another { code: 1, message: 2", Some("2067")), Code::Sqlite(2067)),
+            (Said(mysql, Some("HY000")), Code::MySql(1205)),
+            (Said(early, None), Code::MySql(1040)),
+            (Said(postgres, Some("P0001")), Code::SqlState(*b"P0001")),
             (Said("nothing", None), Code::Unknown),
-            (Said("nothing", Some("no code")), Code::Unknown),
+            (
+                Said(
+                    "a text that is cut inside of a letter, which has more bytes than one: \u{df}",
+                    Some("no code"),
+                ),
+                Code::Unknown,
+            ),
             (Said("", Some("")), Code::Unknown),
         ];
         for (error, code) in cases {
-            assert_eq!(Code::of(&error), code, "{error}");
+            assert_eq!(Code::of(&error), code, "{error:?}");
         }
     }
 }

@@ -31,19 +31,18 @@ use super::code::Code;
 pub enum CommitError {
     /// The database refused, and stored nothing. A serialization failure is one: the whole transaction may be made again.
     Refused(sqlx::Error),
-    /// The connection was lost, or the server went, before the answer. The change may be stored or not. Do not make the
-    /// transaction again without looking.
+    /// The connection was lost, or the server went, before the answer, or the answer leaves it open. The change may be
+    /// stored or not. Do not make the transaction again without looking.
     Unknown(sqlx::Error),
 }
 
 impl CommitError {
     pub(super) fn of(error: sqlx::Error) -> Self {
-        let is_answer = match &error {
-            // The server ends the session while the commit is under way.
-            sqlx::Error::Database(database) => !Code::of(&**database).ends_session(),
+        let is_refusal = match &error {
+            sqlx::Error::Database(database) => Code::of(&**database).refuses_commit(),
             _ => false,
         };
-        if is_answer { Self::Refused(error) } else { Self::Unknown(error) }
+        if is_refusal { Self::Refused(error) } else { Self::Unknown(error) }
     }
 
     /// Returns `true` if the error, or one of its sources, is a commit whose outcome is unknown.

@@ -1,6 +1,7 @@
 //! Which constraint a change violated, on every database.
 
 use sqlx::Error;
+use sqlx::error::ErrorKind;
 
 /// Returns the name of the constraint that a change violated: what tells a taken user name from a taken address.
 ///
@@ -23,6 +24,10 @@ use sqlx::Error;
 #[must_use]
 pub fn violated_constraint(error: &Error) -> Option<&str> {
     let Error::Database(error) = error else { return None };
+    // Otherwise its message may be any text, also a user's.
+    if let ErrorKind::Other = error.kind() {
+        return None;
+    }
     error.constraint().or_else(|| in_message(error.message()))
 }
 

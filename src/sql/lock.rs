@@ -18,6 +18,9 @@ where
     /// costs a wait and no more. On SQLite a transaction that is [immediate](super::Scope::immediate) excludes all other
     /// writers, so there it does nothing.
     ///
+    /// In the modes [`Off`](crate::mode::Mode::Off) and [`Observe`](crate::mode::Mode::Observe) there is no transaction, so
+    /// the lock is released at once.
+    ///
     /// With [`RepeatableRead`](super::Isolation::RepeatableRead) or stricter the transaction reads what was stored when
     /// its first statement ran. If that is this lock, a change that was made during the wait is not seen. Use
     /// [`ReadCommitted`](super::Isolation::ReadCommitted), which is PostgreSQL's default.
@@ -70,7 +73,8 @@ fn unsupported(why: &str) -> sqlx::Error {
 }
 
 /// Returns the statement that locks a key. Space and key are in it as hexadecimal digits, so no text can end the literal.
-/// The server hashes them, with the same result for ever: `hashtextextended` is what hash partitions are stored by.
+/// The server hashes them, from version 11 on with the same result for ever: `hashtextextended` is what hash partitions are stored
+/// by.
 fn advisory_lock(space: &str, key: &[u8]) -> String {
     let mut sql = "select pg_advisory_xact_lock(hashtextextended('".to_owned();
     hex(&mut sql, space.as_bytes());

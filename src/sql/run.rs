@@ -5,9 +5,10 @@ use std::ops::ControlFlow::{Break, Continue};
 
 use sqlx::Database;
 
+use super::commit::CommitError;
 use super::scope::Scope;
 use super::stats::Ending;
-use super::tx::Tx;
+use super::tx::{Returned, Tx};
 use crate::RetryPolicy;
 use crate::mode::Mode;
 use crate::retry::{Classifier, RetryError};
@@ -20,9 +21,9 @@ impl<DB: Database> Scope<DB> {
     /// commit or roll back itself.
     ///
     /// The policy classifies the errors of `work`, of the opening and of a commit that was refused. The latter two are made
-    /// from an [`sqlx::Error`]. A commit whose outcome is unknown ends the call: its [`sqlx::Error`] tells
-    /// [`CommitError::is_unknown`](super::CommitError::is_unknown), and the error's classification must not retry it. That
-    /// of this crate does not.
+    /// from an [`sqlx::Error`]. A transaction that may be committed is never made again, whatever the policy says: its
+    /// commit has an unknown outcome (see [`CommitError::is_unknown`](super::CommitError::is_unknown)), or `work` has
+    /// begun to commit it and then returned an error.
     ///
     /// # Errors
     ///
@@ -65,17 +66,19 @@ impl<DB: Database> Scope<DB> {
         E: From<sqlx::Error>,
         C: Classifier<E>,
     {
+        // A call keeps the mode in which it began.
+        let mode = self.mode.get();
         let mut session = policy.session();
         loop {
-            let mode = self.mode.get();
             let result = match self.run_once(mode, &mut work).await {
-                Err(error) if mode != Mode::Enforce => {
+                Attempt::Final(error) => return Err(session.stop(error)),
+                Attempt::Ended(Err(error)) if mode != Mode::Enforce => {
                     if mode == Mode::Observe && session.would_retry(&error) {
                         self.stats.would_repeat();
                     }
                     return Err(session.stop(error));
                 }
-                result => result,
+                Attempt::Ended(result) => result,
             };
             match session.settle(result).await {
                 Break(out) => return out,
@@ -84,29 +87,40 @@ impl<DB: Database> Scope<DB> {
         }
     }
 
-    async fn run_once<T, E, F, Fut>(&self, mode: Mode, work: &mut F) -> Result<T, E>
+    async fn run_once<T, E, F, Fut>(&self, mode: Mode, work: &mut F) -> Attempt<T, E>
     where
         F: FnMut(Tx<DB>) -> Fut,
         Fut: Future<Output = Result<T, E>>,
         E: From<sqlx::Error>,
     {
-        let (tx, home) = Tx::lend(self.open(mode).await?);
+        let (tx, home) = match self.open(mode).await {
+            Ok(open) => Tx::lend(open),
+            Err(error) => return Attempt::Ended(Err(error.into())),
+        };
         // If this future is dropped, or `work` panics, the transaction goes home, and is dropped with that.
         let result = work(tx).await;
-        let open = home.open();
-        match (result, open) {
-            (Ok(value), Some(open)) => {
-                open.commit().await.map_err(sqlx::Error::from)?;
-                Ok(value)
+        match (result, home.returned()) {
+            (Ok(value), Returned::Open(open)) => match open.commit().await {
+                Ok(()) => Attempt::Ended(Ok(value)),
+                Err(CommitError::Refused(error)) => Attempt::Ended(Err(error.into())),
+                Err(unknown) => Attempt::Final(sqlx::Error::from(unknown).into()),
+            },
+            (Ok(value), Returned::RolledBack | Returned::Closed) => Attempt::Ended(Ok(value)),
+            (Err(error), Returned::Open(open)) => {
+                open.end(Ending::Failed);
+                Attempt::Ended(Err(error))
             }
-            // It has ended the transaction itself.
-            (Ok(value), None) => Ok(value),
-            (Err(error), open) => {
-                if let Some(open) = open {
-                    open.end(Ending::Failed);
-                }
-                Err(error)
-            }
+            (Err(error), Returned::RolledBack) => Attempt::Ended(Err(error)),
+            // Its change may be stored.
+            (Err(error), Returned::Closed) => Attempt::Final(error),
         }
     }
+}
+
+/// How an attempt ended.
+enum Attempt<T, E> {
+    /// The policy decides about an error.
+    Ended(Result<T, E>),
+    /// The transaction may be committed, so it is never made again, whatever the policy says.
+    Final(E),
 }

@@ -221,12 +221,15 @@ impl<'a> OpeningWatch<'a> {
         match mode {
             Mode::Off => ScopeStats::add(&stats.0.off),
             Mode::Observe => {}
-            Mode::Enforce => {
-                ScopeStats::add(&stats.0.opened);
-                events::opened(name);
-            }
+            Mode::Enforce => ScopeStats::add(&stats.0.opened),
         }
-        Watch { stats: stats.clone(), name, mode, since: Instant::now(), ending: Ending::Abandoned }
+        // Made before the event: a subscriber that panics leaves no transaction that is open for ever.
+        let watch =
+            Watch { stats: stats.clone(), name, mode, since: Instant::now(), ending: Ending::Abandoned };
+        if mode == Mode::Enforce {
+            events::opened(name);
+        }
+        watch
     }
 
     pub(super) fn failed(mut self, error: &sqlx::Error) {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
@@ -48,22 +49,42 @@ pub struct Tx<DB: Database> {
     /// `None` once it has ended.
     open: Option<Open<DB>>,
     /// Where it goes when it is dropped, if it is lent to a closure.
-    home: Option<Arc<Mutex<Option<Open<DB>>>>>,
+    home: Option<Arc<Slot<DB>>>,
 }
 
 /// A place to which a closure gives its transaction back by dropping it.
-pub(super) struct Home<DB: Database>(Arc<Mutex<Option<Open<DB>>>>);
+pub(super) struct Home<DB: Database>(Arc<Slot<DB>>);
+
+struct Slot<DB: Database> {
+    open: Mutex<Option<Open<DB>>>,
+    /// The closure has begun to commit.
+    is_closing: AtomicBool,
+}
+
+/// What a closure has done with its transaction.
+pub(super) enum Returned<DB: Database> {
+    /// Given it back.
+    Open(Open<DB>),
+    /// Rolled it back.
+    RolledBack,
+    /// Committed it, or tried to.
+    Closed,
+}
 
 impl<DB: Database> Home<DB> {
-    /// Returns the transaction, or `None` if the closure has ended it.
+    /// Returns what the closure has done.
     ///
     /// # Panics
     ///
-    /// Panics if the closure has kept it: it can't be committed.
-    pub(super) fn open(self) -> Option<Open<DB>> {
-        let open = self.0.lock().take();
-        assert!(open.is_some() || Arc::strong_count(&self.0) == 1, "the closure has kept its transaction");
-        open
+    /// Panics if the closure has kept the transaction: it can't be committed.
+    pub(super) fn returned(self) -> Returned<DB> {
+        // Only if the transaction has been dropped is this the last handle of the slot.
+        let slot = Arc::into_inner(self.0).expect("the closure has kept its transaction");
+        match slot.open.into_inner() {
+            Some(open) => Returned::Open(open),
+            None if slot.is_closing.into_inner() => Returned::Closed,
+            None => Returned::RolledBack,
+        }
     }
 }
 
@@ -130,7 +151,7 @@ impl<DB: Database> Tx<DB> {
 
     /// Lends a transaction to a closure.
     pub(super) fn lend(open: Open<DB>) -> (Self, Home<DB>) {
-        let home = Arc::new(Mutex::new(None));
+        let home = Arc::new(Slot { open: Mutex::new(None), is_closing: AtomicBool::new(false) });
         (Self { open: Some(open), home: Some(home.clone()) }, Home(home))
     }
 
@@ -153,6 +174,9 @@ impl<DB: Database> Tx<DB> {
     /// It can be dropped at any point. Once it was polled, the commit goes on in a task, and the transaction ends as the
     /// database decides. Before that it is rolled back.
     pub async fn commit(self) -> Result<(), CommitError> {
+        if let Some(home) = &self.home {
+            home.is_closing.store(true, Ordering::Relaxed);
+        }
         self.take().commit().await
     }
 
@@ -193,7 +217,7 @@ impl<DB: Database> DerefMut for Tx<DB> {
 impl<DB: Database> Drop for Tx<DB> {
     fn drop(&mut self) {
         if let (Some(open), Some(home)) = (self.open.take(), &self.home) {
-            *home.lock() = Some(open);
+            *home.open.lock() = Some(open);
         }
     }
 }

@@ -19,6 +19,9 @@ stop() {
     rm -rf "$dir"
 }
 trap 'stop "$1"' EXIT
+# Only then does the trap above run, whatever the shell.
+trap 'exit 1' INT TERM HUP
+trap '' PIPE
 cd "$dir"
 "$1/initdb" -D "$dir/data" -U tests -A trust -E UTF8 --locale=C >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
 "$1/pg_ctl" -D "$dir/data" -w -l "$dir/log" -o "-c listen_addresses='' -c unix_socket_directories='$dir' \

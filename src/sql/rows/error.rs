@@ -51,8 +51,9 @@ pub enum RowError {
     /// The row has another version.
     #[error(transparent)]
     Conflict(#[from] RowConflict),
-    /// The database, or the connection to it, failed.
-    #[error("the row was not written")]
+    /// The database, or the connection to it, failed. The row may be written, unless a transaction around it is rolled
+    /// back.
+    #[error("the database failed")]
     Database(#[from] sqlx::Error),
 }
 

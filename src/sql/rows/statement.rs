@@ -82,15 +82,15 @@ impl Placeholders {
 
 /// Returns the condition under which a row that is there may be written. Stamps are numbers, so they can stand in it.
 fn admits(expect: &Expect, version: &str) -> String {
-    let list = |stamps: &[crate::Stamp]| {
-        // No list may be empty in the standard, and no row has the version 0.
-        stamps.iter().fold("0".to_owned(), |list, stamp| format!("{list}, {stamp}"))
+    // No list may be empty in the standard. Nothing equals NULL, and no row has the version 0.
+    let list = |first: &str, stamps: &[crate::Stamp]| {
+        stamps.iter().fold(first.to_owned(), |list, stamp| format!("{list}, {stamp}"))
     };
     match expect {
         Expect::Any | Expect::Present => "1 = 1".to_owned(),
         Expect::Absent => "1 = 0".to_owned(),
         Expect::Exact(stamp) => format!("{version} = {stamp}"),
-        Expect::OneOf(stamps) => format!("{version} IN ({})", list(stamps)),
-        Expect::NoneOf(stamps) => format!("{version} NOT IN ({})", list(stamps)),
+        Expect::OneOf(stamps) => format!("{version} IN ({})", list("NULL", stamps)),
+        Expect::NoneOf(stamps) => format!("{version} NOT IN ({})", list("0", stamps)),
     }
 }

@@ -13,10 +13,13 @@ use super::edit::RowEdit;
 /// one, nothing is written, and the error has the version that is there now. So an edit from a stale page can't overwrite
 /// a newer one, and no lock is held while a user thinks.
 ///
-/// The version's column is an integer of 64 bits. The key is one column with a unique index.
+/// The version's column is an integer of 64 bits, and never below 1. The key is one column with a unique index.
 ///
 /// # What it does not promise
 ///
+/// - **The current version in an older snapshot.** With [`RepeatableRead`](crate::sql::Isolation::RepeatableRead) or stricter, a
+///   conflict has the version that the transaction sees. It is found by a second statement, so a row that changes in between
+///   may have the expected version by then.
 /// - **Writes around it.** Each other statement that changes a row must add 1 to its version.
 /// - **Keys that come back.** A row that is deleted and inserted again starts at 1 again. An old page may match it. Use keys
 ///   that are never used twice, or mark rows as deleted.

@@ -172,8 +172,10 @@ where
         }
         let mut values = self.values.map_err(Error::Encode)?;
         values.add(&self.key).map_err(Error::Encode)?;
-        let written = query_scalar_with(AssertSqlSafe(sql), values).fetch_optional(db).await?;
-        Ok((self.table.row(self.key), written))
+        // All rows, though there is one at most: SQLite commits a statement by itself when its last row has been read, and may
+        // fail then.
+        let written = query_scalar_with(AssertSqlSafe(sql), values).fetch_all(db).await?;
+        Ok((self.table.row(self.key), written.into_iter().next()))
     }
 
     async fn conflict(&self, expected: Expect, db: &mut DB::Connection) -> Result<RowConflict, Error> {

@@ -53,6 +53,19 @@ async fn a_closure_may_end_its_transaction_itself() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_its_closure_has_committed_is_never_made_again() {
+    let pool = numbers(1).await;
+    let scope = Scope::new(pool.clone());
+    let call = scope.run(&POLICY, async |mut tx| {
+        query(ADD).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Err::<(), _>(Error::Io(std::io::ErrorKind::ConnectionReset.into()))
+    });
+    let error = call.await.expect_err("its error is returned");
+    assert_eq!((error.attempts, number(&pool).await), (1, 1));
+}
+
+#[tokio::test]
 #[should_panic(expected = "the closure has kept its transaction")]
 async fn a_closure_that_keeps_its_transaction_is_found_out() {
     let scope = Scope::new(numbers(1).await);

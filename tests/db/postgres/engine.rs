@@ -195,6 +195,22 @@ async fn errors_are_known_by_their_codes() {
     assert_eq!(statement_verdict(&error), Verdict::Retry(LockTimeout));
 }
 
+#[tokio::test]
+async fn texts_of_users_decide_nothing() {
+    let pool = pool(1).await;
+    let texts = [
+        "(code: 517) hello",
+        "1213 (P0001): hello",
+        "SqliteError { code: 517, hello",
+        "UNIQUE constraint failed: users.name",
+    ];
+    for text in texts {
+        let sql = format!("do $$ begin raise exception '{text}'; end $$");
+        let error = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&pool).await.expect_err("it is raised");
+        assert_eq!((statement_verdict(&error), violated_constraint(&error)), (Verdict::Stop, None), "{text}");
+    }
+}
+
 /// As a service spawns its handlers: the futures are `Send`, and borrow what they need.
 #[tokio::test]
 async fn calls_can_be_spawned() {

@@ -5,6 +5,7 @@ use std::future::Future;
 use latchwork::RetryPolicy;
 use latchwork::retry::StopReason;
 use latchwork::sql::{CommitError, Ending, Scope, transaction_verdict};
+use latchwork::verdict::{RetryKind, Verdict};
 use sqlx::{Pool, query, query_scalar};
 use tokio::select;
 
@@ -114,7 +115,10 @@ async fn a_rollback_dropped_before_its_answer_rolls_back() {
 async fn a_commit_whose_answer_is_lost_is_unknown_and_never_made_again() {
     let scene = Scene::new().await;
     let scope = Scope::new(scene.pool.clone());
-    let policy = RetryPolicy::new().max_attempts(5).classify_with(transaction_verdict);
+    // Whatever a policy says.
+    let policy = RetryPolicy::new()
+        .max_attempts(5)
+        .classify_with(|_: &sqlx::Error| Verdict::Retry(RetryKind::Transient));
     let call = scope.run(&policy, async |mut tx| {
         query(ADD).execute(&mut *tx).await?;
         scene.proxy.hold();

@@ -1,6 +1,6 @@
 //! What SQLite does: its lock for writers, and the codes of its errors.
 
-use latchwork::sql::{Scope, statement_verdict, violated_constraint};
+use latchwork::sql::{RowError, Scope, VersionedTable, statement_verdict, violated_constraint};
 use latchwork::verdict::{RetryKind, Verdict};
 use sqlx::{Error, Pool, query, query_scalar};
 
@@ -60,4 +60,21 @@ async fn a_lock_by_key_needs_an_immediate_transaction() {
     let mut tx = scope.begin().await.expect("it opens");
     let error = tx.lock("numbers", "7").await.expect_err("others may write meanwhile");
     assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
+}
+
+/// A statement outside a transaction is committed when its rows have been read.
+#[tokio::test]
+async fn a_row_whose_commit_fails_is_not_reported_as_written() {
+    let pool = pool(1).await;
+    for sql in [
+        "create table decks (id integer primary key)",
+        "create table cards (id integer primary key, version integer, deck integer references decks deferrable initially deferred)",
+    ] {
+        query(sql).execute(&pool).await.expect("it is new");
+    }
+    let cards = VersionedTable::<Db>::new("cards", "id", "version");
+    let mut db = pool.acquire().await.expect("there is one");
+    let written = cards.row(1_i64).set("deck", 7_i64).insert(&mut db).await;
+    assert!(matches!(written, Err(RowError::Database(_))), "{written:?}");
+    assert_eq!(cards.row(1_i64).stamp(&mut db).await.expect("it can be read"), None);
 }
