@@ -80,6 +80,7 @@
 //! | [`retry`], [`verdict`] | policies, budgets, statistics; what an error means for a retry |
 //! | [`error`] | the errors of acquisitions |
 //! | [`web`], [`layer`], [`extract`] | problem details and preconditions; tower layers; axum extractors |
+//! | [`sql`], [`mode`] | transactions, errors and rows of databases; off, observe or enforce |
 //! | [`publish`] | metrics |
 //! | [`helper`] | the thread that gives up waiters that are never polled again |
 //!
@@ -92,8 +93,8 @@
 //! # Guides
 //!
 //! [patterns](docs::patterns) · [adopting it in an axum service](docs::adopting) · [retries](docs::retries) ·
-//! [problems](docs::problems) · [logging](docs::logging) · [metrics](docs::metrics) · [performance](docs::performance) ·
-//! [limitations](docs::limitations) · [compatibility](docs::compatibility) · [internals](docs::internals)
+//! [problems](docs::problems) · [databases](docs::databases) · [logging](docs::logging) · [metrics](docs::metrics) ·
+//! [performance](docs::performance) · [limitations](docs::limitations) · [compatibility](docs::compatibility) · [internals](docs::internals)
 //!
 //! # Features
 //!
@@ -105,7 +106,8 @@
 //! - `tower`: [a lock in front of a service](layer::KeyedLockLayer), [preconditions](web::IfMatch), errors as
 //!   [problems](docs::problems), for hyper, tonic and everything else that is built on tower.
 //! - `axum`: the same for axum, with extractors and responses.
-//! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights and layers.
+//! - `sqlx`: [transactions that end](docs::databases) over sqlx 0.9, its errors classified, rows with versions.
+//! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights, layers and scopes.
 
 /// The programs of the README.
 #[cfg(all(doctest, feature = "axum"))]
@@ -132,6 +134,8 @@ pub mod keyed;
 pub mod layer;
 #[cfg(feature = "tracing")]
 mod micros;
+#[cfg(all(any(feature = "tower", feature = "sqlx"), not(latchwork_loom)))]
+pub mod mode;
 pub mod mutex;
 pub mod provider;
 #[cfg(all(feature = "metrics", not(latchwork_loom)))]
@@ -142,6 +146,8 @@ pub mod semaphore;
 #[cfg(feature = "serde")]
 mod serde;
 mod shards;
+#[cfg(all(feature = "sqlx", not(latchwork_loom)))]
+pub mod sql;
 pub mod stamp;
 mod sync;
 #[cfg(feature = "tracing")]

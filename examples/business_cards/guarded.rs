@@ -33,15 +33,13 @@ async fn insert(store: &Store, new: &NewCard, slug: &str, attempt: u32) -> Resul
     const SUFFIXED: &str = "INSERT INTO cards (slug, name, title, note) VALUES (?, ?, ?, ?) RETURNING *";
 
     let card = |sql, slug| sqlx::query_as(sql).bind(slug).bind(&new.name).bind(&new.title).bind(&new.note);
-    let mut writer = store.writer().await?;
-    let mut tx = writer.begin("BEGIN").await?;
+    let mut tx = store.begin().await?;
     let card: Card = match card(PLAIN, slug.to_owned()).fetch_optional(&mut *tx).await? {
         Some(card) => card,
         None => card(SUFFIXED, with_suffix(slug, attempt)).fetch_one(&mut *tx).await?,
     };
     sqlx::query("INSERT INTO views (card) VALUES (?)").bind(card.id).execute(&mut *tx).await?;
-    let committed = tx.commit().await;
-    writer.settle(committed)?;
+    tx.commit().await.map_err(sqlx::Error::from)?;
     Ok(card)
 }
 
@@ -63,9 +61,8 @@ pub(crate) async fn edit(
 }
 
 async fn update(store: &Store, id: i64, expected: &Expect, edit: &Edit) -> Result<Card, StoreError> {
-    let mut writer = store.writer().await?;
     // Nobody, of this process or another, writes between what is read here and what is written.
-    let mut tx = writer.begin("BEGIN IMMEDIATE").await?;
+    let mut tx = store.begin().await?;
     let current = sqlx::query_as("SELECT * FROM cards WHERE id = ?").bind(id).fetch_optional(&mut *tx);
     let current: Card = current.await?.ok_or(StoreError::NoCard)?;
     check(expected, Some(current.version))?;
@@ -78,11 +75,10 @@ async fn update(store: &Store, id: i64, expected: &Expect, edit: &Edit) -> Resul
     .bind(&edit.title)
     .bind(&edit.note)
     .bind(id)
-    .bind(current.version.as_i64())
+    .bind(current.version)
     .fetch_one(&mut *tx)
     .await?;
-    let committed = tx.commit().await;
-    writer.settle(committed)?;
+    tx.commit().await.map_err(sqlx::Error::from)?;
     Ok(saved)
 }
 
@@ -103,19 +99,17 @@ pub(crate) async fn count_view(
 
 /// Saves them if the version is still the one they were made of.
 async fn save_views(store: &Store, next: &Views) -> Result<Views, StoreError> {
-    let mut writer = store.writer().await?;
-    let mut tx = writer.begin("BEGIN").await?;
+    let mut tx = store.begin().await?;
     let saved: Option<Views> = sqlx::query_as(
         "UPDATE views SET views = ?, version = version + 1 WHERE card = ? AND version = ? RETURNING *",
     )
     .bind(next.views)
     .bind(next.card)
-    .bind(next.version.as_i64())
+    .bind(next.version)
     .fetch_optional(&mut *tx)
     .await?;
     let saved = saved.ok_or(StoreError::Overtaken)?;
-    let committed = tx.commit().await;
-    writer.settle(committed)?;
+    tx.commit().await.map_err(sqlx::Error::from)?;
     Ok(saved)
 }
 
@@ -139,8 +133,7 @@ async fn upsert(
     conditions: &[Option<Expect>],
     new: &NewProfile,
 ) -> Result<Profile, StoreError> {
-    let mut writer = store.writer().await?;
-    let mut tx = writer.begin("BEGIN IMMEDIATE").await?;
+    let mut tx = store.begin().await?;
     let current = sqlx::query_as("SELECT * FROM profiles WHERE user = ?").bind(user).fetch_optional(&mut *tx);
     let current: Option<Profile> = current.await?;
     for expected in conditions.iter().flatten() {
@@ -151,7 +144,6 @@ async fn upsert(
          ON CONFLICT (user) DO UPDATE SET about = excluded.about, version = version + 1 RETURNING *",
     );
     let saved = saved.bind(user).bind(&new.about).fetch_one(&mut *tx).await?;
-    let committed = tx.commit().await;
-    writer.settle(committed)?;
+    tx.commit().await.map_err(sqlx::Error::from)?;
     Ok(saved)
 }

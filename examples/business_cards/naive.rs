@@ -22,8 +22,7 @@ pub(crate) async fn create(
     if app.store.card_by_slug(&slug).await?.is_some() {
         slug = with_suffix(&slug, 1);
     }
-    let mut writer = app.store.writer().await?;
-    let mut tx = writer.begin("BEGIN").await?;
+    let mut tx = app.store.begin().await?;
     let card: Card =
         sqlx::query_as("INSERT INTO cards (slug, name, title, note) VALUES (?, ?, ?, ?) RETURNING *")
             .bind(slug)
@@ -33,8 +32,7 @@ pub(crate) async fn create(
             .fetch_one(&mut *tx)
             .await?;
     sqlx::query("INSERT INTO views (card) VALUES (?)").bind(card.id).execute(&mut *tx).await?;
-    let committed = tx.commit().await;
-    writer.settle(committed)?;
+    tx.commit().await.map_err(sqlx::Error::from)?;
     Ok(created(card))
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use latchwork::publish::Publisher;
+use latchwork::sql::transaction_verdict;
 use latchwork::web::Problem;
 use latchwork::{
     RetryPolicy,
@@ -17,38 +18,12 @@ use latchwork::{
 
 use crate::store::StoreError;
 
-/// What an error means for a retry. Only errors after which nothing can have been written are made
-/// again; a failure of the disk, for one, says nothing about that.
+/// What an error means for a retry. Each write is one transaction, which is made again as a whole.
 pub(crate) fn verdict(error: &StoreError) -> Verdict {
     match error {
         StoreError::Stale { .. } | StoreError::Overtaken => Verdict::Retry(RetryKind::VersionConflict),
         StoreError::NoCard | StoreError::NoProfile => Verdict::Stop,
-        StoreError::Sql(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            Verdict::Retry(RetryKind::UniqueViolation)
-        }
-        StoreError::Sql(sqlx::Error::Database(error)) => {
-            match error.code().and_then(|code| code.parse().ok()) {
-                Some(code) => sqlite_verdict(code),
-                None => Verdict::Stop,
-            }
-        }
-        StoreError::Sql(_) => Verdict::Stop,
-    }
-}
-
-/// By SQLite's extended result codes (<https://sqlite.org/rescode.html>).
-fn sqlite_verdict(code: u32) -> Verdict {
-    const BUSY: u32 = 5;
-    const LOCKED: u32 = 6;
-    const SCHEMA: u32 = 17;
-    const BUSY_SNAPSHOT: u32 = 517;
-    match code {
-        // What the transaction had read is out of date.
-        BUSY_SNAPSHOT => Verdict::Retry(RetryKind::Serialization),
-        SCHEMA => Verdict::Retry(RetryKind::Transient),
-        // Another process has the file; the lower byte is that of all its variants.
-        _ if matches!(code & 0xff, BUSY | LOCKED) => Verdict::Retry(RetryKind::LockTimeout),
-        _ => Verdict::Stop,
+        StoreError::Sql(error) => transaction_verdict(error),
     }
 }
 

@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use latchwork::sql::{Scope, Tx};
 use latchwork::{Stamp, versioned::Expect};
 use serde::Serialize;
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Connection, FromRow, Row, Sqlite, SqlitePool, Transaction};
+use sqlx::{FromRow, Row, Sqlite, SqlitePool};
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS cards (
@@ -32,6 +32,7 @@ const QUEUE: Duration = Duration::from_secs(20);
 /// SQLite has one writer at a time, so there is one connection for it, and requests wait for that.
 pub(crate) struct Store {
     pub(crate) writer: SqlitePool,
+    writes: Scope<Sqlite>,
     pub(crate) readers: SqlitePool,
 }
 
@@ -76,26 +77,29 @@ impl FromRow<'_, SqliteRow> for Card {
             name: row.try_get("name")?,
             title: row.try_get("title")?,
             note: row.try_get("note")?,
-            version: version(row)?,
+            version: row.try_get("version")?,
         })
     }
 }
 
 impl FromRow<'_, SqliteRow> for Views {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        Ok(Self { card: row.try_get("card")?, views: row.try_get("views")?, version: version(row)? })
+        Ok(Self {
+            card: row.try_get("card")?,
+            views: row.try_get("views")?,
+            version: row.try_get("version")?,
+        })
     }
 }
 
 impl FromRow<'_, SqliteRow> for Profile {
     fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
-        Ok(Self { user: row.try_get("user")?, about: row.try_get("about")?, version: version(row)? })
+        Ok(Self {
+            user: row.try_get("user")?,
+            about: row.try_get("about")?,
+            version: row.try_get("version")?,
+        })
     }
-}
-
-fn version(row: &SqliteRow) -> sqlx::Result<Stamp> {
-    let version: i64 = row.try_get("version")?;
-    Stamp::try_from(version).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// Why something was not written, or not shown.
@@ -124,41 +128,6 @@ pub(crate) fn check(expected: &Expect, current: Option<Stamp>) -> Result<(), Sto
     }
 }
 
-/// The connection that writes, for one request.
-///
-/// It must not go back to the pool inside a transaction: the next request's writes would be a part of that, and never
-/// committed. A client that hangs up while BEGIN is under way would leave it so, as there is no [`Transaction`] yet that
-/// could roll back. So it is closed then, which rolls back, and the pool opens another one.
-pub(crate) struct Writer {
-    connection: PoolConnection<Sqlite>,
-    /// Whether it may be inside a transaction that nobody ends.
-    is_unsure: bool,
-}
-
-impl Writer {
-    /// Begins a transaction, which is rolled back if it is dropped.
-    pub(crate) async fn begin(&mut self, statement: &'static str) -> sqlx::Result<Transaction<'_, Sqlite>> {
-        self.is_unsure = true;
-        let tx = self.connection.begin_with(statement).await?;
-        self.is_unsure = false;
-        Ok(tx)
-    }
-
-    /// Ends a write whose commit returned `committed`. One that failed may have left the transaction open.
-    pub(crate) fn settle(mut self, committed: sqlx::Result<()>) -> sqlx::Result<()> {
-        self.is_unsure = committed.is_err();
-        committed
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if self.is_unsure {
-            self.connection.close_on_drop();
-        }
-    }
-}
-
 impl Store {
     /// Opens the file, or makes it.
     ///
@@ -182,12 +151,13 @@ impl Store {
         };
         sqlx::raw_sql(index).execute(&writer).await?;
         let few = SqlitePoolOptions::new().max_connections(4).acquire_timeout(QUEUE);
-        Ok(Self { writer, readers: few.connect_lazy_with(options.read_only(true)) })
+        let writes = Scope::new(writer.clone()).immediate(true).name("writes");
+        Ok(Self { writer, writes, readers: few.connect_lazy_with(options.read_only(true)) })
     }
 
-    /// Waits for the connection that writes.
-    pub(crate) async fn writer(&self) -> sqlx::Result<Writer> {
-        Ok(Writer { connection: self.writer.acquire().await?, is_unsure: false })
+    /// Begins a write, which is rolled back if it is dropped: by an error, or since its client hangs up.
+    pub(crate) async fn begin(&self) -> sqlx::Result<Tx<Sqlite>> {
+        self.writes.begin().await
     }
 
     pub(crate) async fn card(&self, id: i64) -> sqlx::Result<Option<Card>> {

@@ -1,4 +1,5 @@
-//! Guides: patterns, adopting, retries, problems, logging, metrics, performance, limitations, compatibility and internals.
+//! Guides: patterns, adopting, retries, problems, databases, logging, metrics, performance, limitations, compatibility and
+//! internals.
 
 mod example;
 
@@ -8,6 +9,13 @@ pub mod patterns {}
 #[cfg(all(feature = "axum", feature = "metrics", not(latchwork_loom)))]
 #[doc = include_str!("adopting.md")]
 pub mod adopting {}
+
+#[cfg(all(feature = "axum", feature = "sqlx", not(latchwork_loom)))]
+#[doc = include_str!("databases.md")]
+#[doc = "\n<div>\n"]
+#[doc = include_str!("connections.svg")]
+#[doc = "</div>"]
+pub mod databases {}
 
 #[doc = include_str!("limitations.md")]
 pub mod limitations {}

@@ -94,6 +94,9 @@ answered_as_problems!(
     ParseModeError,
 );
 
+#[cfg(feature = "sqlx")]
+answered_as_problems!(crate::sql::CommitError, crate::sql::RowConflict, crate::sql::RowError);
+
 /// Answers with the [`Problem`] of the error.
 impl<T> IntoResponse for Conflict<T> {
     fn into_response(self) -> Response {

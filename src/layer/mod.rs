@@ -16,9 +16,10 @@ mod request_key;
 
 pub use self::coalesce::{CoalesceLayer, CoalesceService, SharedBody};
 pub use self::lock::{
-    HeldBody, HeldKey, KeyedCall, KeyedLockLayer, KeyedLockService, LayerCounts, LayerStats, Mode,
-    ModeSwitch, Outcome, ParseModeError,
+    HeldBody, HeldKey, KeyedCall, KeyedLockLayer, KeyedLockService, LayerCounts, LayerStats, Outcome,
 };
 #[cfg(feature = "axum")]
 pub(crate) use self::request_key::misplaced;
 pub use self::request_key::{Extension, Header, RequestKey, by, extension, header};
+#[doc(no_inline)]
+pub use crate::mode::{Mode, ModeSwitch, ParseModeError};

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! publisher   what is published, and when
-//! source      the counters of each type; layers: those of the feature `tower`
+//! source      the counters of each type; layers, scopes: those of the features `tower` and `sqlx`
 //! times       the waits and holds of locks
 //! names       the names of the metrics
 //! ```
@@ -39,6 +39,8 @@
 mod layers;
 mod names;
 mod publisher;
+#[cfg(feature = "sqlx")]
+mod scopes;
 mod source;
 mod times;
 

@@ -26,6 +26,24 @@ pub(super) const FLIGHT_ABORTED: &str = "latchwork_flight_aborted_total";
 pub(super) const FLIGHT_UNDER_WAY: &str = "latchwork_flight_under_way";
 #[cfg(feature = "tower")]
 pub(super) const LAYER_REQUESTS: &str = "latchwork_layer_requests_total";
+#[cfg(feature = "sqlx")]
+pub(super) const SCOPE_OPENED: &str = "latchwork_scope_opened_total";
+#[cfg(feature = "sqlx")]
+pub(super) const SCOPE_NOT_OPENED: &str = "latchwork_scope_not_opened_total";
+#[cfg(feature = "sqlx")]
+pub(super) const SCOPE_CANCELLED: &str = "latchwork_scope_cancelled_total";
+#[cfg(feature = "sqlx")]
+pub(super) const SCOPE_ENDED: &str = "latchwork_scope_ended_total";
+#[cfg(feature = "sqlx")]
+pub(super) const SCOPE_REPEATED: &str = "latchwork_scope_repeated_total";
+#[cfg(feature = "sqlx")]
+pub(super) const SCOPE_OPEN: &str = "latchwork_scope_open";
+#[cfg(feature = "sqlx")]
+pub(super) const SCOPE_OFF: &str = "latchwork_scope_off_total";
+#[cfg(feature = "sqlx")]
+pub(super) const SCOPE_WOULD_END: &str = "latchwork_scope_would_end_total";
+#[cfg(feature = "sqlx")]
+pub(super) const SCOPE_WOULD_REPEAT: &str = "latchwork_scope_would_repeat_total";
 
 pub(super) const LOCK: &str = "lock";
 pub(super) const POLICY: &str = "policy";
@@ -36,6 +54,10 @@ pub(super) const BUDGET: &str = "budget";
 pub(super) const FLIGHT: &str = "flight";
 #[cfg(feature = "tower")]
 pub(super) const LAYER: &str = "layer";
+#[cfg(feature = "sqlx")]
+pub(super) const SCOPE: &str = "scope";
+#[cfg(feature = "sqlx")]
+pub(super) const ENDING: &str = "ending";
 
 /// Describes to the recorder what a publisher writes.
 pub(super) fn describe_counts() {
@@ -65,6 +87,21 @@ pub(super) fn describe_counts() {
     describe_gauge!(FLIGHT_UNDER_WAY, Unit::Count, "Flights that are running.");
     #[cfg(feature = "tower")]
     describe_counter!(LAYER_REQUESTS, Unit::Count, "Requests to a layer, by outcome.");
+    #[cfg(feature = "sqlx")]
+    describe_scopes();
+}
+
+#[cfg(feature = "sqlx")]
+fn describe_scopes() {
+    describe_counter!(SCOPE_OPENED, Unit::Count, "Transactions that were opened.");
+    describe_counter!(SCOPE_NOT_OPENED, Unit::Count, "Transactions that could not be opened.");
+    describe_counter!(SCOPE_CANCELLED, Unit::Count, "Transactions that were dropped while they were opened.");
+    describe_counter!(SCOPE_ENDED, Unit::Count, "Transactions that have ended, by ending.");
+    describe_counter!(SCOPE_REPEATED, Unit::Count, "Transactions that were made again.");
+    describe_gauge!(SCOPE_OPEN, Unit::Count, "Transactions that are open.");
+    describe_counter!(SCOPE_OFF, Unit::Count, "Connections that were given out without a transaction.");
+    describe_counter!(SCOPE_WOULD_END, Unit::Count, "Observed transactions, by how they would have ended.");
+    describe_counter!(SCOPE_WOULD_REPEAT, Unit::Count, "Observed calls that would have been made again.");
 }
 
 /// Describes to the recorder what observers of times write.

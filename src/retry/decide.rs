@@ -133,3 +133,28 @@ impl<C> Session<'_, C> {
         }
     }
 }
+
+/// For calls whose attempts must not be repeated now: those of a scope that only observes.
+#[cfg(all(feature = "sqlx", not(latchwork_loom)))]
+impl<C> Session<'_, C> {
+    /// Returns `true` if the policy makes another attempt after errors like this one.
+    pub(crate) fn would_retry<E>(&self, error: &E) -> bool
+    where
+        C: Classifier<E>,
+    {
+        match self.policy.classifier.verdict(error) {
+            Verdict::Stop => false,
+            Verdict::Retry(kind) | Verdict::RetryAfter(kind, _) => self.policy.retries(kind),
+        }
+    }
+
+    /// Ends the call, although the policy might have gone on.
+    pub(crate) fn stop<E>(&mut self, error: E) -> RetryError<E>
+    where
+        C: Classifier<E>,
+    {
+        let failed = self.give_up(error, StopReason::NotRetryable);
+        self.policy.classifier.gave_up(&failed);
+        failed
+    }
+}

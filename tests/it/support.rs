@@ -154,7 +154,7 @@ pub(crate) fn alone_without_threads(name: &str, f: impl FnOnce()) {
 }
 
 /// Runs `f` while the process has no room for another thread's stack, but some for what `f` allocates.
-#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+#[cfg(all(feature = "tracing", target_os = "linux", target_pointer_width = "64"))]
 pub(crate) fn without_memory_for_threads<R>(f: impl FnOnce() -> R) -> R {
     /// `RLIMIT_AS`.
     const MEMORY: std::ffi::c_int = 9;

@@ -16,12 +16,12 @@ use tower_service::Service;
 
 use super::body::HeldBody;
 use super::hold::{Held, HeldKey, Hold};
-use super::mode::Mode;
 use super::outcome::Outcome;
 use super::refusal::Refusal;
 use super::setup::{Full, Setup};
 use super::span::{Span, Spanned};
 use super::wait::Wait;
+use crate::mode::Mode;
 use crate::provider::{HeldLock, LockError, LockProvider};
 use crate::web::{Problem, grpc_type};
 

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use http::Response;
 use tower_layer::Layer;
 
-use super::mode::ModeSwitch;
 use super::service::KeyedLockService;
 use super::setup::Setup;
 use super::stats::LayerStats;
 use crate::keyed::KeyedLock;
 use crate::layer::request_key::RequestKey;
+use crate::mode::ModeSwitch;
 use crate::provider::LockProvider;
 use crate::semaphore::Semaphore;
 use crate::web::Problem;
@@ -49,7 +49,7 @@ use crate::web::Problem;
 /// # Fences
 ///
 /// The [`Fence`](crate::Fence) of the grant is in the request's extensions. With two layers, the inner
-/// layer's fence is used. A request has no fence from this layer in the mode [`Off`](super::Mode::Off), or without a
+/// layer's fence is used. A request has no fence from this layer in the mode [`Off`](crate::mode::Mode::Off), or without a
 /// key. An observed request has none if it did not get its key. So handlers of axum take an
 /// `Option<Extension<Fence>>`: without the `Option`, axum answers 500 if there is no fence.
 ///
@@ -219,7 +219,7 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
     /// Lets a service that has begun finish, with its key, even if the client hangs up. Off by default.
     ///
     /// The service runs in a task of its own. A panic in it still reaches the caller. Waiting requests are not detached,
-    /// and neither are requests in the mode [`Observe`](super::Mode::Observe).
+    /// and neither are requests in the mode [`Observe`](crate::mode::Mode::Observe).
     ///
     /// If the runtime shuts down, it stops the service at any point. The request is answered with 500 then, and not as
     /// retryable: the work may be done.
@@ -266,7 +266,7 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
     /// While the layer refuses requests because their key is busy, the refusal says `Retry-After` of at least this time,
     /// in whole seconds.
     ///
-    /// In the mode [`Observe`](super::Mode::Observe) keys are kept as
+    /// In the mode [`Observe`](crate::mode::Mode::Observe) keys are kept as
     /// long, so that the counts are those of `Enforce`. It costs one allocation for each request.
     ///
     /// # Panics
@@ -287,7 +287,7 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
         self
     }
 
-    /// Sets whether the layer locks, only observes, or does nothing: a [`Mode`](super::Mode), or a [`ModeSwitch`] that
+    /// Sets whether the layer locks, only observes, or does nothing: a [`Mode`](crate::mode::Mode), or a [`ModeSwitch`] that
     /// can be changed later.
     #[must_use]
     pub fn mode(mut self, mode: impl Into<ModeSwitch>) -> Self {

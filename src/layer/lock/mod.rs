@@ -7,7 +7,6 @@
 //! wait            its wait for the key; refusal: why it is refused
 //! setup           what the layer and its services know
 //! hold, body      how long the key is kept
-//! mode            off, observed or enforced
 //! outcome, stats  what is counted; span: the same for tracing
 //! ```
 //!
@@ -35,7 +34,6 @@ mod body;
 mod call;
 mod hold;
 mod layer;
-mod mode;
 mod outcome;
 mod refusal;
 mod service;
@@ -48,7 +46,6 @@ pub use self::body::HeldBody;
 pub use self::call::KeyedCall;
 pub use self::hold::HeldKey;
 pub use self::layer::KeyedLockLayer;
-pub use self::mode::{Mode, ModeSwitch, ParseModeError};
 pub use self::outcome::Outcome;
 pub use self::service::KeyedLockService;
 pub use self::stats::{LayerCounts, LayerStats};

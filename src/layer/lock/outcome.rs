@@ -2,7 +2,7 @@
 
 /// How a [`KeyedLockLayer`](super::KeyedLockLayer) treated a request.
 ///
-/// Each request is counted once. In the mode [`Observe`](super::Mode::Observe) a request that would have waited or been
+/// Each request is counted once. In the mode [`Observe`](crate::mode::Mode::Observe) a request that would have waited or been
 /// refused counts under the names that begin with `Would`.
 ///
 /// # Examples

@@ -13,7 +13,6 @@ use tower_service::Service;
 
 use super::body::HeldBody;
 use super::call::{KeyedCall, State};
-use super::mode::Mode;
 use super::outcome::Outcome;
 use super::refusal::Refusal;
 use super::setup::Setup;
@@ -21,6 +20,7 @@ use super::span::Span;
 use super::wait::Wait;
 use crate::keyed::KeyedLock;
 use crate::layer::request_key::RequestKey;
+use crate::mode::Mode;
 use crate::provider::{Begun, HeldLock, LockError, LockProvider, Shown};
 
 /// A service behind a lock for each request's key: see [`KeyedLockLayer`](super::KeyedLockLayer).

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Response};
 
 use super::hold::Terms;
-use super::mode::ModeSwitch;
 use super::outcome::Outcome;
 use super::refusal::Refusal;
 use super::span::{Outages, Span};
 use super::stats::LayerStats;
+use crate::mode::ModeSwitch;
 use crate::provider::{Ask, LockError};
 use crate::semaphore::Semaphore;
 use crate::web::Problem;

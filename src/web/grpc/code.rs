@@ -77,9 +77,12 @@ impl ProblemKind {
             | Self::Overloaded
             | Self::LockLost
             | Self::LockUnavailable
-            | Self::ShuttingDown => GrpcCode::Unavailable,
+            | Self::ShuttingDown
+            | Self::TransactionConflict
+            | Self::DatabaseUnavailable => GrpcCode::Unavailable,
             // Clients send UNAVAILABLE again by themselves, and the work may have been done.
-            Self::Interrupted => GrpcCode::Unknown,
+            Self::Interrupted | Self::CommitUnknown => GrpcCode::Unknown,
+            Self::ConstraintViolated => GrpcCode::FailedPrecondition,
             Self::BadKey | Self::PreconditionRequired | Self::BadPrecondition | Self::BadNumber => {
                 GrpcCode::InvalidArgument
             }

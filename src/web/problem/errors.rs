@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 
+use http::StatusCode;
+
 use super::Problem;
 use super::kind::ProblemKind;
 use crate::claim::{ClaimExhausted, Taken};
 use crate::digits::BadNumber;
 use crate::error::{Busy, NotAcquired, TimedOut};
 use crate::fence::{FenceOutOfRange, ParseFenceError, StaleFence};
+use crate::mode::ParseModeError;
 use crate::provider::LockError;
 use crate::retry::{RetryError, StopReason};
 use crate::stamp::{BadEtag, ImplausibleStamp, ParseStampError, Stamp, StampOutOfRange, StampsExhausted};
@@ -86,6 +89,13 @@ impl Problem {
     #[must_use]
     pub fn bad_number(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::of(ProblemKind::BadNumber).with_detail(detail)
+    }
+
+    /// Returns 409: another owner has the name. A [`Taken`] name becomes this by itself, and so does a violation of a unique
+    /// index (feature `sqlx`). This is for a name that a query has found.
+    #[must_use]
+    pub fn taken() -> Self {
+        Self::of(ProblemKind::Taken)
     }
 
     /// Returns 428: the request must name the version that it was made from. `detail` says where, in a header say.
@@ -297,6 +307,13 @@ impl From<ImplausibleStamp> for Problem {
 impl From<BadEtag> for Problem {
     fn from(error: BadEtag) -> Self {
         Self::of(ProblemKind::BadPrecondition).with_detail(error.to_string())
+    }
+}
+
+/// 400, for services that set their mode by a request.
+impl From<ParseModeError> for Problem {
+    fn from(error: ParseModeError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST).with_detail(error.to_string())
     }
 }
 

@@ -54,6 +54,14 @@ pub enum ProblemKind {
     Taken,
     /// 409: all names that were tried are taken.
     NoFreeName,
+    /// 409: a constraint of the database does not allow the change.
+    ConstraintViolated,
+    /// 503: transactions of other requests were in the way.
+    TransactionConflict,
+    /// 503: the database could not be reached, or has no connection left.
+    DatabaseUnavailable,
+    /// 500: the connection was lost before the database had answered the commit.
+    CommitUnknown,
     /// 500: no stamp is left for another version.
     StampsExhausted,
     /// 400: the text is not the number of a stamp or a fence.
@@ -80,6 +88,10 @@ impl ProblemKind {
         Self::BadPrecondition,
         Self::Taken,
         Self::NoFreeName,
+        Self::ConstraintViolated,
+        Self::TransactionConflict,
+        Self::DatabaseUnavailable,
+        Self::CommitUnknown,
         Self::StampsExhausted,
         Self::BadNumber,
         Self::BadStoredNumber,
@@ -120,6 +132,8 @@ impl ProblemKind {
                 | Self::LockLost
                 | Self::LockUnavailable
                 | Self::ShuttingDown
+                | Self::TransactionConflict
+                | Self::DatabaseUnavailable
         )
     }
 
@@ -130,6 +144,7 @@ impl ProblemKind {
 
     const fn row(self) -> (&'static str, StatusCode, &'static str) {
         const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+        const INTERNAL: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 
         match self {
             Self::Busy => ("busy", StatusCode::CONFLICT, "the key is busy"),
@@ -139,9 +154,7 @@ impl ProblemKind {
             Self::LockLost => ("lock-lost", UNAVAILABLE, "the lock was lost"),
             Self::LockUnavailable => ("lock-unavailable", UNAVAILABLE, "the lock service is unavailable"),
             Self::ShuttingDown => ("shutting-down", UNAVAILABLE, "the service is shutting down"),
-            Self::Interrupted => {
-                ("interrupted", StatusCode::INTERNAL_SERVER_ERROR, "the work was stopped before its end")
-            }
+            Self::Interrupted => ("interrupted", INTERNAL, "the work was stopped before its end"),
             Self::BadKey => ("bad-key", StatusCode::BAD_REQUEST, "the request has no valid key"),
             Self::Conflict => ("conflict", StatusCode::CONFLICT, "the version does not match"),
             Self::PreconditionFailed => {
@@ -155,15 +168,19 @@ impl ProblemKind {
             }
             Self::Taken => ("taken", StatusCode::CONFLICT, "the name is taken"),
             Self::NoFreeName => ("no-free-name", StatusCode::CONFLICT, "no free name was found"),
-            Self::StampsExhausted => {
-                ("stamps-exhausted", StatusCode::INTERNAL_SERVER_ERROR, "no more versions can be stored")
+            Self::ConstraintViolated => {
+                ("constraint-violated", StatusCode::CONFLICT, "the stored data does not allow the change")
             }
+            Self::TransactionConflict => {
+                ("transaction-conflict", UNAVAILABLE, "other transactions were in the way")
+            }
+            Self::DatabaseUnavailable => ("database-unavailable", UNAVAILABLE, "the database is unavailable"),
+            Self::CommitUnknown => ("commit-unknown", INTERNAL, "the outcome of the write is unknown"),
+            Self::StampsExhausted => ("stamps-exhausted", INTERNAL, "no more versions can be stored"),
             Self::BadNumber => ("bad-number", StatusCode::BAD_REQUEST, "not a valid version or fence number"),
-            Self::BadStoredNumber => (
-                "bad-stored-number",
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "a stored version or fence number is not valid",
-            ),
+            Self::BadStoredNumber => {
+                ("bad-stored-number", INTERNAL, "a stored version or fence number is not valid")
+            }
         }
     }
 }

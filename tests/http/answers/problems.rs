@@ -472,6 +472,8 @@ fn every_kind_has_its_anchor_and_row_in_the_room_that_its_type_leads_to() {
                 | ProblemKind::LockLost
                 | ProblemKind::LockUnavailable
                 | ProblemKind::ShuttingDown
+                | ProblemKind::TransactionConflict
+                | ProblemKind::DatabaseUnavailable
         );
         assert_eq!(row.starts_with("yes |"), is_later, "{slug}");
         let room = "https://docs.rs/latchwork/latest/latchwork/docs/problems/index.html#";
@@ -531,7 +533,7 @@ fn no_error_of_the_crate_is_without_an_answer() {
     assert!(errors.len() >= 14 && errors.contains("Taken") && errors.contains("WriteError"), "{errors:?}");
     let answers = concat!(
         include_str!("../../../src/web/problem/errors.rs"),
-        include_str!("../../../src/layer/lock/mode.rs")
+        include_str!("../../../src/web/problem/sql.rs")
     );
     for error in errors {
         let is_answered =

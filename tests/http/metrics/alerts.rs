@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::exposition::Exposition;
 use super::promql::Scrapes;
+use super::sales::Sales;
 use super::scene::{Plans, recorder};
 use super::table;
 use crate::support::Hand;
@@ -65,6 +66,7 @@ struct Service {
     slug_failures: Arc<AtomicU64>,
     reads: SingleFlight<u32, u32>,
     plans: Plans,
+    sales: Sales,
     publisher: Publisher,
 }
 
@@ -75,12 +77,13 @@ impl Service {
         let slug_failures = Arc::new(AtomicU64::new(0));
         let failures = slug_failures.clone();
         let reads = SingleFlight::default().named("cards");
-        let plans = Plans::new();
+        let (plans, sales) = (Plans::new(), Sales::new());
         let mut publisher = Publisher::new()
             .keyed_lock(&locks)
             .budget("file", &budget)
             .single_flight(&reads)
             .keyed_lock_layer(&plans.layer)
+            .scope(&sales.scope)
             .source(move || {
                 let failures = failures.load(Ordering::Relaxed);
                 metrics::counter!("business_cards_slug_failures_total").absolute(failures);
@@ -89,7 +92,7 @@ impl Service {
         for (name, stats) in &stats {
             publisher = publisher.retry_stats(name, stats);
         }
-        Self { locks, stats, budget, slug_failures, reads, plans, publisher }
+        Self { locks, stats, budget, slug_failures, reads, plans, sales, publisher }
     }
 
     /// One call whose first attempts fail.
@@ -124,6 +127,10 @@ impl Service {
             assert_eq!(self.plans.ask(if user % 10 == 0 { "/ada" } else { "/grace" }) == 409, user % 10 == 0);
         }
         assert_eq!(self.plans.ask("/%FF"), 400);
+        for number in 0..100 {
+            self.sales.sell(u32::from(number % 20 == 0));
+        }
+        self.sales.abandon();
         for key in 0..1000 {
             assert!(self.reads.run_blocking(key, || key).led);
             let guard = self.locks.lock(key).wait();
@@ -157,6 +164,16 @@ impl Service {
         }
         self.plans.mode.set(Mode::Off);
         assert_eq!(self.plans.ask("/ada"), 200);
+        for _ in 0..10 {
+            self.sales.sell(2);
+            self.sales.abandon();
+        }
+        self.sales.starve();
+        self.sales.pass(Mode::Off);
+        self.sales.pass(Mode::Observe);
+        // As if a server had gone while it committed.
+        metrics::counter!("latchwork_scope_ended_total", "scope" => "sales", "ending" => "commit_unknown")
+            .increment(1);
         let guard = self.locks.lock_owned(1).wait();
         for _ in 0..50 {
             assert!(self.locks.try_lock(1).is_err());
@@ -225,6 +242,8 @@ fn each_alert_fires_in_a_storm() {
     assert_eq!(fired["RetryBudgetNearlyEmpty"], ["file"]);
     assert_eq!(fired["RetriesRefusedByBudget"], ["put a profile"]);
     assert_eq!(fired["RequestsRefused"], ["plans"]);
+    assert_eq!(fired["TransactionsRepeated"], ["sales"]);
+    assert_eq!(fired["CommitsUnknown"], ["sales"]);
 }
 
 #[test]

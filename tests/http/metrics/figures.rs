@@ -54,6 +54,7 @@ fn the_documented_names_are_published_with_their_types_labels_and_texts_and_no_o
         ("budget", BTreeSet::from(["database"])),
         ("flight", BTreeSet::from(["menus", "pages"])),
         ("layer", BTreeSet::from(["plans"])),
+        ("scope", BTreeSet::from(["sales"])),
     ]);
     for row in &rows {
         let samples = shown.samples.iter().filter(|sample| family(&sample.name, &shown.types) == row.name);

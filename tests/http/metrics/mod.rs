@@ -3,6 +3,7 @@
 
 mod exposition;
 mod promql;
+mod sales;
 mod scene;
 mod table;
 

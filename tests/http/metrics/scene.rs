@@ -21,6 +21,7 @@ use latchwork::{
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 use tower::{Layer, ServiceExt, service_fn};
 
+use super::sales::Sales;
 use crate::support::Hand;
 
 /// With buckets for the times.
@@ -40,6 +41,7 @@ pub(crate) struct Scene {
     pub(crate) menus: SingleFlight<String, u32>,
     pub(crate) pages: CoalesceLayer<String, ByPath>,
     plans: Plans,
+    _sales: Sales,
     pub(crate) publisher: Publisher,
 }
 
@@ -90,7 +92,7 @@ impl Scene {
             Arc::new(Budget::new(40).earnings(0).price(RetryKind::Transient, 5).refill_per_second(0));
         let (menus, pages) =
             (SingleFlight::default().named("menus"), CoalesceLayer::new(ByPath).name("pages"));
-        let plans = Plans::new();
+        let (plans, sales) = (Plans::new(), Sales::new());
         let publisher = Publisher::new()
             .keyed_lock(&users)
             .keyed_semaphore(&seats)
@@ -99,8 +101,9 @@ impl Scene {
             .budget("database", &budget)
             .single_flight(&menus)
             .coalesce_layer(&pages)
-            .keyed_lock_layer(&plans.layer);
-        Self { users, seats, saves, loads, budget, menus, pages, plans, publisher }
+            .keyed_lock_layer(&plans.layer)
+            .scope(&sales.scope);
+        Self { users, seats, saves, loads, budget, menus, pages, plans, _sales: sales, publisher }
     }
 
     pub(crate) fn work(&self) {

@@ -1,24 +1,21 @@
-//! [`Mode`]: whether a layer locks, only observes, or does nothing. [`ModeSwitch`] changes it while requests are served.
+//! [`Mode`]: whether a layer or a scope does its work, only observes, or does nothing. [`ModeSwitch`] changes it while
+//! requests are served.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use http::StatusCode;
-
-use crate::web::Problem;
-
-/// Whether a layer locks, only observes, or does nothing.
+/// Whether a [layer](crate::layer) locks, or a scope of transactions scopes, only observes, or does nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum Mode {
-    /// Requests pass as if the layer were not there.
+    /// Requests pass as if the layer were not there. A scope gives out connections without a transaction.
     Off,
     /// Every request passes at once. The layer takes free keys as in `Enforce`, and counts and logs each request that
-    /// would have waited or been refused.
+    /// would have waited or been refused. A scope does as in `Off`, and counts what it would have rolled back or repeated.
     Observe,
-    /// Requests wait for their key, or are refused without it.
+    /// Requests wait for their key, or are refused without it. A scope begins transactions.
     #[default]
     Enforce,
 }
@@ -31,7 +28,7 @@ impl Mode {
     /// # Examples
     ///
     /// ```
-    /// use latchwork::layer::Mode;
+    /// use latchwork::mode::Mode;
     ///
     /// assert_eq!((Mode::Observe.name(), "observe".parse()), ("observe", Ok(Mode::Observe)));
     /// ```
@@ -56,7 +53,7 @@ impl fmt::Display for Mode {
 /// # Examples
 ///
 /// ```
-/// let error = "on".parse::<latchwork::layer::Mode>().unwrap_err();
+/// let error = "on".parse::<latchwork::mode::Mode>().unwrap_err();
 /// assert_eq!(error.to_string(), "the mode must be off, observe or enforce");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -73,13 +70,6 @@ impl FromStr for Mode {
     }
 }
 
-/// 400, for services that set their mode by a request.
-impl From<ParseModeError> for Problem {
-    fn from(error: ParseModeError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST).with_detail(error.to_string())
-    }
-}
-
 /// A [`Mode`] that can be changed while requests are served. It is a handle: clones share the mode.
 ///
 /// A request keeps the mode in which it arrived. Switching away from [`Enforce`](Mode::Enforce) affects new requests
@@ -88,7 +78,7 @@ impl From<ParseModeError> for Problem {
 /// # Examples
 ///
 /// ```
-/// use latchwork::layer::{Mode, ModeSwitch};
+/// use latchwork::mode::{Mode, ModeSwitch};
 ///
 /// let switch = ModeSwitch::new(Mode::Observe);
 /// let another = switch.clone();

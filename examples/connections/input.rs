@@ -1,0 +1,146 @@
+//! What comes from outside, checked: tokens, bodies, and trouble that is asked for.
+
+use std::borrow::Cow;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use latchwork::web::Problem;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
+
+use crate::upstream::Trouble;
+
+/// Larger bodies are refused unread.
+pub(crate) const MAX_BODY: usize = 1024;
+
+const MAX_NAME: usize = 40;
+const THEMES: [&str; 3] = ["light", "dark", "system"];
+
+/// The token of a login.
+pub(crate) struct Token(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Token {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = value.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| {
+            let problem = Problem::new(StatusCode::UNAUTHORIZED)
+                .with_detail("send the token of your login: `Authorization: Bearer …`");
+            ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
+        })?;
+        Ok(Self(token.to_owned()))
+    }
+}
+
+/// A request for a menu.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MenuRequest {
+    /// What the kitchen must do, to see what happens then.
+    pub(crate) kitchen: Option<Trouble>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MenuRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let request = Query::from_request_parts(parts, state).await;
+        let Query(request) = request.map_err(|rejection| bad_request(rejection.body_text()))?;
+        Ok(request)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Login {
+    pub(crate) name: String,
+    pub(crate) password: String,
+}
+
+/// Preferences.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wish {
+    pub(crate) dish: String,
+    pub(crate) theme: String,
+}
+
+/// What a body is read as.
+pub(crate) trait Content: DeserializeOwned {
+    /// An example for clients whose body is not like it.
+    const LIKE: &str;
+
+    /// Returns what is wrong with it.
+    fn check(&self) -> Result<(), Problem>;
+}
+
+impl Content for Login {
+    const LIKE: &str = r#"{"name": "ada", "password": "engine"}"#;
+
+    fn check(&self) -> Result<(), Problem> {
+        check_name("name", &self.name)?;
+        check_name("password", &self.password)
+    }
+}
+
+impl Content for Wish {
+    const LIKE: &str = r#"{"dish": "ramen", "theme": "dark"}"#;
+
+    fn check(&self) -> Result<(), Problem> {
+        if !THEMES.contains(&self.theme.as_str()) {
+            return Err(unprocessable(format!("the theme must be one of {}", THEMES.join(", "))));
+        }
+        check_name("dish", &self.dish)
+    }
+}
+
+fn check_name(what: &str, text: &str) -> Result<(), Problem> {
+    if text.is_empty() || text.contains(char::is_control) || text.chars().count() > MAX_NAME {
+        let detail = format!("the {what} must have 1 to {MAX_NAME} characters, and no control characters");
+        return Err(unprocessable(detail));
+    }
+    Ok(())
+}
+
+/// A body that is one JSON object.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: Content, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = Bytes::from_request(request, state).await;
+        let body = body.map_err(|rejection| match rejection.status() {
+            status @ StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(status).with_detail(format!("the body is longer than {MAX_BODY} bytes"))
+            }
+            status => Problem::new(status).with_detail(rejection.body_text()),
+        })?;
+        // Derived code takes an array for a struct, too.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(bad_request(format!("the body must be a JSON object like {}", T::LIKE)));
+        }
+        let content: T = serde_json::from_slice(&body).map_err(|error| {
+            let detail = format!("the body must be like {}: {error}", T::LIKE);
+            match error.classify() {
+                Category::Data => unprocessable(detail),
+                _ => bad_request(detail),
+            }
+        })?;
+        content.check()?;
+        Ok(Self(content))
+    }
+}
+
+fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST).with_detail(detail)
+}
+
+fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY).with_detail(detail)
+}

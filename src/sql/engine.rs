@@ -1,0 +1,159 @@
+//! Which database it is, and the statement that begins a transaction there.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use sqlx::Database;
+
+/// How far a transaction is kept apart from others that run at the same time.
+///
+/// SQLite has one level, which is serializable: it ignores the choice.
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::sql::Isolation;
+///
+/// assert!(Isolation::ReadCommitted < Isolation::Serializable);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[non_exhaustive]
+pub enum Isolation {
+    /// Each statement sees what was committed before it began.
+    ReadCommitted,
+    /// All statements see what was committed before the first one. A write to a row that has changed since fails with a
+    /// serialization failure on PostgreSQL.
+    RepeatableRead,
+    /// As if the transactions had run one after the other. One that does not fit fails with a serialization failure,
+    /// also at its commit.
+    Serializable,
+}
+
+impl Isolation {
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::ReadCommitted => "READ COMMITTED",
+            Self::RepeatableRead => "REPEATABLE READ",
+            Self::Serializable => "SERIALIZABLE",
+        }
+    }
+}
+
+/// A database that needs its own words. It is known by its driver's name, so that this crate needs no driver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Engine {
+    Postgres,
+    Sqlite,
+    MySql,
+    /// `sqlx::Any`, or a driver that came later: the words of the SQL standard.
+    Other,
+}
+
+impl Engine {
+    pub(super) fn of<DB: Database>() -> Self {
+        match DB::NAME {
+            "PostgreSQL" => Self::Postgres,
+            "SQLite" => Self::Sqlite,
+            "MySQL" => Self::MySql,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What a transaction is like.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Settings {
+    pub(super) isolation: Option<Isolation>,
+    pub(super) is_read_only: bool,
+    pub(super) is_immediate: bool,
+    pub(super) statement_timeout: Option<Duration>,
+    pub(super) lock_timeout: Option<Duration>,
+    pub(super) idle_timeout: Option<Duration>,
+}
+
+impl Settings {
+    /// Returns the statement that begins a transaction. It is one message, so that it costs one round trip.
+    pub(super) fn begin(&self, engine: Engine) -> String {
+        match engine {
+            Engine::Postgres => self.begin_postgres(),
+            Engine::Sqlite if self.is_immediate => "BEGIN IMMEDIATE".to_owned(),
+            Engine::Sqlite => "BEGIN".to_owned(),
+            Engine::MySql => self.begin_mysql(),
+            Engine::Other => "BEGIN".to_owned(),
+        }
+    }
+
+    fn begin_postgres(&self) -> String {
+        let mut sql = "BEGIN".to_owned();
+        if let Some(isolation) = self.isolation {
+            sql += " ISOLATION LEVEL ";
+            sql += isolation.sql();
+        }
+        if self.is_read_only {
+            sql += " READ ONLY";
+        }
+        let timeouts = [
+            ("statement_timeout", self.statement_timeout),
+            ("lock_timeout", self.lock_timeout),
+            ("idle_in_transaction_session_timeout", self.idle_timeout),
+        ];
+        for (name, timeout) in timeouts {
+            if let Some(timeout) = timeout {
+                write!(sql, "; SET LOCAL {name} = {}", millis(timeout))
+                    .expect("a string takes what is written");
+            }
+        }
+        sql
+    }
+
+    fn begin_mysql(&self) -> String {
+        let mut sql = String::new();
+        if let Some(isolation) = self.isolation {
+            // It holds for the next transaction only.
+            sql += "SET TRANSACTION ISOLATION LEVEL ";
+            sql += isolation.sql();
+            sql += "; ";
+        }
+        sql += "START TRANSACTION";
+        if self.is_read_only {
+            sql += " READ ONLY";
+        }
+        sql
+    }
+}
+
+/// Returns a time in the milliseconds that PostgreSQL takes: at least 1, as 0 would mean no limit.
+fn millis(timeout: Duration) -> u128 {
+    timeout.as_millis().clamp(1, i32::MAX as u128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_one_message_with_all_its_settings() {
+        let settings = Settings {
+            isolation: Some(Isolation::Serializable),
+            is_read_only: true,
+            is_immediate: true,
+            statement_timeout: Some(Duration::from_secs(2)),
+            lock_timeout: Some(Duration::ZERO),
+            idle_timeout: Some(Duration::MAX),
+        };
+        assert_eq!(
+            settings.begin(Engine::Postgres),
+            "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; SET LOCAL statement_timeout = 2000; \
+             SET LOCAL lock_timeout = 1; SET LOCAL idle_in_transaction_session_timeout = 2147483647"
+        );
+        assert_eq!(settings.begin(Engine::Sqlite), "BEGIN IMMEDIATE");
+        assert_eq!(
+            settings.begin(Engine::MySql),
+            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION READ ONLY"
+        );
+        for engine in [Engine::Postgres, Engine::Sqlite, Engine::Other] {
+            assert_eq!(Settings::default().begin(engine), "BEGIN");
+        }
+        assert_eq!(Settings::default().begin(Engine::MySql), "START TRANSACTION");
+    }
+}

@@ -1,0 +1,233 @@
+//! [`Tx`]: an open transaction.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use sqlx::pool::PoolConnection;
+use sqlx::{Database, Transaction};
+
+use super::closing::Closing;
+use super::commit::CommitError;
+use super::on_runtime::OnRuntime;
+use super::stats::{Ending, Watch};
+use crate::mode::Mode;
+
+/// An open transaction of a [`Scope`](super::Scope). It dereferences to the connection, for statements.
+///
+/// A transaction that is dropped before [`commit`](Self::commit) is rolled back: on `?`, on panic, and when the future
+/// that holds it is dropped. The drop does not wait. The connection is rolled back before it is used again. It may be
+/// dropped on any thread, inside a runtime or not.
+///
+/// In the modes [`Off`](crate::mode::Mode::Off) and [`Observe`](crate::mode::Mode::Observe) of its scope there is no
+/// transaction: each statement commits by itself, and nothing is rolled back.
+///
+/// A statement that was dropped half way runs to its end on the server, and holds its row locks until then: set a
+/// [`statement_timeout`](super::Scope::statement_timeout).
+///
+/// # Examples
+///
+/// ```
+/// use latchwork::sql::Scope;
+/// use sqlx::sqlite::SqlitePoolOptions;
+///
+/// # latchwork::__example!(in real time, async {
+/// let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+/// sqlx::query("create table sweets (id integer primary key, stock integer not null)").execute(&pool).await?;
+///
+/// let mut tx = Scope::new(pool.clone()).begin().await?;
+/// sqlx::query("insert into sweets values (1, 5)").execute(&mut *tx).await?;
+/// drop(tx);
+/// let rows: i64 = sqlx::query_scalar("select count(*) from sweets").fetch_one(&pool).await?;
+/// assert_eq!(rows, 0);
+/// # });
+/// ```
+#[must_use = "a transaction that is dropped is rolled back"]
+pub struct Tx<DB: Database> {
+    /// `None` once it has ended.
+    open: Option<Open<DB>>,
+    /// Where it goes when it is dropped, if it is lent to a closure.
+    home: Option<Arc<Slot<DB>>>,
+}
+
+/// A place to which a closure gives its transaction back by dropping it.
+pub(super) struct Home<DB: Database>(Arc<Slot<DB>>);
+
+struct Slot<DB: Database> {
+    open: Mutex<Option<Open<DB>>>,
+    /// The closure has begun to commit.
+    is_closing: AtomicBool,
+}
+
+/// What a closure has done with its transaction.
+pub(super) enum Returned<DB: Database> {
+    /// Given it back.
+    Open(Open<DB>),
+    /// Rolled it back.
+    RolledBack,
+    /// Committed it, or tried to.
+    Closed,
+}
+
+impl<DB: Database> Home<DB> {
+    /// Returns what the closure has done.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the closure has kept the transaction: it can't be committed.
+    pub(super) fn returned(self) -> Returned<DB> {
+        // Only if the transaction has been dropped is this the last handle of the slot.
+        let slot = Arc::into_inner(self.0).expect("the closure has kept its transaction");
+        match slot.open.into_inner() {
+            Some(open) => Returned::Open(open),
+            None if slot.is_closing.into_inner() => Returned::Closed,
+            None => Returned::RolledBack,
+        }
+    }
+}
+
+pub(super) struct Open<DB: Database> {
+    // Declared first: it is counted when it ends, and rolled back after that.
+    watch: Watch,
+    session: Session<DB>,
+    is_immediate: bool,
+}
+
+/// What the statements go to.
+pub(super) enum Session<DB: Database> {
+    Transaction(OnRuntime<Transaction<'static, DB>>),
+    /// Each statement commits by itself: the scope is off, or observes.
+    Plain(OnRuntime<PoolConnection<DB>>),
+}
+
+impl<DB: Database> Open<DB> {
+    pub(super) fn new(session: Session<DB>, watch: Watch, is_immediate: bool) -> Self {
+        Self { watch, session, is_immediate }
+    }
+
+    pub(super) async fn commit(self) -> Result<(), CommitError> {
+        let Self { mut watch, session, .. } = self;
+        match session {
+            Session::Transaction(transaction) => Closing::new(transaction, watch).await,
+            Session::Plain(_) => {
+                watch.set(Ending::Committed);
+                Ok(())
+            }
+        }
+    }
+
+    /// Rolls back without waiting.
+    pub(super) fn end(mut self, ending: Ending) {
+        self.watch.set(ending);
+    }
+
+    async fn rollback(self) -> Result<(), sqlx::Error> {
+        let Self { mut watch, session, .. } = self;
+        watch.set(Ending::RolledBack);
+        let Session::Transaction(transaction) = session else { return Ok(()) };
+        let (transaction, runtime) = transaction.take();
+        OnRuntime::new(Box::pin(transaction.rollback()), runtime).await
+    }
+}
+
+const OPEN: &str = "it is open until it is taken by value";
+
+impl<DB: Database> Tx<DB> {
+    pub(super) fn new(open: Open<DB>) -> Self {
+        Self { open: Some(open), home: None }
+    }
+
+    /// Returns the mode of the scope in which it began. Except in [`Enforce`](Mode::Enforce) there is no transaction.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.open().watch.mode()
+    }
+
+    pub(super) fn is_immediate(&self) -> bool {
+        self.open().is_immediate
+    }
+
+    /// Lends a transaction to a closure.
+    pub(super) fn lend(open: Open<DB>) -> (Self, Home<DB>) {
+        let home = Arc::new(Slot { open: Mutex::new(None), is_closing: AtomicBool::new(false) });
+        (Self { open: Some(open), home: Some(home.clone()) }, Home(home))
+    }
+
+    fn open(&self) -> &Open<DB> {
+        self.open.as_ref().expect(OPEN)
+    }
+
+    fn take(mut self) -> Open<DB> {
+        self.open.take().expect(OPEN)
+    }
+
+    /// Commits the transaction.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`CommitError::Refused`] if nothing was stored, and [`CommitError::Unknown`] if nobody knows.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped at any point. Once it was polled, the commit goes on in a task, and the transaction ends as the
+    /// database decides. Before that it is rolled back.
+    pub async fn commit(self) -> Result<(), CommitError> {
+        if let Some(home) = &self.home {
+            home.is_closing.store(true, Ordering::Relaxed);
+        }
+        self.take().commit().await
+    }
+
+    /// Rolls the transaction back, and waits until the database has done so. A drop does the same without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the connection. The database rolls a lost connection's transaction back by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, the transaction is rolled back as by any other drop.
+    pub async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.take().rollback().await
+    }
+}
+
+impl<DB: Database> Deref for Tx<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        match &self.open().session {
+            Session::Transaction(transaction) => transaction,
+            Session::Plain(connection) => connection,
+        }
+    }
+}
+
+impl<DB: Database> DerefMut for Tx<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        match &mut self.open.as_mut().expect(OPEN).session {
+            Session::Transaction(transaction) => transaction,
+            Session::Plain(connection) => connection,
+        }
+    }
+}
+
+impl<DB: Database> Drop for Tx<DB> {
+    fn drop(&mut self) {
+        if let (Some(open), Some(home)) = (self.open.take(), &self.home) {
+            *home.open.lock() = Some(open);
+        }
+    }
+}
+
+impl<DB: Database> fmt::Debug for Tx<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Tx");
+        if let Some(open) = &self.open {
+            out.field("scope", &open.watch.name()).field("open_for", &open.watch.open_for());
+        }
+        out.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,80 @@
+//! What SQLite does: its lock for writers, and the codes of its errors.
+
+use latchwork::sql::{RowError, Scope, VersionedTable, statement_verdict, violated_constraint};
+use latchwork::verdict::{RetryKind, Verdict};
+use sqlx::{Error, Pool, query, query_scalar};
+
+use super::{Db, pool};
+
+async fn numbers() -> Pool<Db> {
+    let pool = pool(3).await;
+    let sql = "create table numbers (id integer primary key, n integer unique constraint not_negative check (n >= 0))";
+    query(sql).execute(&pool).await.expect("it is new");
+    query("insert into numbers values (1, 0)").execute(&pool).await.expect("it is new");
+    pool
+}
+
+#[tokio::test]
+async fn errors_are_known_by_their_codes() {
+    let pool = numbers().await;
+    let cases = [
+        ("insert into numbers values (1, 7)", Verdict::Retry(RetryKind::UniqueViolation), Some("numbers.id")),
+        ("insert into numbers values (2, 0)", Verdict::Retry(RetryKind::UniqueViolation), Some("numbers.n")),
+        ("insert into numbers values (2, -1)", Verdict::Stop, Some("not_negative")),
+        ("select * from no_table", Verdict::Stop, None),
+    ];
+    for (sql, verdict, constraint) in cases {
+        let error = query(sql).execute(&pool).await.expect_err("it is refused");
+        assert_eq!(statement_verdict(&error), verdict, "{sql}");
+        assert_eq!(violated_constraint(&error), constraint, "{sql}");
+    }
+}
+
+/// No wait helps a transaction whose snapshot is old: the code is another one than that of a lock.
+#[tokio::test]
+async fn a_snapshot_that_is_too_old_asks_for_a_new_transaction() {
+    let pool = numbers().await;
+    let scope = Scope::new(pool.clone());
+    let mut late = scope.begin().await.expect("it opens");
+    let _: i64 = query_scalar("select n from numbers").fetch_one(&mut *late).await.expect("it reads");
+    query("update numbers set n = 7").execute(&pool).await.expect("readers do not stop a writer");
+    let error = query("update numbers set n = 8").execute(&mut *late).await.expect_err("it is too late");
+    assert_eq!(statement_verdict(&error), Verdict::Retry(RetryKind::Serialization), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_second_writer_is_refused_when_it_may_not_wait() {
+    let pool = numbers().await;
+    let scope = Scope::new(pool.clone()).immediate(true);
+    let mut writer = scope.begin().await.expect("it opens");
+    writer.lock("numbers", "7").await.expect("an immediate transaction excludes all other writers");
+    let mut other = pool.acquire().await.expect("there are three");
+    query("pragma busy_timeout = 0").execute(&mut *other).await.expect("it is a setting");
+    let error = query("begin immediate").execute(&mut *other).await.expect_err("the writer has the lock");
+    assert_eq!(statement_verdict(&error), Verdict::Retry(RetryKind::LockTimeout), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_lock_by_key_needs_an_immediate_transaction() {
+    let scope = Scope::new(numbers().await);
+    let mut tx = scope.begin().await.expect("it opens");
+    let error = tx.lock("numbers", "7").await.expect_err("others may write meanwhile");
+    assert!(matches!(error, Error::InvalidArgument(_)), "{error:?}");
+}
+
+/// A statement outside a transaction is committed when its rows have been read.
+#[tokio::test]
+async fn a_row_whose_commit_fails_is_not_reported_as_written() {
+    let pool = pool(1).await;
+    for sql in [
+        "create table decks (id integer primary key)",
+        "create table cards (id integer primary key, version integer, deck integer references decks deferrable initially deferred)",
+    ] {
+        query(sql).execute(&pool).await.expect("it is new");
+    }
+    let cards = VersionedTable::<Db>::new("cards", "id", "version");
+    let mut db = pool.acquire().await.expect("there is one");
+    let written = cards.row(1_i64).set("deck", 7_i64).insert(&mut db).await;
+    assert!(matches!(written, Err(RowError::Database(_))), "{written:?}");
+    assert_eq!(cards.row(1_i64).stamp(&mut db).await.expect("it can be read"), None);
+}
