@@ -10,7 +10,7 @@
 //! ```
 
 // The service is written once, and compiled once for each database.
-#![allow(clippy::duplicate_mod)]
+#![allow(clippy::duplicate_mod, reason = "one source, compiled for each database")]
 
 mod client;
 mod compare;

@@ -8,7 +8,7 @@
 //! ```
 
 // The shop is written once, and compiled once for each database.
-#![allow(clippy::duplicate_mod)]
+#![allow(clippy::duplicate_mod, reason = "one source, compiled for each database")]
 
 mod audit;
 mod client;

@@ -90,7 +90,7 @@ impl<K, S> KeyedBuilder<K, S> {
     /// Sets the lock's name. None by default.
     ///
     /// It is used in events, in the spans of a layer with this lock, and as the label of metrics. So two locks in one
-    /// handler can be told apart.
+    /// handler can be distinguished.
     #[must_use]
     pub fn name(mut self, name: &'static str) -> Self {
         self.options.name = Some(name);

@@ -1,7 +1,7 @@
 //! Transactions over real databases: SQLite files, and a PostgreSQL that the tests start for themselves.
 
 // What holds on every database stands once, in `both`, and is compiled once for each.
-#![allow(clippy::duplicate_mod)]
+#![allow(clippy::duplicate_mod, reason = "one source, compiled for each database")]
 
 mod cluster;
 mod polls;
