@@ -152,6 +152,7 @@ pub mod stamp;
 mod sync;
 #[cfg(feature = "tracing")]
 mod throttle;
+mod user_code;
 pub mod verdict;
 pub mod versioned;
 mod wait;

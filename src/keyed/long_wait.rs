@@ -12,7 +12,6 @@ mod traced {
     use std::panic::{RefUnwindSafe, UnwindSafe};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::thread::panicking;
     use std::time::{Duration, Instant};
 
     use tracing::dispatcher::{Dispatch, get_default, with_default};
@@ -24,6 +23,7 @@ mod traced {
     use crate::provider::Shown;
     use crate::sync::Mutex;
     use crate::throttle::Throttle;
+    use crate::user_code::in_destructor;
     use crate::wait::overdue::{self, Overdue};
     use crate::wait::{End, Line};
 
@@ -66,17 +66,10 @@ mod traced {
         }
     }
 
-    /// Runs user code, whose panic goes to the caller. A panic that leaves a destructor while the thread unwinds would abort
-    /// the process, so there it is ignored.
-    #[cold]
-    fn guarded(user_code: impl FnOnce()) {
-        if panicking() { overdue::ignore_panic(user_code) } else { user_code() }
-    }
-
     /// Drops what may be the last use of a record, and so the caller's span and subscriber.
     #[cold]
     fn retire(record: Arc<Record>) {
-        guarded(|| drop(record));
+        in_destructor(|| drop(record));
     }
 
     /// What the reports of one wait need.
@@ -186,7 +179,7 @@ mod traced {
             // The others: this one has left.
             seen.waiters = seen.waiters.saturating_sub(1);
             let waited = record.began.elapsed();
-            guarded(|| {
+            in_destructor(|| {
                 record.emit(|| events::given_up(record.lock, &seen, waited, end, *was_reported));
             });
         }

@@ -1,9 +1,8 @@
 //! What is reported to an observer of times, outside every internal lock.
 
-use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::panicking;
 use std::time::Duration;
+
+use crate::user_code::in_destructor;
 
 /// A time that a table has measured; see
 /// [`KeyedBuilder::observe_times`](super::KeyedBuilder::observe_times).
@@ -41,12 +40,5 @@ pub(crate) type MakeObserver = Box<dyn FnOnce(Option<&'static str>) -> Box<Obser
 /// Calls the observer. Not inlined, as most tables have none.
 #[inline(never)]
 pub(super) fn report(observer: &Observer, timing: Timing) {
-    if !panicking() {
-        return observer(timing);
-    }
-    // A panic that leaves a destructor while the thread unwinds would abort the process. The panic hook has
-    // reported it. Its payload is forgotten, as its destructor could panic, too.
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| observer(timing))) {
-        let _ = ManuallyDrop::new(panic);
-    }
+    in_destructor(|| observer(timing));
 }

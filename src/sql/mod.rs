@@ -65,7 +65,7 @@ pub use self::classify::{statement_verdict, transaction_verdict};
 pub use self::commit::CommitError;
 pub use self::constraint::violated_constraint;
 pub use self::engine::Isolation;
-pub use self::rows::{RowConflict, RowEdit, RowError, RowWritten, VersionedTable};
+pub use self::rows::{RowConflict, RowEdit, RowError, VersionedTable};
 pub use self::scope::Scope;
 pub use self::stats::{Ending, ScopeCounts, ScopeStats};
 pub use self::tx::Tx;

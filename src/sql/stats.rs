@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::events;
 use crate::mode::Mode;
+use crate::user_code::in_destructor;
 
 /// How a transaction ended.
 ///
@@ -285,12 +286,12 @@ impl Drop for Watch {
             Mode::Off => {}
             Mode::Observe => {
                 ScopeStats::add(&self.stats.0.would_end[at]);
-                events::would_end(self.name, self.ending, self.open_for());
+                in_destructor(|| events::would_end(self.name, self.ending, self.open_for()));
             }
             Mode::Enforce => {
                 // Released, so that a snapshot that sees the ending sees the opening too.
                 self.stats.0.ended[at].fetch_add(1, Ordering::Release);
-                events::ended(self.name, self.ending, self.open_for());
+                in_destructor(|| events::ended(self.name, self.ending, self.open_for()));
             }
         }
     }

@@ -46,7 +46,7 @@ pub struct VersionedMap<K, V, S = RandomState> {
 impl<K: RefUnwindSafe, V: RefUnwindSafe, S: UnwindSafe> UnwindSafe for VersionedMap<K, V, S> {}
 impl<K: RefUnwindSafe, V: RefUnwindSafe, S: RefUnwindSafe> RefUnwindSafe for VersionedMap<K, V, S> {}
 
-/// What [`VersionedMap::upsert`] did.
+/// What an upsert did: [`VersionedMap::upsert`], and with the feature `sqlx` that of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub struct Upserted {

@@ -15,13 +15,13 @@
 //! reported, and its report decides that under a lock of its own.
 
 use std::collections::BTreeMap;
-use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
+
+use crate::user_code::ignore_panic;
 
 /// A wait that is reported if it lasts too long.
 pub(crate) trait Overdue: Send + Sync {
@@ -110,14 +110,6 @@ pub(super) fn report(now: Instant) {
         ignore_panic(|| wait.clone().report(now));
         // It may have ended in the meantime, and then its caller's span ends here.
         ignore_panic(|| drop(wait));
-    }
-}
-
-/// Runs user code whose panic has no caller to go to.
-pub(crate) fn ignore_panic(user_code: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(user_code)) {
-        // To drop it could panic once more.
-        let _ = ManuallyDrop::new(panic);
     }
 }
 

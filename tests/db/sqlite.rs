@@ -1,6 +1,7 @@
 //! Pools of connections to SQLite files, and what holds there alone.
 
 mod engine;
+mod subscribers;
 
 use std::path::Path;
 use std::process;

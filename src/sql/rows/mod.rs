@@ -15,4 +15,3 @@ mod write;
 pub use self::edit::RowEdit;
 pub use self::error::{RowConflict, RowError};
 pub use self::table::VersionedTable;
-pub use self::write::RowWritten;

@@ -9,17 +9,7 @@ use super::edit::RowEdit;
 use super::error::{RowConflict, RowError};
 use crate::sql::engine::Engine;
 use crate::stamp::Stamp;
-use crate::versioned::Expect;
-
-/// What [`RowEdit::upsert`] did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct RowWritten {
-    /// The version of the row now.
-    pub stamp: Stamp,
-    /// `true` if the row is new, `false` if it was changed.
-    pub created: bool,
-}
+use crate::versioned::{Expect, Upserted};
 
 // Each write is one statement, which returns the new version. If it has written nothing, a second statement finds the
 // version that stood against it. A single statement could only find the version that its own snapshot shows, which may be
@@ -101,17 +91,17 @@ where
         self,
         expect: impl Into<Expect>,
         db: &mut DB::Connection,
-    ) -> Result<RowWritten, RowError> {
+    ) -> Result<Upserted, RowError> {
         let expect = expect.into();
         if !expect.admits(None) {
             let stamp = self.update(expect, db).await?;
-            return Ok(RowWritten { stamp, created: false });
+            return Ok(Upserted { stamp, created: false });
         }
         let sql = self.upsert_sql(&expect);
         let (key, written) = self.write(sql, db).await?;
         match written {
             // A changed row has had a version before, so its own is greater.
-            Some(stamp) => Ok(RowWritten { stamp, created: stamp == Stamp::MIN }),
+            Some(stamp) => Ok(Upserted { stamp, created: stamp == Stamp::MIN }),
             None => Err(key.conflict(expect, db).await?.into()),
         }
     }
