@@ -1,21 +1,14 @@
 //! What comes from outside, checked: tokens, bodies, and trouble that is asked for.
 
-use std::borrow::Cow;
-
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use latchwork::web::Problem;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::error::Category;
 
+use crate::body::{Content, bad_request, unprocessable};
 use crate::upstream::Trouble;
-
-/// Larger bodies are refused unread.
-pub(crate) const MAX_BODY: usize = 1024;
 
 const MAX_NAME: usize = 40;
 const THEMES: [&str; 3] = ["light", "dark", "system"];
@@ -70,15 +63,6 @@ pub(crate) struct Wish {
     pub(crate) theme: String,
 }
 
-/// What a body is read as.
-pub(crate) trait Content: DeserializeOwned {
-    /// An example for clients whose body is not like it.
-    const LIKE: &str;
-
-    /// Returns what is wrong with it.
-    fn check(&self) -> Result<(), Problem>;
-}
-
 impl Content for Login {
     const LIKE: &str = r#"{"name": "ada", "password": "engine"}"#;
 
@@ -105,42 +89,4 @@ fn check_name(what: &str, text: &str) -> Result<(), Problem> {
         return Err(unprocessable(detail));
     }
     Ok(())
-}
-
-/// A body that is one JSON object.
-pub(crate) struct Body<T>(pub(crate) T);
-
-impl<T: Content, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|rejection| match rejection.status() {
-            status @ StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(status).with_detail(format!("the body is longer than {MAX_BODY} bytes"))
-            }
-            status => Problem::new(status).with_detail(rejection.body_text()),
-        })?;
-        // Derived code takes an array for a struct, too.
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(bad_request(format!("the body must be a JSON object like {}", T::LIKE)));
-        }
-        let content: T = serde_json::from_slice(&body).map_err(|error| {
-            let detail = format!("the body must be like {}: {error}", T::LIKE);
-            match error.classify() {
-                Category::Data => unprocessable(detail),
-                _ => bad_request(detail),
-            }
-        })?;
-        content.check()?;
-        Ok(Self(content))
-    }
-}
-
-fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST).with_detail(detail)
-}
-
-fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY).with_detail(detail)
 }

@@ -12,6 +12,8 @@
 // The service is written once, and compiled once for each database.
 #![allow(clippy::duplicate_mod, reason = "one source, compiled for each database")]
 
+#[path = "../shared/body.rs"]
+mod body;
 mod client;
 mod compare;
 mod conduct;
@@ -25,6 +27,7 @@ mod predicted;
 mod report;
 mod running;
 mod serve;
+#[path = "../shared/server.rs"]
 mod server;
 mod side;
 mod sqlite;

@@ -1,20 +1,15 @@
 //! What comes from outside, checked: ids, bodies, and what to search for.
 
-use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use latchwork::Stamp;
 use latchwork::web::Problem;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::error::Category;
 
-/// Larger bodies are refused unread.
-pub(crate) const MAX_BODY: usize = 1024;
+use crate::body::{Content, bad_request, unprocessable};
 
 const MAX_NAME: usize = 40;
 const QUANTITIES: RangeInclusive<i64> = 1..=1_000_000;
@@ -79,15 +74,6 @@ pub(crate) struct Amount {
     pub(crate) quantity: i64,
 }
 
-/// What a body is read as.
-pub(crate) trait Content: DeserializeOwned {
-    /// An example for clients whose body is not like it.
-    const LIKE: &str;
-
-    /// Returns what is wrong with it.
-    fn check(&self) -> Result<(), Problem>;
-}
-
 impl Content for NewUser {
     const LIKE: &str = r#"{"name": "ada"}"#;
 
@@ -113,42 +99,4 @@ impl Content for Amount {
         let (least, most) = QUANTITIES.into_inner();
         Err(unprocessable(format!("the quantity must be from {least} to {most}")))
     }
-}
-
-/// A body that is one JSON object.
-pub(crate) struct Body<T>(pub(crate) T);
-
-impl<T: Content, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|rejection| match rejection.status() {
-            status @ StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(status).with_detail(format!("the body is longer than {MAX_BODY} bytes"))
-            }
-            status => Problem::new(status).with_detail(rejection.body_text()),
-        })?;
-        // Derived code takes an array for a struct, too.
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(bad_request(format!("the body must be a JSON object like {}", T::LIKE)));
-        }
-        let content: T = serde_json::from_slice(&body).map_err(|error| {
-            let detail = format!("the body must be like {}: {error}", T::LIKE);
-            match error.classify() {
-                Category::Data => unprocessable(detail),
-                _ => bad_request(detail),
-            }
-        })?;
-        content.check()?;
-        Ok(Self(content))
-    }
-}
-
-fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST).with_detail(detail)
-}
-
-fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY).with_detail(detail)
 }

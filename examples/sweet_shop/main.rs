@@ -11,6 +11,8 @@
 #![allow(clippy::duplicate_mod, reason = "one source, compiled for each database")]
 
 mod audit;
+#[path = "../shared/body.rs"]
+mod body;
 mod client;
 mod compare;
 mod drive;
@@ -20,6 +22,7 @@ mod order;
 mod postgres;
 mod report;
 mod serve;
+#[path = "../shared/server.rs"]
 mod server;
 mod sqlite;
 mod waits;

@@ -9,7 +9,8 @@ use axum::extract::State;
 use super::app::{App, LoggedIn, Menu};
 use super::error::ServiceError;
 use super::store;
-use crate::input::{Body, Login, MenuRequest, Token, Wish};
+use crate::body::Body;
+use crate::input::{Login, MenuRequest, Token, Wish};
 use crate::side::Phase;
 
 pub(crate) async fn login(

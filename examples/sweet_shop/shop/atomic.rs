@@ -8,8 +8,9 @@ use latchwork::web::Problem;
 
 use super::error::ShopError;
 use super::service::{App, Delivery, Receipt};
+use crate::body::Body;
 use crate::elsewhere::confirm_delivery;
-use crate::input::{Amount, Body, SweetId};
+use crate::input::{Amount, SweetId};
 
 pub(crate) async fn purchase(
     State(app): State<Arc<App>>,

@@ -15,8 +15,9 @@ use super::LOCKING_READ;
 use super::error::ShopError;
 use super::service::{App, Delivery, Receipt};
 use super::store::sell;
+use crate::body::Body;
 use crate::elsewhere::confirm_delivery;
-use crate::input::{Amount, Body, SweetId};
+use crate::input::{Amount, SweetId};
 
 pub(crate) async fn purchase(
     State(app): State<Arc<App>>,

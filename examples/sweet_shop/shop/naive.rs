@@ -13,8 +13,9 @@ use super::error::ShopError;
 use super::register::registered;
 use super::service::{App, Delivery, Receipt};
 use super::store::sell;
+use crate::body::Body;
 use crate::elsewhere::{confirm_delivery, price_today};
-use crate::input::{Amount, Body, NewUser, SweetId};
+use crate::input::{Amount, NewUser, SweetId};
 
 const WRITE: &str = "UPDATE sweets SET stock = $1, version = version + 1 WHERE id = $2";
 

@@ -13,8 +13,9 @@ use super::Db;
 use super::error::ShopError;
 use super::service::{App, Delivery, Receipt};
 use super::store::sell;
+use crate::body::Body;
 use crate::elsewhere::confirm_delivery;
-use crate::input::{Amount, Body, SweetId};
+use crate::input::{Amount, SweetId};
 
 const SWEETS: VersionedTable<Db> = VersionedTable::new("sweets", "id", "version");
 

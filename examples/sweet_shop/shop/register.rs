@@ -13,7 +13,8 @@ use serde::Serialize;
 use super::auth::new_token;
 use super::error::of_sql;
 use super::service::App;
-use crate::input::{Body, NewUser};
+use crate::body::Body;
+use crate::input::NewUser;
 
 #[derive(Serialize)]
 struct Registered {
