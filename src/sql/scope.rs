@@ -14,7 +14,8 @@ use super::tx::{Open, Session, Tx};
 use crate::mode::{Mode, ModeSwitch};
 
 /// Transactions of one kind over a pool of connections. Each commits, or is rolled back: on an error, a panic, and when
-/// its future is dropped. The connection returns to the pool in every case.
+/// its future is dropped. Then the connection returns to the pool. What sqlx does not notice, a scope does not notice
+/// either: see [limitations](crate::docs::limitations#transactions).
 ///
 /// It is a handle: clones share the pool and the counters. Make one for each kind of work, and keep it.
 ///

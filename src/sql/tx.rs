@@ -165,6 +165,9 @@ impl<DB: Database> Tx<DB> {
 
     /// Commits the transaction.
     ///
+    /// On PostgreSQL, a transaction in which a statement has failed is rolled back instead, and sqlx does not tell. So
+    /// return such an error instead of ignoring it.
+    ///
     /// # Errors
     ///
     /// Returns [`CommitError::Refused`] if nothing was stored, and [`CommitError::Unknown`] if nobody knows.
