@@ -146,6 +146,8 @@ pub mod semaphore;
 #[cfg(feature = "serde")]
 mod serde;
 mod shards;
+#[cfg(all(feature = "postgres", not(latchwork_loom)))]
+mod remote;
 #[cfg(all(feature = "sqlx", not(latchwork_loom)))]
 pub mod sql;
 pub mod stamp;
