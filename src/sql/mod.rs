@@ -43,7 +43,6 @@
 //! that runtime has been shut down, the connection is closed.
 
 mod classify;
-mod closing;
 mod code;
 mod columns;
 mod commit;
@@ -51,13 +50,13 @@ mod constraint;
 mod engine;
 mod events;
 mod lock;
-mod on_runtime;
-mod opening;
 mod rows;
 mod run;
 mod scope;
+mod session;
 mod stats;
 mod tx;
+mod uninterrupted;
 
 #[cfg(feature = "tower")]
 pub(crate) use self::classify::is_cancelled_statement;

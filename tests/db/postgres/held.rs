@@ -89,14 +89,17 @@ async fn a_statement_dropped_before_its_answer_is_rolled_back() {
 
 #[tokio::test]
 async fn a_commit_dropped_before_its_answer_goes_on_and_counts_as_committed() {
-    let scene = Scene::new().await;
-    let scope = Scope::new(scene.pool.clone());
-    let mut tx = scope.begin().await.expect("it opens");
-    query(ADD).execute(&mut *tx).await.expect("it is done");
-    scene.drop_at("COMMIT", tx.commit()).await;
-    scene.proxy.open();
-    scene.assert_whole().await;
-    assert_eq!((scene.number().await, scope.stats().counts().ended(Ending::Committed)), (2, 1));
+    // Dropped while it asks whether the transaction has failed, and while it commits.
+    for (checks, sent) in [(true, "SAVEPOINT"), (false, "COMMIT")] {
+        let scene = Scene::new().await;
+        let scope = Scope::new(scene.pool.clone()).check_commit(checks);
+        let mut tx = scope.begin().await.expect("it opens");
+        query(ADD).execute(&mut *tx).await.expect("it is done");
+        scene.drop_at(sent, tx.commit()).await;
+        scene.proxy.open();
+        scene.assert_whole().await;
+        assert_eq!((scene.number().await, scope.stats().counts().ended(Ending::Committed)), (2, 1));
+    }
 }
 
 #[tokio::test]
@@ -114,7 +117,8 @@ async fn a_rollback_dropped_before_its_answer_rolls_back() {
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_unknown_and_never_made_again() {
     let scene = Scene::new().await;
-    let scope = Scope::new(scene.pool.clone());
+    // The answers are held back from the statement on, so nothing may be asked between it and the commit.
+    let scope = Scope::new(scene.pool.clone()).check_commit(false);
     // Whatever a policy says.
     let policy = RetryPolicy::new()
         .max_attempts(5)
