@@ -202,3 +202,36 @@ async fn a_beginning_with_all_its_settings_is_one_packet() {
     tx.rollback().await.expect("it is open");
     assert_eq!(scene.proxy.messages() - before, 2);
 }
+
+#[tokio::test]
+async fn a_beginning_refused_half_way_leaves_no_transaction_open() {
+    let scene = Scene::new().await;
+    let scope = Scope::new(scene.pool.clone()).lock_timeout(std::time::Duration::from_secs(1));
+    // BEGIN is done, the rest of its message is refused.
+    scene.proxy.misspell(Some("lock_timeout"));
+    let error = scope.begin().await.expect_err("there is no such setting");
+    assert!(matches!(error, sqlx::Error::Database(_)), "{error:?}");
+    scene.proxy.misspell(None);
+    scene.assert_whole().await;
+    scope.begin().await.expect("it opens").commit().await.expect("nothing stands against it");
+}
+
+#[tokio::test]
+async fn a_statement_that_fails_after_it_was_dropped_refuses_the_commit() {
+    let scene = Scene::new().await;
+    let scope = Scope::new(scene.pool.clone());
+    for commits in [true, false] {
+        let mut tx = scope.begin().await.expect("it opens");
+        query(ADD).execute(&mut *tx).await.expect("it is done");
+        scene.drop_at("select 1 / 0", sqlx::raw_sql("select 1 / 0").execute(&mut *tx)).await;
+        scene.proxy.open();
+        if commits {
+            let error = tx.commit().await.expect_err("the transaction has failed");
+            assert!(matches!(error, CommitError::Refused(_)), "{error:?}");
+        } else {
+            tx.rollback().await.expect("the connection is whole");
+        }
+        assert_eq!((scene.number().await, idle_in_transaction(&scene.beside).await), (0, 0));
+    }
+    scene.assert_whole().await;
+}
