@@ -141,6 +141,10 @@ async fn a_thread_without_a_runtime_may_drop_everything() {
         assert_whole(&pool).await;
     }
 
+    let off = Scope::new(pool.clone()).mode(latchwork::mode::Mode::Off);
+    drop_elsewhere(off.begin().await.expect("it gives a connection out"));
+    assert_whole(&pool).await;
+
     let tx = scope.begin().await.expect("it opens");
     let mut commit = Box::pin(tx.commit());
     let committed = up_to(1, &mut commit).await;
