@@ -61,14 +61,30 @@ impl Engine {
 }
 
 /// What a transaction is like.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
     pub(super) isolation: Option<Isolation>,
     pub(super) is_read_only: bool,
     pub(super) is_immediate: bool,
+    /// Not a part of BEGIN: a commit first looks whether the transaction has failed.
+    pub(super) checks_commit: bool,
     pub(super) statement_timeout: Option<Duration>,
     pub(super) lock_timeout: Option<Duration>,
     pub(super) idle_timeout: Option<Duration>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            isolation: None,
+            is_read_only: false,
+            is_immediate: false,
+            checks_commit: true,
+            statement_timeout: None,
+            lock_timeout: None,
+            idle_timeout: None,
+        }
+    }
 }
 
 impl Settings {
@@ -137,6 +153,7 @@ mod tests {
             isolation: Some(Isolation::Serializable),
             is_read_only: true,
             is_immediate: true,
+            checks_commit: true,
             statement_timeout: Some(Duration::from_secs(2)),
             lock_timeout: Some(Duration::ZERO),
             idle_timeout: Some(Duration::MAX),

@@ -5,9 +5,10 @@
 //!
 //! ```text
 //! scope      Scope: what a user sets up; run: a whole transaction, again if it must be
-//! opening    Opening: the pending BEGIN. tx: Tx, the open transaction. closing: Closing, the pending COMMIT
+//! tx         Tx: an open transaction
+//! session    a connection of the pool, and the transaction in it: how it begins, commits and is rolled back
+//! uninterrupted  what goes on although nobody waits for it
 //! commit     how a commit may end
-//! on_runtime what is dropped on its runtime, wherever that happens
 //! engine     which database it is, and the statement that begins
 //! code       what the database said: its code, without allocating. classify: what that means
 //! constraint which constraint a change violated, on every database
@@ -24,26 +25,35 @@
 //! stored and are not. And sqlx's guards panic when they are dropped outside a runtime.
 //!
 //! ```text
-//!             begin                     answered                   commit, rollback
+//!             begin                     answered                  commit, rollback
 //!  (waiting) ───────▶ opening ──────────────────────▶ open ─────────────────────────▶ closing ──▶ closed
 //!      │                 │ dropped                      │ dropped                       │ dropped
 //!      ▼                 ▼                              ▼                               ▼
-//!   nothing        a task waits for the answer,      rolled back before           a task waits for the
-//!   is held        then rolls back                   the connection is reused     answer
+//!   nothing        a task waits for the           a task rolls back             a task waits for the
+//!   is held        answer, then rolls back                                      answer
 //! ```
 //!
 //! - *Waiting* for a connection of the pool holds nothing. A drop leaves the pool's queue.
-//! - *Opening*: the answer to BEGIN is on its way. Only the future that sent it can read it. So a drop hands the future to
-//!   a task, which reads the answer and then rolls back. The connection survives.
-//! - *Open*: sqlx's own guard queues a ROLLBACK, which is sent before the connection is used again.
-//! - *Closing*: COMMIT is on its way, and may have been done. So a drop hands it to a task, which counts how it ends. A
-//!   rollback that is dropped is made by sqlx's guard.
+//! - *Opening* and *closing*: the answer is on its way, and only the future that sent the question can read it. So that
+//!   future is never dropped: a task polls it on. A commit that nobody waits for is counted as what it was.
+//! - *Open*: a task rolls back. Then the connection returns to the pool.
+//! - A connection that can't be rolled back is closed. So is one whose runtime shuts down before its task has ended.
 //!
-//! Each of these drops happens on the runtime that the transaction began on, from whatever thread: see `on_runtime`. If
-//! that runtime has been shut down, the connection is closed.
+//! The tasks run on the runtime in which the drop happens, or else on the one that the transaction began on.
+//!
+//! # What sqlx does not notice
+//!
+//! sqlx counts how many transactions are open on a connection, the one inside the other. The database counts differently
+//! in four cases:
+//!
+//! - PostgreSQL rolls back instead of committing after a statement has failed. A commit asks first: see
+//!   [`check_commit`](Scope::check_commit).
+//! - sqlx rolls the outer transaction back if a nested one fails to begin. A commit looks at the count.
+//! - PostgreSQL does the first part of BEGIN's message, and refuses the rest. The connection is closed.
+//! - SQLite rolls back by itself, for example when the disk is full. The rollback begins a transaction to end it, so that both
+//!   count the same.
 
 mod classify;
-mod closing;
 mod code;
 mod columns;
 mod commit;
@@ -51,13 +61,13 @@ mod constraint;
 mod engine;
 mod events;
 mod lock;
-mod on_runtime;
-mod opening;
 mod rows;
 mod run;
 mod scope;
+mod session;
 mod stats;
 mod tx;
+mod uninterrupted;
 
 #[cfg(feature = "tower")]
 pub(crate) use self::classify::is_cancelled_statement;

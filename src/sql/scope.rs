@@ -3,19 +3,18 @@
 use std::fmt;
 use std::time::Duration;
 
-use sqlx::{Database, Pool};
+use sqlx::{Database, Executor, Pool};
 use tokio::runtime::Handle;
 
 use super::engine::{Engine, Isolation, Settings};
-use super::on_runtime::OnRuntime;
-use super::opening::Opening;
+use super::session::{Execute, Session, execute};
 use super::stats::{OpeningWatch, ScopeStats};
-use super::tx::{Open, Session, Tx};
+use super::tx::{Open, Tx};
+use super::uninterrupted::Uninterrupted;
 use crate::mode::{Mode, ModeSwitch};
 
 /// Transactions of one kind over a pool of connections. Each commits, or is rolled back: on an error, a panic, and when
-/// its future is dropped. Then the connection returns to the pool. What sqlx does not notice, a scope does not notice
-/// either: see [limitations](crate::docs::limitations#transactions).
+/// its future is dropped. Then the connection returns to the pool.
 ///
 /// It is a handle: clones share the pool and the counters. Make one for each kind of work, and keep it.
 ///
@@ -24,9 +23,10 @@ use crate::mode::{Mode, ModeSwitch};
 /// | [`isolation`](Self::isolation) | yes | always serializable | yes |
 /// | [`read_only`](Self::read_only) | yes | no effect | yes |
 /// | [`immediate`](Self::immediate) | no effect | yes | no effect |
+/// | [`check_commit`](Self::check_commit) | yes | not needed | not needed |
 /// | [`statement_timeout`](Self::statement_timeout), [`lock_timeout`](Self::lock_timeout), [`idle_timeout`](Self::idle_timeout) | yes | no effect: see `busy_timeout` of the connection | no effect: set them for the session |
 ///
-/// `sqlx::Any` has none of them: its transactions are plain.
+/// `sqlx::Any` has only `check_commit`: its transactions are plain.
 ///
 /// So the same scope can serve a test on SQLite and a deployment on PostgreSQL. All settings travel with BEGIN, in one
 /// message.
@@ -58,6 +58,7 @@ use crate::mode::{Mode, ModeSwitch};
 /// ```
 pub struct Scope<DB: Database> {
     pool: Pool<DB>,
+    execute: Execute<DB>,
     settings: Settings,
     pub(super) stats: ScopeStats,
     pub(super) mode: ModeSwitch,
@@ -67,9 +68,13 @@ pub struct Scope<DB: Database> {
 impl<DB: Database> Scope<DB> {
     /// Creates a scope with the database's own settings.
     #[must_use]
-    pub fn new(pool: Pool<DB>) -> Self {
+    pub fn new(pool: Pool<DB>) -> Self
+    where
+        for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
+    {
         Self {
             pool,
+            execute: execute::<DB>,
             settings: Settings::default(),
             stats: ScopeStats::default(),
             mode: ModeSwitch::default(),
@@ -124,6 +129,17 @@ impl<DB: Database> Scope<DB> {
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.settings.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets whether a commit first makes sure that the transaction has not failed. On by default.
+    ///
+    /// PostgreSQL answers the COMMIT of a transaction in which a statement has failed with a rollback, and sqlx reports
+    /// success. So the commit asks first, which costs one round trip. Turn it off where that counts, and where each error of
+    /// a statement ends the transaction, as `?` does. It has no effect on other databases.
+    #[must_use]
+    pub fn check_commit(mut self, check: bool) -> Self {
+        self.settings.checks_commit = check;
         self
     }
 
@@ -214,15 +230,15 @@ impl<DB: Database> Scope<DB> {
         let watch = OpeningWatch::new(&self.stats, self.name, mode);
         let begun = async {
             let connection = self.pool.acquire().await?;
+            let session = Session::plain(connection, self.execute, runtime.clone());
             if mode != Mode::Enforce {
-                return Ok(Session::Plain(OnRuntime::new(connection, runtime)));
+                return Ok(session);
             }
             let begin = self.settings.begin(Engine::of::<DB>());
-            let transaction = Opening::new(connection, begin, runtime.clone()).await?;
-            Ok(Session::Transaction(OnRuntime::new(transaction, runtime)))
+            Uninterrupted::new(runtime, session.begin(begin)).await
         };
         match begun.await {
-            Ok(session) => Ok(Open::new(session, watch.opened(), self.settings.is_immediate)),
+            Ok(session) => Ok(Open::new(session, watch.opened(), self.settings)),
             Err(error) => {
                 watch.failed(&error);
                 Err(error)

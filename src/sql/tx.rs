@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use sqlx::pool::PoolConnection;
-use sqlx::{Database, Transaction};
+use sqlx::Database;
 
-use super::closing::Closing;
 use super::commit::CommitError;
-use super::on_runtime::OnRuntime;
+use super::engine::Settings;
+use super::session::Session;
 use super::stats::{Ending, Watch};
+use super::uninterrupted::Uninterrupted;
 use crate::mode::Mode;
 
 /// An open transaction of a [`Scope`](super::Scope). It dereferences to the connection, for statements.
@@ -92,30 +92,36 @@ pub(super) struct Open<DB: Database> {
     // Declared first: it is counted when it ends, and rolled back after that.
     watch: Watch,
     session: Session<DB>,
-    is_immediate: bool,
-}
-
-/// What the statements go to.
-pub(super) enum Session<DB: Database> {
-    Transaction(OnRuntime<Transaction<'static, DB>>),
-    /// Each statement commits by itself: the scope is off, or observes.
-    Plain(OnRuntime<PoolConnection<DB>>),
+    settings: Settings,
 }
 
 impl<DB: Database> Open<DB> {
-    pub(super) fn new(session: Session<DB>, watch: Watch, is_immediate: bool) -> Self {
-        Self { watch, session, is_immediate }
+    pub(super) fn new(session: Session<DB>, watch: Watch, settings: Settings) -> Self {
+        Self { watch, session, settings }
     }
 
+    /// Commits, also if it is dropped once it was polled.
     pub(super) async fn commit(self) -> Result<(), CommitError> {
-        let Self { mut watch, session, .. } = self;
-        match session {
-            Session::Transaction(transaction) => Closing::new(transaction, watch).await,
-            Session::Plain(_) => {
-                watch.set(Ending::Committed);
-                Ok(())
-            }
+        let Self { mut watch, mut session, settings } = self;
+        if watch.mode() != Mode::Enforce {
+            watch.set(Ending::Committed);
+            return Ok(());
         }
+        // If the runtime shuts down before the answer.
+        watch.set(Ending::CommitUnknown);
+        let runtime = session.runtime().clone();
+        let commit = async move {
+            let outcome = session.commit(settings.checks_commit).await;
+            watch.set(match outcome {
+                Ok(()) => Ending::Committed,
+                Err(CommitError::Refused(_)) => Ending::CommitRefused,
+                Err(CommitError::Unknown(_)) => Ending::CommitUnknown,
+            });
+            drop(watch);
+            drop(session);
+            outcome
+        };
+        Uninterrupted::new(runtime, commit).await
     }
 
     /// Rolls back without waiting.
@@ -123,12 +129,15 @@ impl<DB: Database> Open<DB> {
         self.watch.set(ending);
     }
 
+    /// Rolls back, also if it is dropped once it was polled.
     async fn rollback(self) -> Result<(), sqlx::Error> {
-        let Self { mut watch, session, .. } = self;
+        let Self { mut watch, mut session, .. } = self;
         watch.set(Ending::RolledBack);
-        let Session::Transaction(transaction) = session else { return Ok(()) };
-        let (transaction, runtime) = transaction.take();
-        OnRuntime::new(Box::pin(transaction.rollback()), runtime).await
+        if watch.mode() != Mode::Enforce {
+            return Ok(());
+        }
+        drop(watch);
+        Uninterrupted::new(session.runtime().clone(), async move { session.rollback().await }).await
     }
 }
 
@@ -146,7 +155,7 @@ impl<DB: Database> Tx<DB> {
     }
 
     pub(super) fn is_immediate(&self) -> bool {
-        self.open().is_immediate
+        self.open().settings.is_immediate
     }
 
     /// Lends a transaction to a closure.
@@ -165,12 +174,14 @@ impl<DB: Database> Tx<DB> {
 
     /// Commits the transaction.
     ///
-    /// On PostgreSQL, a transaction in which a statement has failed is rolled back instead, and sqlx does not tell. So
-    /// return such an error instead of ignoring it.
-    ///
     /// # Errors
     ///
     /// Returns [`CommitError::Refused`] if nothing was stored, and [`CommitError::Unknown`] if nobody knows.
+    ///
+    /// On PostgreSQL, a transaction in which a statement has failed is refused with 25P02: its error was ignored.
+    ///
+    /// If a transaction that was begun inside this one is still open, nothing is stored. If it has ended this one, the
+    /// statements after that were stored one by one. Both are [`CommitError::Unknown`].
     ///
     /// # Cancel safety
     ///
@@ -191,7 +202,7 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, the transaction is rolled back as by any other drop.
+    /// If it is dropped, the transaction is rolled back all the same.
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
         self.take().rollback().await
     }
@@ -201,19 +212,13 @@ impl<DB: Database> Deref for Tx<DB> {
     type Target = DB::Connection;
 
     fn deref(&self) -> &DB::Connection {
-        match &self.open().session {
-            Session::Transaction(transaction) => transaction,
-            Session::Plain(connection) => connection,
-        }
+        &self.open().session
     }
 }
 
 impl<DB: Database> DerefMut for Tx<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
-        match &mut self.open.as_mut().expect(OPEN).session {
-            Session::Transaction(transaction) => transaction,
-            Session::Plain(connection) => connection,
-        }
+        &mut self.open.as_mut().expect(OPEN).session
     }
 }
 

@@ -26,6 +26,7 @@ enum Valve {
 pub(crate) struct Proxy {
     port: u16,
     valve: watch::Sender<Valve>,
+    misspelled: watch::Sender<Option<&'static str>>,
     sent: watch::Receiver<String>,
     messages: Arc<AtomicUsize>,
 }
@@ -36,6 +37,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let (valve, valves) = watch::channel(Valve::Open);
+        let (misspelled, misspellings) = watch::channel(None);
         let (sents, sent) = watch::channel(String::new());
         let messages = Arc::new(AtomicUsize::new(0));
         let seen = messages.clone();
@@ -45,11 +47,12 @@ impl Proxy {
                 let server = connect(cluster::socket()).await;
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
-                tokio::spawn(questions(from_client, to_server, valves.clone(), sents.clone(), seen.clone()));
+                let (sents, seen, misspelled) = (sents.clone(), seen.clone(), misspellings.clone());
+                tokio::spawn(questions(from_client, to_server, valves.clone(), misspelled, sents, seen));
                 tokio::spawn(answers(from_server, to_client, valves.clone()));
             }
         });
-        Self { port, valve, sent, messages }
+        Self { port, valve, misspelled, sent, messages }
     }
 
     pub(crate) fn options(&self, database: &str) -> PgConnectOptions {
@@ -69,6 +72,11 @@ impl Proxy {
     /// Closes all connections. Answers that were held back are lost.
     pub(crate) fn cut(&self) {
         self.valve.send_replace(Valve::Cut);
+    }
+
+    /// Makes the server not understand this word from now on.
+    pub(crate) fn misspell(&self, word: Option<&'static str>) {
+        self.misspelled.send_replace(word);
     }
 
     /// Returns how many packets were sent to the server so far.
@@ -92,6 +100,7 @@ async fn questions(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut valve: watch::Receiver<Valve>,
+    misspelled: watch::Receiver<Option<&'static str>>,
     sent: watch::Sender<String>,
     messages: Arc<AtomicUsize>,
 ) {
@@ -101,6 +110,11 @@ async fn questions(
             _ = valve.wait_for(|valve| *valve == Valve::Cut) => return,
             read = from.read(&mut buffer) => read.unwrap_or(0),
         };
+        if let Some(word) = *misspelled.borrow()
+            && let Some(at) = buffer[..length].windows(word.len()).position(|seen| seen == word.as_bytes())
+        {
+            buffer[at] = b'x';
+        }
         if length == 0 || to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

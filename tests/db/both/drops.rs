@@ -141,6 +141,10 @@ async fn a_thread_without_a_runtime_may_drop_everything() {
         assert_whole(&pool).await;
     }
 
+    let off = Scope::new(pool.clone()).mode(latchwork::mode::Mode::Off);
+    drop_elsewhere(off.begin().await.expect("it gives a connection out"));
+    assert_whole(&pool).await;
+
     let tx = scope.begin().await.expect("it opens");
     let mut commit = Box::pin(tx.commit());
     let committed = up_to(1, &mut commit).await;
@@ -176,6 +180,31 @@ fn a_transaction_may_outlive_its_runtime() {
         assert_eq!(number(&pool).await, 1);
         assert_whole(&pool).await;
     });
+}
+
+#[test]
+fn a_transaction_of_a_runtime_that_nobody_drives_ends_where_it_is_dropped() {
+    for commits in [false, true] {
+        let driven =
+            Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime starts");
+        let idle = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+        let pool = driven.block_on(numbers(1));
+        let scope = Scope::new(pool.clone());
+        let tx = idle.block_on(async {
+            let mut tx = scope.begin().await.expect("it opens");
+            query(ADD).execute(&mut *tx).await.expect("it is done");
+            tx
+        });
+        driven.block_on(async {
+            if commits {
+                drop(up_to(1, tx.commit()).await);
+            } else {
+                drop(tx);
+            }
+            assert_whole(&pool).await;
+            assert_eq!(number(&pool).await, i64::from(commits));
+        });
+    }
 }
 
 /// Returns another pool of the same database, on the current runtime.

@@ -6,13 +6,14 @@ mod bank;
 mod columns;
 mod drops;
 mod modes;
+mod nested;
 mod problems;
 mod rows;
 mod runs;
 mod served;
 mod taken;
 
-use sqlx::{Pool, query, query_scalar};
+use sqlx::{Connection, Pool, query, query_scalar};
 
 /// Returns a pool over a table of numbers, with one row: 1, 0.
 async fn numbers(connections: u32) -> Pool<Db> {
@@ -38,6 +39,7 @@ async fn assert_whole(pool: &Pool<Db>) {
     // Each connection was asked whether it lives, so that it has answered what it was sent before.
     assert_eq!(idle_in_transaction(pool).await, 0);
     for connection in &mut held {
+        assert!(!connection.is_in_transaction(), "sqlx counts a transaction that nobody has");
         // On SQLite, a connection that is inside a transaction can't begin one.
         query("begin").execute(&mut **connection).await.expect("no transaction is open");
         query("rollback").execute(&mut **connection).await.expect("it is open");

@@ -4,8 +4,10 @@ use std::mem;
 use std::time::Duration;
 
 use latchwork::RetryPolicy;
-use latchwork::sql::{Isolation, Scope, Tx, statement_verdict, transaction_verdict, violated_constraint};
-use latchwork::verdict::{RetryKind, Verdict};
+use latchwork::sql::{
+    CommitError, Ending, Isolation, Scope, Tx, statement_verdict, transaction_verdict, violated_constraint,
+};
+use latchwork::verdict::{Classify, RetryKind, Verdict};
 use sqlx::{AssertSqlSafe, Error, Executor, Pool, query, query_scalar};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -46,6 +48,30 @@ async fn settings_hold_for_one_transaction_and_leak_into_no_other() {
         for (name, _, outside) in expected {
             assert_eq!(setting(&pool, name).await, outside, "{name}");
         }
+    }
+}
+
+/// The server answers COMMIT with ROLLBACK then, and sqlx reports success.
+#[tokio::test]
+async fn a_failure_that_was_ignored_is_refused_at_the_commit() {
+    let pool = pool(1).await;
+    query("create table notes (text text)").execute(&pool).await.expect("it is new");
+    for checks in [true, false] {
+        let scope = Scope::new(pool.clone()).check_commit(checks);
+        let mut tx = scope.begin().await.expect("it opens");
+        query("insert into notes values ('kept?')").execute(&mut *tx).await.expect("it is done");
+        query("select 1 / 0").execute(&mut *tx).await.expect_err("zero");
+        let ended = tx.commit().await;
+        if checks {
+            let error = ended.expect_err("the transaction has failed");
+            assert!(matches!(error, CommitError::Refused(_)), "{error:?}");
+            assert_eq!(error.classify(), Verdict::Stop);
+            assert_eq!(scope.stats().counts().ended(Ending::CommitRefused), 1);
+        } else {
+            ended.expect("sqlx does not notice");
+        }
+        let notes: i64 = query_scalar("select count(*) from notes").fetch_one(&pool).await.expect("a number");
+        assert_eq!(notes, 0);
     }
 }
 

@@ -89,14 +89,17 @@ async fn a_statement_dropped_before_its_answer_is_rolled_back() {
 
 #[tokio::test]
 async fn a_commit_dropped_before_its_answer_goes_on_and_counts_as_committed() {
-    let scene = Scene::new().await;
-    let scope = Scope::new(scene.pool.clone());
-    let mut tx = scope.begin().await.expect("it opens");
-    query(ADD).execute(&mut *tx).await.expect("it is done");
-    scene.drop_at("COMMIT", tx.commit()).await;
-    scene.proxy.open();
-    scene.assert_whole().await;
-    assert_eq!((scene.number().await, scope.stats().counts().ended(Ending::Committed)), (2, 1));
+    // Dropped while it asks whether the transaction has failed, and while it commits.
+    for (checks, sent) in [(true, "SAVEPOINT"), (false, "COMMIT")] {
+        let scene = Scene::new().await;
+        let scope = Scope::new(scene.pool.clone()).check_commit(checks);
+        let mut tx = scope.begin().await.expect("it opens");
+        query(ADD).execute(&mut *tx).await.expect("it is done");
+        scene.drop_at(sent, tx.commit()).await;
+        scene.proxy.open();
+        scene.assert_whole().await;
+        assert_eq!((scene.number().await, scope.stats().counts().ended(Ending::Committed)), (2, 1));
+    }
 }
 
 #[tokio::test]
@@ -114,7 +117,8 @@ async fn a_rollback_dropped_before_its_answer_rolls_back() {
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_is_unknown_and_never_made_again() {
     let scene = Scene::new().await;
-    let scope = Scope::new(scene.pool.clone());
+    // The answers are held back from the statement on, so nothing may be asked between it and the commit.
+    let scope = Scope::new(scene.pool.clone()).check_commit(false);
     // Whatever a policy says.
     let policy = RetryPolicy::new()
         .max_attempts(5)
@@ -197,4 +201,37 @@ async fn a_beginning_with_all_its_settings_is_one_packet() {
     assert_eq!(scene.proxy.messages() - before, 1);
     tx.rollback().await.expect("it is open");
     assert_eq!(scene.proxy.messages() - before, 2);
+}
+
+#[tokio::test]
+async fn a_beginning_refused_half_way_leaves_no_transaction_open() {
+    let scene = Scene::new().await;
+    let scope = Scope::new(scene.pool.clone()).lock_timeout(std::time::Duration::from_secs(1));
+    // BEGIN is done, the rest of its message is refused.
+    scene.proxy.misspell(Some("lock_timeout"));
+    let error = scope.begin().await.expect_err("there is no such setting");
+    assert!(matches!(error, sqlx::Error::Database(_)), "{error:?}");
+    scene.proxy.misspell(None);
+    scene.assert_whole().await;
+    scope.begin().await.expect("it opens").commit().await.expect("nothing stands against it");
+}
+
+#[tokio::test]
+async fn a_statement_that_fails_after_it_was_dropped_refuses_the_commit() {
+    let scene = Scene::new().await;
+    let scope = Scope::new(scene.pool.clone());
+    for commits in [true, false] {
+        let mut tx = scope.begin().await.expect("it opens");
+        query(ADD).execute(&mut *tx).await.expect("it is done");
+        scene.drop_at("select 1 / 0", sqlx::raw_sql("select 1 / 0").execute(&mut *tx)).await;
+        scene.proxy.open();
+        if commits {
+            let error = tx.commit().await.expect_err("the transaction has failed");
+            assert!(matches!(error, CommitError::Refused(_)), "{error:?}");
+        } else {
+            tx.rollback().await.expect("the connection is whole");
+        }
+        assert_eq!((scene.number().await, idle_in_transaction(&scene.beside).await), (0, 0));
+    }
+    scene.assert_whole().await;
 }

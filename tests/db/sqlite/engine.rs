@@ -1,7 +1,8 @@
 //! What SQLite does: its lock for writers, and the codes of its errors.
 
-use latchwork::sql::{RowError, Scope, VersionedTable, statement_verdict, violated_constraint};
+use latchwork::sql::{CommitError, RowError, Scope, VersionedTable, statement_verdict, violated_constraint};
 use latchwork::verdict::{RetryKind, Verdict};
+use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{Error, Pool, query, query_scalar};
 
 use super::{Db, pool};
@@ -77,4 +78,51 @@ async fn a_row_whose_commit_fails_is_not_reported_as_written() {
     let written = cards.row(1_i64).set("deck", 7_i64).insert(&mut db).await;
     assert!(matches!(written, Err(RowError::Database(_))), "{written:?}");
     assert_eq!(cards.row(1_i64).stamp(&mut db).await.expect("it can be read"), None);
+}
+
+/// SQLite ends a transaction by itself when the disk is full, and where a statement says so. sqlx does not notice.
+#[tokio::test]
+async fn a_transaction_that_sqlite_has_rolled_back_leaves_its_connection_whole() {
+    // In memory: if the connection were closed, the table would be gone.
+    let pool =
+        SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.expect("it opens");
+    query("create table numbers (id integer primary key)").execute(&pool).await.expect("it is new");
+    query("insert into numbers values (1)").execute(&pool).await.expect("it is new");
+    let scope = Scope::new(pool.clone());
+    let again = "insert or rollback into numbers values (1)";
+
+    let mut tx = scope.begin().await.expect("it opens");
+    query("insert into numbers values (2)").execute(&mut *tx).await.expect("it is done");
+    query(again).execute(&mut *tx).await.expect_err("it is there");
+    drop(tx);
+    let mut tx = scope.begin().await.expect("a drop has ended it");
+    query(again).execute(&mut *tx).await.expect_err("it is there");
+    tx.rollback().await.expect("it is rolled back");
+    let mut tx = scope.begin().await.expect("a rollback has ended it");
+    query(again).execute(&mut *tx).await.expect_err("it is there");
+    query("insert into numbers values (3)").execute(&mut *tx).await.expect("it is stored by itself");
+    let error = tx.commit().await.expect_err("there is no transaction");
+    assert!(CommitError::is_unknown(&error), "{error:?}");
+
+    scope.begin().await.expect("a commit has ended it").commit().await.expect("nothing stands against it");
+    let ids: Vec<i64> =
+        query_scalar("select id from numbers").fetch_all(&pool).await.expect("they are there");
+    assert_eq!(ids, [1, 3]);
+}
+
+#[tokio::test]
+async fn a_beginning_that_is_refused_costs_no_connection() {
+    let pool = pool(2).await;
+    let scope = Scope::new(pool.clone()).immediate(true);
+    let mut first = pool.acquire().await.expect("there are two");
+    let mut second = pool.acquire().await.expect("there are two");
+    for connection in [&mut first, &mut second] {
+        query("pragma busy_timeout = 0").execute(&mut **connection).await.expect("it is a setting");
+    }
+    query("begin immediate").execute(&mut *first).await.expect("nobody writes");
+    drop(second);
+    scope.begin().await.expect_err("another one writes");
+    let mut second = pool.acquire().await.expect("it is back");
+    let timeout: i64 = query_scalar("pragma busy_timeout").fetch_one(&mut *second).await.expect("a setting");
+    assert_eq!(timeout, 0, "it is another connection");
 }

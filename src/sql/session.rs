@@ -1,0 +1,185 @@
+//! [`Session`]: a connection of the pool, and the transaction in it.
+
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Connection, Database, Error, Executor, SqlSafeStr};
+use sqlx_core::transaction::TransactionManager;
+use tokio::runtime::Handle;
+
+use super::commit::CommitError;
+use super::engine::Engine;
+
+/// A connection of the pool, and the transaction in it. It is dropped on a runtime, wherever that happens: sqlx gives a
+/// connection back with a task, and panics without a runtime to spawn it on.
+pub(super) struct Session<DB: Database> {
+    /// `None` while it is dropped.
+    connection: Option<PoolConnection<DB>>,
+    /// The runtime on which it began.
+    runtime: Handle,
+    execute: Execute<DB>,
+    at_drop: AtDrop,
+}
+
+/// Runs a statement without values.
+///
+/// A pointer, so that only [`Scope::new`](super::Scope::new) needs the bound on the driver, and not all that has a scope.
+pub(super) type Execute<DB> = for<'c> fn(&'c mut <DB as Database>::Connection, &'static str) -> Executing<'c>;
+
+type Executing<'c> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'c>>;
+
+pub(super) fn execute<'c, DB>(connection: &'c mut DB::Connection, sql: &'static str) -> Executing<'c>
+where
+    DB: Database,
+    for<'any> &'any mut DB::Connection: Executor<'any, Database = DB>,
+{
+    Box::pin(async move { connection.execute(sql).await.map(drop) })
+}
+
+/// What becomes of the connection when the session is dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtDrop {
+    /// It returns to the pool: there is no transaction in it.
+    GiveBack,
+    /// A task rolls back, then it returns to the pool.
+    RollBack,
+    /// It is closed, and the database rolls back.
+    Close,
+}
+
+type Manager<DB> = <DB as Database>::TransactionManager;
+
+impl<DB: Database> Session<DB> {
+    /// Each statement commits by itself.
+    pub(super) fn plain(connection: PoolConnection<DB>, execute: Execute<DB>, runtime: Handle) -> Self {
+        Self { connection: Some(connection), runtime, execute, at_drop: AtDrop::GiveBack }
+    }
+
+    /// Sends BEGIN. It must not be dropped before it has ended.
+    pub(super) async fn begin(mut self, begin: String) -> Result<Self, Error> {
+        self.at_drop = AtDrop::RollBack;
+        let begin = AssertSqlSafe(begin).into_sql_str();
+        match Manager::<DB>::begin(&mut self, Some(begin)).await {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                // SQLite says whether there is a transaction, and is often busy here. Elsewhere BEGIN may have been done, and
+                // the rest of its message not. That is rare, and sqlx does not count it as a transaction.
+                self.at_drop = match Engine::of::<DB>() {
+                    Engine::Sqlite if self.depth() == 0 => AtDrop::GiveBack,
+                    Engine::Sqlite => AtDrop::RollBack,
+                    _ => AtDrop::Close,
+                };
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends COMMIT. It must not be dropped before it has ended.
+    pub(super) async fn commit(&mut self, checks_first: bool) -> Result<(), CommitError> {
+        let engine = Engine::of::<DB>();
+        if matches!(engine, Engine::Sqlite | Engine::Other) {
+            // If a nested transaction was dropped, its rollback is queued. It ends before this is answered.
+            self.ping().await.map_err(CommitError::Unknown)?;
+        }
+        if self.depth() != 1 {
+            return Err(CommitError::Unknown(nested(self.depth())));
+        }
+        if checks_first && matches!(engine, Engine::Postgres | Engine::Other) {
+            // Only COMMIT and ROLLBACK succeed in a transaction that has failed. Outside a transaction this fails.
+            (self.execute)(self, "SAVEPOINT latchwork_commit").await.map_err(CommitError::of)?;
+        }
+        Manager::<DB>::commit(self).await.map_err(CommitError::of)?;
+        self.at_drop = AtDrop::GiveBack;
+        Ok(())
+    }
+
+    /// Rolls back all that is open, also nested transactions. It must not be dropped before it has ended.
+    pub(super) async fn rollback(&mut self) -> Result<(), Error> {
+        let mut has_failed = false;
+        while self.depth() > 0 {
+            let Err(error) = Manager::<DB>::rollback(self).await else { continue };
+            self.at_drop = AtDrop::Close;
+            if has_failed || !matches!(error, Error::Database(_)) {
+                return Err(error);
+            }
+            // It is the error of a statement that was dropped before its answer. Or it is SQLite's, which has rolled back by
+            // itself: sqlx notices an end only if there is a transaction.
+            has_failed = true;
+            if Engine::of::<DB>() == Engine::Sqlite {
+                (self.execute)(self, "BEGIN").await?;
+            }
+        }
+        self.at_drop = AtDrop::GiveBack;
+        Ok(())
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Returns how many transactions are open, the one inside the other, as far as sqlx knows.
+    fn depth(&self) -> usize {
+        Manager::<DB>::get_transaction_depth(self)
+    }
+}
+
+/// A transaction of sqlx's that began inside this one has ended it, or is still open.
+fn nested(depth: usize) -> Error {
+    Error::Protocol(
+        match depth {
+            0 => {
+                "the transaction had ended before its commit: a nested transaction failed to begin, or was dropped while it did"
+            }
+            _ => "a nested transaction is still open",
+        }
+        .to_owned(),
+    )
+}
+
+const THERE: &str = "the connection is there until the drop";
+
+impl<DB: Database> Deref for Session<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        self.connection.as_ref().expect(THERE)
+    }
+}
+
+impl<DB: Database> DerefMut for Session<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        self.connection.as_mut().expect(THERE)
+    }
+}
+
+impl<DB: Database> Drop for Session<DB> {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        let runtime = current_or(&self.runtime);
+        let _entered = runtime.enter();
+        match self.at_drop {
+            AtDrop::GiveBack => drop(connection),
+            AtDrop::Close => {
+                connection.close_on_drop();
+                drop(connection);
+            }
+            AtDrop::RollBack => {
+                // If the runtime has been shut down, it drops the task.
+                let mut session = Self {
+                    connection: Some(connection),
+                    runtime: runtime.clone(),
+                    execute: self.execute,
+                    at_drop: AtDrop::Close,
+                };
+                runtime.spawn(async move { session.rollback().await });
+            }
+        }
+    }
+}
+
+/// Returns the current runtime, which somebody drives. If there is none, returns `other`.
+pub(super) fn current_or(other: &Handle) -> Handle {
+    Handle::try_current().unwrap_or_else(|_| other.clone())
+}

@@ -1,0 +1,64 @@
+//! Transactions of sqlx's inside a scope's. A savepoint that fails to begin, or is dropped while it does, ends the outer
+//! transaction, and sqlx does not tell.
+
+use std::mem;
+
+use latchwork::sql::{CommitError, Ending, Scope};
+use sqlx::{Connection, query};
+
+use super::{assert_whole, number, numbers};
+use crate::polls::up_to;
+
+const ADD: &str = "update numbers set n = n + 1 where id = 1";
+
+#[tokio::test]
+async fn a_nested_transaction_that_is_dropped_takes_only_its_own_changes_along() {
+    let pool = numbers(1).await;
+    let scope = Scope::new(pool.clone());
+    let mut tx = scope.begin().await.expect("it opens");
+    query(ADD).execute(&mut *tx).await.expect("it is done");
+    let mut nested = tx.begin().await.expect("it is a savepoint");
+    query(ADD).execute(&mut *nested).await.expect("it is done");
+    drop(nested);
+    tx.commit().await.expect("the outer transaction is as it was");
+    assert_whole(&pool).await;
+    assert_eq!(number(&pool).await, 1);
+}
+
+#[tokio::test]
+async fn a_nested_beginning_that_is_dropped_is_no_silent_loss() {
+    let pool = numbers(1).await;
+    let scope = Scope::new(pool.clone());
+    for polls in 1.. {
+        let before = number(&pool).await;
+        let mut tx = scope.begin().await.expect("it opens");
+        query(ADD).execute(&mut *tx).await.expect("it is done");
+        let began = up_to(polls, tx.begin()).await.is_some();
+        match tx.commit().await {
+            Ok(()) => assert_eq!(number(&pool).await, before + 1, "after {polls} polls"),
+            Err(error) => {
+                assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+                assert_eq!(number(&pool).await, before, "after {polls} polls");
+            }
+        }
+        assert_whole(&pool).await;
+        if began {
+            break;
+        }
+    }
+    let counts = scope.stats().counts();
+    assert_eq!(counts.ended(Ending::Committed) + counts.ended(Ending::CommitUnknown), counts.opened);
+}
+
+#[tokio::test]
+async fn a_commit_beside_a_nested_transaction_that_is_open_stores_nothing() {
+    let pool = numbers(1).await;
+    let scope = Scope::new(pool.clone());
+    let mut tx = scope.begin().await.expect("it opens");
+    query(ADD).execute(&mut *tx).await.expect("it is done");
+    mem::forget(tx.begin().await.expect("it is a savepoint"));
+    let error = tx.commit().await.expect_err("the nested one is open");
+    assert!(CommitError::is_unknown(&error), "{error:?}");
+    assert_whole(&pool).await;
+    assert_eq!(number(&pool).await, 0);
+}
