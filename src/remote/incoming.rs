@@ -24,7 +24,7 @@ impl Machine {
             match state.flight.take() {
                 Some(Ask::Take(ticket)) => match granted.remove(key) {
                     Some(grant) => self.granted(now, batch.asked, &grant, 0),
-                    None => self.busy(now, key, ticket, rests.get(key).copied().unwrap_or_default()),
+                    None => self.busy(now, key, ticket, rests.get(key).copied().unwrap_or(Duration::MAX)),
                 },
                 Some(Ask::Pass) => {
                     let lease = state.lease.take().expect("a pass is asked for a grant");

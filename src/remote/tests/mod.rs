@@ -3,13 +3,13 @@
 //! Each of the other files proves rules of the machine one by one, against answers written by hand.
 
 mod database;
-//mod deadlines;
-//mod drive;
-//mod passing;
+mod deadlines;
+mod drive;
+mod passing;
 mod process;
 mod program;
-//mod reconnects;
-//mod shutdown;
-//mod waiting;
-//mod withdrawn;
+mod reconnects;
+mod shutdown;
+mod waiting;
+mod withdrawn;
 mod world;

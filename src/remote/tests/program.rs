@@ -21,6 +21,7 @@ enum Step {
     Deliver(usize),
     Cut { at: usize, executed_late: bool },
     Connect(usize),
+    Reconnect { at: usize, executed_late: bool },
     ExecuteLate(usize),
     /// Nothing arrives meanwhile.
     Silence(Duration),
@@ -54,7 +55,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => at.clone().prop_map(Step::Deliver),
         4 => (at.clone(), any::<bool>()).prop_map(|(at, executed_late)| Step::Cut { at, executed_late }),
         8 => at.clone().prop_map(Step::Connect),
-        2 => (0..4_usize).prop_map(Step::ExecuteLate),
+        4 => (at.clone(), any::<bool>()).prop_map(|(at, executed_late)| Step::Reconnect { at, executed_late }),
+        6 => (0..4_usize).prop_map(Step::ExecuteLate),
         6 => short.clone().prop_map(Step::Silence),
         4 => long.clone().prop_map(Step::Silence),
         6 => short.prop_map(Step::Well),
@@ -92,6 +94,10 @@ fn take(world: &mut World, step: &Step) {
         Step::Deliver(n) => world.deliver(at(n)),
         Step::Cut { at: n, executed_late } => world.cut(at(n), *executed_late),
         Step::Connect(n) => world.connect(at(n)),
+        Step::Reconnect { at: n, executed_late } => {
+            world.cut(at(n), *executed_late);
+            world.connect(at(n));
+        }
         Step::ExecuteLate(which) => world.execute_late(*which),
         Step::Silence(by) => world.pass_time(*by),
         Step::Well(by) => world.run_well(*by, |_| true),
@@ -113,7 +119,7 @@ fn take(world: &mut World, step: &Step) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 512,
+        cases: ProptestConfig::default().cases.max(512),
         failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
         ..ProptestConfig::default()
     })]

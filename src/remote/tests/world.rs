@@ -92,15 +92,11 @@ impl World {
     pub(super) fn withdraw(&mut self, at: usize, key: &KeyBytes) {
         let now = self.time();
         let process = &mut self.processes[at];
-        let Some(User::Asks { ticket, .. }) = process.users.get(key).cloned() else { return };
-        process.run(now);
-        // It may have the key by now: the dropped future and the answer have crossed.
-        if let Some(User::Asks { ticket: own, .. } | User::Holds { ticket: own, .. }) = process.users.get(key)
-            && *own == ticket
-        {
+        // It may have the key already: the dropped future and the answer have crossed.
+        if let Some(User::Asks { ticket, .. } | User::Holds { ticket, .. }) = process.users.get(key) {
+            process.machine.withdraw(now, *ticket);
             process.users.remove(key);
         }
-        process.machine.withdraw(now, ticket);
     }
 
     pub(super) fn release(&mut self, at: usize, key: &KeyBytes, next: bool) {
@@ -331,7 +327,7 @@ impl World {
         assert!(!self.database.rows.values().any(|row| row.is_live(clock)), "a row is held: {self:#?}");
     }
 
-    /// Holders that have enough time left to renew.
+    /// Holders that have enough time left to renew, as no step of the clock has shortened it.
     fn keepers(&self) -> Vec<(usize, Held)> {
         let soon = 100 * MILLISECOND;
         let clock = self.database.clock(self.now + soon);
@@ -339,7 +335,9 @@ impl World {
         for (at, process) in self.processes.iter().enumerate().filter(|(_, process)| !process.is_closed) {
             for held in process.holders(self.time() + soon) {
                 let row = &self.database.rows[&held.key];
-                if row.is_live(clock) && row.holder == Some(process.holder) && row.fence == held.fence {
+                let is_shortened = self.database.shortened.contains(&(held.key.clone(), held.fence));
+                let is_own = row.holder == Some(process.holder) && row.fence == held.fence;
+                if is_own && row.is_live(clock) && !is_shortened {
                     keepers.push((at, held.clone()));
                 }
             }
