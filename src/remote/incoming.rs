@@ -82,7 +82,11 @@ impl Machine {
         if deadline > now {
             if let Some(wish) = state.wish.take() {
                 stage = Stage::Used(wish.ticket);
-                self.events.push_back(Event::Granted { ticket: wish.ticket, held: grant.held.clone(), deadline });
+                self.events.push_back(Event::Granted {
+                    ticket: wish.ticket,
+                    held: grant.held.clone(),
+                    deadline,
+                });
             }
         } else if let Some(wish) = &mut state.wish {
             wish.poll_now(now);

@@ -28,10 +28,10 @@ impl Rules {
         self.lease / 6
     }
 
-    /// Polls that are due this soon go along with a batch, so that all keys of a process are polled together. A pause is
-    /// longer, so no key is polled by each batch.
+    /// Polls that are due this soon go along with a batch. So all keys of a process are polled together, at most once in an
+    /// interval. Pauses are not shorter than this, so most batches do not poll a key again.
     pub(super) fn poll_early(&self) -> Duration {
-        self.interval / 4
+        self.interval
     }
 
     /// How long a released grant waits for the next local request. It is short, as nobody uses the key meanwhile.
@@ -44,7 +44,7 @@ impl Rules {
     /// Processes that were refused together must not come back together. So each draws its pause.
     pub(super) fn pause(&self, busy: u32, rest: Duration, random: &mut fastrand::Rng) -> Duration {
         let doubled = self.interval.saturating_mul(1 << busy.saturating_sub(1).min(20));
-        let spread = doubled.min(self.longest_pause).mul_f64(0.75 + random.f64() / 4.0);
+        let spread = doubled.min(self.longest_pause.mul_f64(0.8)).mul_f64(1.0 + random.f64() / 4.0);
         // Never at once: the key of a lease that has ended can be locked by a transaction that verifies it.
         let at_its_end = rest.saturating_add(self.interval.mul_f64(0.375 + random.f64() / 4.0));
         spread.min(at_its_end)

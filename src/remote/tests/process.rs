@@ -19,10 +19,19 @@ pub(super) enum Wire {
 /// The local request or holder of a key. A local lock stands in front, so there is one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum User {
-    Asks { ticket: Ticket, waits: bool },
-    Holds { ticket: Ticket, held: Held, deadline: Instant },
+    Asks {
+        ticket: Ticket,
+        waits: bool,
+    },
+    Holds {
+        ticket: Ticket,
+        held: Held,
+        deadline: Instant,
+    },
     /// It has heard that its lease has ended, and has not released yet.
-    Lost { held: Held },
+    Lost {
+        held: Held,
+    },
 }
 
 #[derive(Debug)]
@@ -142,10 +151,12 @@ impl Process {
                 }
                 other => panic!("{held:?} was extended for {other:?}"),
             },
-            Event::Lost { held } => match self.users.insert(held.key.clone(), User::Lost { held: held.clone() }) {
-                Some(User::Holds { held: own, .. }) if own == held => {}
-                other => panic!("{held:?} was lost by {other:?}"),
-            },
+            Event::Lost { held } => {
+                match self.users.insert(held.key.clone(), User::Lost { held: held.clone() }) {
+                    Some(User::Holds { held: own, .. }) if own == held => {}
+                    other => panic!("{held:?} was lost by {other:?}"),
+                }
+            }
             Event::Released { held, was_held } => {
                 assert!(self.releases.remove(&(held.key.clone(), held.fence)), "released once: {held:?}");
                 if was_held {

@@ -10,18 +10,38 @@ use super::world::{MILLISECOND, World, key};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Ask { at: usize, key: usize, waits: bool },
-    Withdraw { at: usize, key: usize },
-    Release { at: usize, key: usize, next: bool },
+    Ask {
+        at: usize,
+        key: usize,
+        waits: bool,
+    },
+    Withdraw {
+        at: usize,
+        key: usize,
+    },
+    Release {
+        at: usize,
+        key: usize,
+        next: bool,
+    },
     /// A release, and the next local request.
-    HandOver { at: usize, key: usize },
+    HandOver {
+        at: usize,
+        key: usize,
+    },
     /// A batch and its answer, without a delay.
     Trip(usize),
     Execute(usize),
     Deliver(usize),
-    Cut { at: usize, executed_late: bool },
+    Cut {
+        at: usize,
+        executed_late: bool,
+    },
     Connect(usize),
-    Reconnect { at: usize, executed_late: bool },
+    Reconnect {
+        at: usize,
+        executed_late: bool,
+    },
     ExecuteLate(usize),
     /// Nothing arrives meanwhile.
     Silence(Duration),
@@ -34,7 +54,10 @@ enum Step {
     /// The process stops, or goes on.
     Stop(usize),
     Crash(usize),
-    ShutDown { at: usize, leave: bool },
+    ShutDown {
+        at: usize,
+        leave: bool,
+    },
     /// Notifications are lost from here on, or arrive again.
     Notify,
 }

@@ -12,15 +12,15 @@ const LONG: Duration = Duration::from_secs(60);
 fn pauses_double_up_to_the_longest() {
     let mut drive = Drive::connected();
     drive.ask();
-    let mut longest = rules().interval;
+    let (mut least, most) = (rules().interval, rules().longest_pause);
     for _ in 0..8 {
         assert_eq!(drive.sends(), Some(take()));
         drive.answer(busy(LONG));
         let pause = drive.wait();
-        assert!(longest.mul_f64(0.75) <= pause && pause <= longest, "{pause:?} of {longest:?}");
-        longest = (longest * 2).min(rules().longest_pause);
+        assert!(least <= pause && pause <= least.mul_f64(1.25).min(most), "{pause:?} of {least:?}");
+        least = (least * 2).min(most.mul_f64(0.8));
     }
-    assert_eq!(longest, rules().longest_pause);
+    assert_eq!(least, most.mul_f64(0.8));
 }
 
 #[test]

@@ -217,7 +217,8 @@ impl World {
         let live = self.database.rows.values().filter(|row| row.is_live(clock));
         let ends = live.map(|row| self.now + Duration::from_micros((row.expires - clock).unsigned_abs()));
         // Whole microseconds, as the database counts them.
-        let whole = |at: Duration| Duration::from_micros(at.as_nanos().div_ceil(1000).try_into().expect("soon"));
+        let whole =
+            |at: Duration| Duration::from_micros(at.as_nanos().div_ceil(1000).try_into().expect("soon"));
         wakes.chain(ends).map(whole).min()
     }
 
