@@ -24,10 +24,11 @@ enum Step {
         key: usize,
         next: bool,
     },
-    /// A release, and the next local request.
+    /// A release and the next local request, some times in a row.
     HandOver {
         at: usize,
         key: usize,
+        times: u32,
     },
     /// A batch and its answer, without a delay.
     Trip(usize),
@@ -72,7 +73,7 @@ fn step() -> impl Strategy<Value = Step> {
         14 => (who.clone(), any::<bool>()).prop_map(|((at, key), waits)| Step::Ask { at, key, waits }),
         4 => who.clone().prop_map(|(at, key)| Step::Withdraw { at, key }),
         8 => (who.clone(), any::<bool>()).prop_map(|((at, key), next)| Step::Release { at, key, next }),
-        10 => who.prop_map(|(at, key)| Step::HandOver { at, key }),
+        10 => (who, 1..6_u32).prop_map(|((at, key), times)| Step::HandOver { at, key, times }),
         20 => at.clone().prop_map(Step::Trip),
         6 => at.clone().prop_map(Step::Execute),
         6 => at.clone().prop_map(Step::Deliver),
@@ -102,12 +103,15 @@ fn take(world: &mut World, step: &Step) {
         Step::Ask { at: n, key: k, waits } if runs(world, at(n)) => world.ask(at(n), key(*k), *waits),
         Step::Withdraw { at: n, key: k } if runs(world, at(n)) => world.withdraw(at(n), &key(*k)),
         Step::Release { at: n, key: k, next } if runs(world, at(n)) => world.release(at(n), &key(*k), *next),
-        Step::HandOver { at: n, key: k } if runs(world, at(n)) => {
-            world.release(at(n), &key(*k), true);
-            world.ask(at(n), key(*k), true);
-            world.settle();
-            world.execute(at(n));
-            world.deliver(at(n));
+        Step::HandOver { at: n, key: k, times } if runs(world, at(n)) => {
+            for _ in 0..*times {
+                world.release(at(n), &key(*k), true);
+                world.ask(at(n), key(*k), true);
+                world.settle();
+                world.execute(at(n));
+                world.deliver(at(n));
+                world.settle();
+            }
         }
         Step::Trip(n) => {
             world.execute(at(n));
