@@ -140,14 +140,14 @@ pub mod mutex;
 pub mod provider;
 #[cfg(all(feature = "metrics", not(latchwork_loom)))]
 pub mod publish;
+#[cfg(all(feature = "postgres", not(latchwork_loom)))]
+mod remote;
 pub mod retry;
 pub mod rwlock;
 pub mod semaphore;
 #[cfg(feature = "serde")]
 mod serde;
 mod shards;
-#[cfg(all(feature = "postgres", not(latchwork_loom)))]
-mod remote;
 #[cfg(all(feature = "sqlx", not(latchwork_loom)))]
 pub mod sql;
 pub mod stamp;
