@@ -81,6 +81,7 @@
 //! | [`error`] | the errors of acquisitions |
 //! | [`web`], [`layer`], [`extract`] | problem details and preconditions; tower layers; axum extractors |
 //! | [`sql`], [`mode`] | transactions, errors and rows of databases; off, observe or enforce |
+//! | [`pg`] | locks by key over several processes, as leases in PostgreSQL |
 //! | [`publish`] | metrics |
 //! | [`helper`] | the thread that gives up waiters that are never polled again |
 //!
@@ -107,6 +108,7 @@
 //!   [problems](docs::problems), for hyper, tonic and everything else that is built on tower.
 //! - `axum`: the same for axum, with extractors and responses.
 //! - `sqlx`: [transactions that end](docs::databases) over sqlx 0.9, its errors classified, rows with versions.
+//! - `postgres`: [leases in PostgreSQL](pg), for locks by key over several processes.
 //! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights, layers and scopes.
 
 /// The programs of the README.
@@ -137,6 +139,8 @@ mod micros;
 #[cfg(all(any(feature = "tower", feature = "sqlx"), not(latchwork_loom)))]
 pub mod mode;
 pub mod mutex;
+#[cfg(all(feature = "postgres", not(latchwork_loom)))]
+pub mod pg;
 pub mod provider;
 #[cfg(all(feature = "metrics", not(latchwork_loom)))]
 pub mod publish;

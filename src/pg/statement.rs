@@ -1,0 +1,255 @@
+//! [`Statements`]: a [`Batch`] as the text of one message, and its rows as [`Answers`].
+//!
+//! # One message, one transaction
+//!
+//! The statements of a message without `begin` are one transaction: one round trip and one commit, whatever is asked. Several
+//! small statements take the server half the time of one with many parts, most of which is planning. Answers name what they
+//! answer by its position in the batch.
+//!
+//! # Nobody waits for a user's transaction
+//!
+//! A transaction that verifies a grant may stay open for long. It locks the row `for key share`.
+//!
+//! - Takes and passes change the fence. They lock rows `for update skip locked`, so a row under verification is busy.
+//! - Renewals and releases leave the fence alone, and `for key share` does not block them.
+//!
+//! # Batches do not block each other for ever
+//!
+//! A batch may wait for another one until that has committed, in two steps:
+//!
+//! 1. The insertion of new rows waits for a transaction that writes a row with the same key. It is the first step, and its
+//!    keys are sorted: a batch that waits here has written smaller keys and nothing else.
+//! 2. Renewals and releases wait for a batch that locks the same row. They must not skip it: a renewal without an answer counts
+//!    as a loss. Only its holder renews a row, so they wait for batches in later steps. (Or for a batch of the same holder,
+//!    whose connection was lost. If these two ever wait for each other, the server ends one, and it is asked again.)
+//! 3. All later steps skip rows that are locked, and wait for nothing.
+//!
+//! So each batch waits for batches that are in a later step, or at a greater key in the first one: no circle can close.
+//!
+//! # What a poll costs
+//!
+//! A take looks before it writes. While others hold all its keys, it writes nothing and has no transaction id. The first poll of a
+//! request that waits is the exception: it sets `wanted`.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Executor, Postgres, Row};
+
+use super::literal::{Bytes, from_hex, text};
+use super::table::{BEGIN, MICROS, Table};
+use crate::remote::{Answers, Batch, Busy, Grant, Held, KeyBytes};
+
+/// The id of this transaction. Null if it has written nothing.
+const OWN: &str = "pg_current_xact_id_if_assigned()::xid";
+
+/// The statements of one process.
+#[derive(Clone, Debug)]
+pub(crate) struct Statements {
+    pub(super) table: Table,
+    /// The number of this process.
+    pub(super) holder: i64,
+    lease: Duration,
+}
+
+#[cfg_attr(not(test), expect(dead_code, reason = "the connection calls it"))]
+impl Statements {
+    pub(crate) fn new(table: Table, holder: i64, lease: Duration) -> Self {
+        Self { table, holder, lease }
+    }
+
+    /// Asks the database. After an error that the server sent, nothing of the batch was done and no transaction is open.
+    pub(crate) async fn run<'c>(
+        &self,
+        connection: impl Executor<'c, Database = Postgres>,
+        batch: &Batch,
+    ) -> Result<Answers, sqlx::Error> {
+        let rows = sqlx::raw_sql(AssertSqlSafe(self.text(batch))).fetch_all(connection).await?;
+        self.answers(batch, &rows)
+    }
+
+    /// Returns the key that a notification on the table's channel names. `None` if it is not one of ours.
+    pub(crate) fn notified(payload: &str) -> Option<KeyBytes> {
+        from_hex(payload).map(Into::into)
+    }
+
+    pub(super) fn text(&self, batch: &Batch) -> String {
+        let Batch { take, pass, renew, release } = batch;
+        // Fences are greater than zero, so zero says that there is none.
+        let takes = take.iter().map(|take| (&take.key, 0));
+        let waiting = take.iter().filter(|take| take.waits).map(|take| (&take.key, 0));
+        let keys = rows(0, takes.clone().chain(pass.iter().map(grant)));
+
+        let mut sql = self.begin(batch);
+        if !take.is_empty() {
+            sql += &self.insert(&rows(0, takes));
+        }
+        if !renew.is_empty() {
+            sql += &self.renew(&rows(take.len() + pass.len(), renew.iter().map(grant)));
+        }
+        if !release.is_empty() {
+            let first = take.len() + pass.len() + renew.len();
+            sql += &self.release(&rows(first, release.iter().map(grant)));
+        }
+        if !take.is_empty() || !pass.is_empty() {
+            sql += &self.grant(&keys);
+        }
+        if waiting.clone().next().is_some() {
+            sql += &self.want(&rows(0, waiting));
+        }
+        if !take.is_empty() || !pass.is_empty() {
+            sql += &self.look(&keys);
+        }
+        sql
+    }
+
+    /// Settings of the transaction. Those of the role do not matter: its time limits are meant for other statements. A batch
+    /// that takes longer than a lease is worth nothing.
+    fn begin(&self, batch: &Batch) -> String {
+        let Batch { take, pass, renew, .. } = batch;
+        // If a crash of the server undoes a release, the lease ends by itself. But a grant must survive.
+        let only_releases = take.is_empty() && pass.is_empty() && renew.is_empty();
+        let commit = if only_releases { "off" } else { "on" };
+        let limit = self.lease.as_millis().clamp(1, i32::MAX.unsigned_abs().into());
+        format!(
+            "{BEGIN}set local synchronous_commit = {commit}; set local statement_timeout = {limit}; \
+             set local lock_timeout = 0; "
+        )
+    }
+
+    /// Takes keys that have no row.
+    fn insert(&self, asked: &str) -> String {
+        let Self { table, holder, .. } = self;
+        let until = self.until();
+        format!(
+            "insert into {table} (key, fence, holder, expires) select a.key, {MICROS}, {holder}, {until} \
+             from {asked} where not exists (select from {table} l where l.key = a.key) \
+             order by a.key on conflict do nothing; "
+        )
+    }
+
+    fn renew(&self, asked: &str) -> String {
+        let Self { table, holder, .. } = self;
+        let until = self.until();
+        format!(
+            "update {table} l set expires = {until} from {asked} \
+             where l.key = a.key and l.fence = a.fence and l.holder = {holder} \
+             returning a.n, l.fence, l.wanted, null::bigint; "
+        )
+    }
+
+    /// Leaves `wanted` as it is, because an update returns the row as it is afterwards. The next grant resets it.
+    fn release(&self, asked: &str) -> String {
+        let Self { table, holder, .. } = self;
+        let channel = text(table.channel());
+        format!(
+            "update {table} l set holder = null, expires = clock_timestamp() from {asked} \
+             where l.key = a.key and l.fence = a.fence and l.holder = {holder} \
+             returning a.n, l.fence, l.wanted, null::bigint, \
+             case when l.wanted then pg_notify({channel}, encode(l.key, 'hex')) end; "
+        )
+    }
+
+    /// Takes keys that are free, and passes keys on. A take also gets a key that this process holds: then the answer to an
+    /// earlier take was lost. But it leaves rows that this transaction has inserted.
+    ///
+    /// The rows are locked before they are changed, as an update alone waits for locked rows. The time is read after that, so
+    /// it is later than the release before.
+    fn grant(&self, asked: &str) -> String {
+        let Self { table, holder, .. } = self;
+        let until = self.until();
+        format!(
+            "with free as (select a.fence > 0 as is_pass, l.key from {asked} join {table} l on l.key = a.key \
+             where case when a.fence > 0 then l.holder = {holder} and l.fence = a.fence \
+             else l.holder is null or l.expires <= clock_timestamp() \
+             or (l.holder = {holder} and l.xmin is distinct from {OWN}) end \
+             order by l.key for update of l skip locked) \
+             update {table} l set fence = greatest(l.fence + 1, {MICROS}), holder = {holder}, \
+             expires = {until}, wanted = free.is_pass and l.wanted from free where l.key = free.key; "
+        )
+    }
+
+    /// Tells the holders of busy keys that another process waits.
+    fn want(&self, asked: &str) -> String {
+        let Self { table, holder, .. } = self;
+        format!(
+            "with held as (select l.key from {asked} join {table} l on l.key = a.key \
+             where not l.wanted and l.holder <> {holder} and l.expires > clock_timestamp() \
+             order by l.key for no key update of l skip locked) \
+             update {table} l set wanted = true from held where l.key = held.key; "
+        )
+    }
+
+    /// Reads what became of takes and passes: the fence of a grant, or the rest of another holder's lease.
+    ///
+    /// A key is granted if this process holds it and this transaction has written its row. There is no line for a pass whose
+    /// grant is gone. If another transaction has locked the row, the key is busy, and no rest is known.
+    fn look(&self, asked: &str) -> String {
+        let Self { table, holder, .. } = self;
+        format!(
+            "select a.n, case when l.holder = {holder} and l.xmin = {OWN} then l.fence end, \
+             coalesce(l.wanted, false), case when l.holder <> {holder} and l.expires > clock_timestamp() \
+             then ceil(extract(epoch from l.expires - clock_timestamp()) * 1000)::bigint end \
+             from {asked} left join {table} l on l.key = a.key \
+             where a.fence = 0 or (l.holder = {holder} and (l.fence = a.fence or l.xmin = {OWN}))"
+        )
+    }
+
+    /// When a lease ends that begins now.
+    fn until(&self) -> String {
+        format!("clock_timestamp() + {} * interval '1 microsecond'", self.lease.as_micros())
+    }
+
+    fn answers(&self, batch: &Batch, rows: &[PgRow]) -> Result<Answers, sqlx::Error> {
+        let unknown =
+            || sqlx::Error::Protocol("an answer to a batch of leases fits none of its parts".to_owned());
+        let Batch { take, pass, renew, release } = batch;
+        let asked: Vec<Asked<'_>> = take
+            .iter()
+            .map(|take| Asked::Key(&take.key))
+            .chain(pass.iter().map(|held| Asked::Key(&held.key)))
+            .chain(renew.iter().map(Asked::Renewal))
+            .chain(release.iter().map(Asked::Release))
+            .collect();
+
+        let mut answers = Answers::default();
+        for row in rows {
+            let n = usize::try_from(row.try_get::<i32, _>(0)?).map_err(|_| unknown())?;
+            let fence = row.try_get::<Option<i64>, _>(1)?.map(i64::unsigned_abs);
+            let is_wanted = row.try_get(2)?;
+            let rest = row.try_get::<Option<i64>, _>(3)?;
+            match (asked.get(n).ok_or_else(unknown)?, fence) {
+                (&Asked::Key(key), Some(fence)) => {
+                    answers.granted.push(Grant { held: Held { key: key.clone(), fence }, is_wanted });
+                }
+                (&Asked::Key(key), None) => {
+                    // Never negative, but for a lease that ends between two looks at the clock.
+                    let rest = rest.map(|millis| Duration::from_millis(millis.max(0).unsigned_abs()));
+                    answers.busy.push(Busy { key: key.clone(), rest: rest.unwrap_or(self.lease) });
+                }
+                (&Asked::Renewal(held), _) => answers.renewed.push(Grant { held: held.clone(), is_wanted }),
+                (&Asked::Release(held), _) => answers.released.push(held.clone()),
+            }
+        }
+        Ok(answers)
+    }
+}
+
+fn grant(held: &Held) -> (&KeyBytes, u64) {
+    (&held.key, held.fence)
+}
+
+/// A part of a batch, by what an answer to it means.
+enum Asked<'a> {
+    /// A take or a pass.
+    Key(&'a KeyBytes),
+    Renewal(&'a Held),
+    Release(&'a Held),
+}
+
+/// Returns the parts of a batch as a table `a`, with their positions from `first` on.
+fn rows<'a>(first: usize, parts: impl Iterator<Item = (&'a KeyBytes, u64)>) -> String {
+    let rows: Vec<String> =
+        (first..).zip(parts).map(|(n, (key, fence))| format!("({n}, {}, {fence})", Bytes(key))).collect();
+    format!("(values {}) a (n, key, fence)", rows.join(", "))
+}

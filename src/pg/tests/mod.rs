@@ -1,0 +1,14 @@
+//! What the statements do on a real server, which the tests start themselves.
+
+mod batches;
+#[path = "../../../tests/db/cluster.rs"]
+mod cluster;
+mod server;
+
+use std::time::Duration;
+
+use self::server::{Process, database, key, process};
+use crate::remote::{Answers, Batch, Busy, Grant, Held, Take};
+
+/// Longer than any test.
+const LEASE: Duration = Duration::from_secs(600);

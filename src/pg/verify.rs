@@ -1,0 +1,35 @@
+//! The check of a grant inside a user's transaction.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::literal::Bytes;
+use super::statement::Statements;
+use crate::remote::Held;
+
+impl Statements {
+    /// Returns `true` if the grant is the latest one of its key and was not released. Then no other process gets the key
+    /// before the transaction on this connection ends.
+    ///
+    /// It compares no clock. The lease may end meanwhile: the next grant waits for the end of the transaction all the same.
+    /// The lock is one `for key share`, so the grant can be renewed and released meanwhile; `for share` would block both.
+    ///
+    /// It writes the lock into the row, so it fails in transactions that are read only. In transactions with the isolation
+    /// REPEATABLE READ or stricter it fails with 40001 if the lease was renewed after the transaction began to read. So it is
+    /// best the first statement, and the whole transaction is retried.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the guard calls it"))]
+    pub(crate) async fn verify(
+        &self,
+        connection: &mut PgConnection,
+        held: &Held,
+    ) -> Result<bool, sqlx::Error> {
+        let sql = format!(
+            "select 1 from {table} where key = {key} and fence = {fence} and holder = {holder} for key share",
+            table = self.table,
+            key = Bytes(&held.key),
+            fence = held.fence,
+            holder = self.holder,
+        );
+        let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_optional(connection).await?;
+        Ok(row.is_some())
+    }
+}
