@@ -52,8 +52,8 @@ where
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`update`](Self::update). If the columns do not fit the type, the error is a
-    /// [`RowError::Database`], and the row is changed, unless a transaction around it is rolled back.
+    /// Returns the errors of [`update`](Self::update). Returns [`RowError::Database`] if the columns do not
+    /// fit the type. The row is changed then, unless a transaction around it is rolled back.
     ///
     /// # Cancel safety
     ///
