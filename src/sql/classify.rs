@@ -10,8 +10,8 @@ use crate::verdict::{Classify, RetryKind, Verdict};
 
 /// Returns what to do about the error of a statement by itself, outside a transaction.
 ///
-/// A lost connection means [`Stop`](Verdict::Stop): the statement may have been done. [`transaction_verdict`] is for
-/// transactions, in which it was not.
+/// A lost connection means [`Stop`](Verdict::Stop): the statement may have been done. In a transaction it was not: use
+/// [`transaction_verdict`] there.
 ///
 /// | PostgreSQL | SQLite | MySQL, MariaDB | verdict |
 /// |---|---|---|---|
@@ -23,8 +23,8 @@ use crate::verdict::{Classify, RetryKind, Verdict};
 /// | 08001, 08004, 57P03 | | | [`Transient`](RetryKind::Transient) |
 /// | all other codes | all other codes | all other codes | [`Stop`](Verdict::Stop) |
 ///
-/// Errors of the pool mean [`Stop`](Verdict::Stop) too. If no connection became free, the call has waited for one
-/// already.
+/// Errors of the pool mean [`Stop`](Verdict::Stop) too. If no connection became free, the call has already waited for
+/// one.
 ///
 /// # Examples
 ///
@@ -43,8 +43,12 @@ pub fn statement_verdict(error: &Error) -> Verdict {
 
 /// Returns what to do about the error of a transaction that did not reach its commit, or whose commit was refused.
 ///
-/// That of [`statement_verdict`], and a connection that was lost is [`Transient`](RetryKind::Transient): the database has
-/// rolled the transaction back, so it may be made again. A commit of an unknown outcome means [`Stop`](Verdict::Stop).
+/// It is the verdict of [`statement_verdict`], except for a lost connection. That is [`Transient`](RetryKind::Transient): the
+/// database has rolled the transaction back, so it may be made again. A commit whose outcome is unknown means
+/// [`Stop`](Verdict::Stop).
+///
+/// If the transaction writes versioned rows, use
+/// [`RowError::transaction_verdict`](crate::sql::RowError::transaction_verdict).
 ///
 /// # Examples
 ///
@@ -105,7 +109,7 @@ fn of_database(error: &dyn DatabaseError) -> Verdict {
     }
 }
 
-/// Classifies as [`statement_verdict`] does. For whole transactions give [`transaction_verdict`] to
+/// Classifies as [`statement_verdict`] does. For whole transactions, give [`transaction_verdict`] to
 /// [`classify_with`](crate::RetryPolicy::classify_with).
 impl Classify for Error {
     fn classify(&self) -> Verdict {

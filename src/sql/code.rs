@@ -64,6 +64,10 @@ impl Code {
         match self {
             // A constraint, the state of the transaction, a conflict, a cancelled statement, a function of the user.
             Self::SqlState(state) => {
+                // Without a transaction, each statement was stored by itself.
+                if &state == b"25P01" {
+                    return false;
+                }
                 matches!(&state[..2], b"22" | b"23" | b"25" | b"42" | b"44" | b"P0")
                     || [b"40001", b"40002", b"40P01", b"55P03", b"57014"].contains(&&state)
             }
@@ -163,6 +167,39 @@ mod tests {
 
         fn kind(&self) -> ErrorKind {
             ErrorKind::Other
+        }
+    }
+
+    #[test]
+    fn a_commit_is_refused_only_by_codes_that_say_that_nothing_is_stored() {
+        let state = |state: &[u8; 5]| Code::SqlState(*state);
+        let refused = [
+            state(b"23505"),
+            state(b"23001"),
+            state(b"25P02"),
+            state(b"25006"),
+            state(b"40001"),
+            state(b"P0001"),
+            Code::Sqlite(5),
+            Code::Sqlite(787),
+            Code::MySql(1213),
+        ];
+        // There was no transaction; an unknown outcome; the connection or the session has ended; a full disk.
+        let open = [
+            state(b"25P01"),
+            state(b"40003"),
+            state(b"08006"),
+            state(b"57P01"),
+            state(b"53100"),
+            Code::Sqlite(13),
+            Code::MySql(1053),
+            Code::Unknown,
+        ];
+        for code in refused {
+            assert!(code.refuses_commit(), "{code:?}");
+        }
+        for code in open {
+            assert!(!code.refuses_commit(), "{code:?}");
         }
     }
 

@@ -1,9 +1,11 @@
 //! Which constraint a change violated, on every database.
 
 use sqlx::Error;
-use sqlx::error::ErrorKind;
+use sqlx::error::{DatabaseError, ErrorKind};
 
-/// Returns the name of the constraint that a change violated: what tells a taken user name from a taken address.
+use super::code::Code;
+
+/// Returns the name of the constraint that a change violated. It tells a taken user name from a taken address.
 ///
 /// PostgreSQL's driver has the name. SQLite names the columns instead, as in `users.name`, or an index as in
 /// `index 'users_name'`: then the columns, or the index, are returned. MySQL names the index, as in `users.name` or
@@ -24,11 +26,31 @@ use sqlx::error::ErrorKind;
 #[must_use]
 pub fn violated_constraint(error: &Error) -> Option<&str> {
     let Error::Database(error) = error else { return None };
-    // Otherwise its message may be any text, also a user's.
-    if let ErrorKind::Other = error.kind() {
+    // The message of another error may be any text, also a user's.
+    if matches!(error.kind(), ErrorKind::Other) && !is_restrict(&**error) {
         return None;
     }
     error.constraint().or_else(|| in_message(error.message()))
+}
+
+/// Returns `true` if stored data does not allow the change: a row is referred to or missing, a check fails, or an
+/// exclusion.
+#[cfg(feature = "tower")]
+pub(crate) fn is_constraint_violation(error: &dyn DatabaseError) -> bool {
+    use ErrorKind::{CheckViolation, ExclusionViolation, ForeignKeyViolation};
+
+    matches!(error.kind(), ForeignKeyViolation | CheckViolation | ExclusionViolation) || is_restrict(error)
+}
+
+/// Returns `true` if a foreign key with `RESTRICT` does not allow the change. To sqlx that is no foreign key violation.
+fn is_restrict(error: &dyn DatabaseError) -> bool {
+    match Code::of(error) {
+        // PostgreSQL has a code of its own for it since version 18.
+        Code::SqlState(state) => &state == b"23001",
+        // SQLite makes a trigger of it. A trigger of a user has the same code, and its own text.
+        Code::Sqlite(1811) => error.message() == "FOREIGN KEY constraint failed",
+        _ => false,
+    }
 }
 
 /// Finds the name in the messages of SQLite and of MySQL.

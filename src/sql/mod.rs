@@ -73,6 +73,8 @@ mod uninterrupted;
 pub(crate) use self::classify::is_cancelled_statement;
 pub use self::classify::{statement_verdict, transaction_verdict};
 pub use self::commit::CommitError;
+#[cfg(feature = "tower")]
+pub(crate) use self::constraint::is_constraint_violation;
 pub use self::constraint::violated_constraint;
 pub use self::engine::Isolation;
 pub use self::rows::{RowConflict, RowEdit, RowError, VersionedTable};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::sql::transaction_verdict;
 use crate::stamp::Stamp;
 use crate::verdict::{Classify, RetryKind, Verdict};
 use crate::versioned::Expect;
@@ -37,7 +38,7 @@ impl fmt::Display for RowConflict {
 
 impl std::error::Error for RowConflict {}
 
-/// Read the row again.
+/// Classifies as [`VersionConflict`](RetryKind::VersionConflict): read the row again.
 impl Classify for RowConflict {
     fn classify(&self) -> Verdict {
         Verdict::Retry(RetryKind::VersionConflict)
@@ -62,7 +63,7 @@ impl RowError {
     ///
     /// # Errors
     ///
-    /// Returns the database's error, if it is none. So a service can answer both in its own way:
+    /// Returns the database's error if it is not a conflict. So a service can answer both in its own way:
     ///
     /// ```
     /// use latchwork::sql::{RowConflict, RowError};
@@ -80,10 +81,38 @@ impl RowError {
             Self::Database(error) => Err(error),
         }
     }
+
+    /// Returns what to do about the error of a transaction that did not reach its commit, or whose commit was refused. It is
+    /// for [`Scope::run`](crate::sql::Scope::run).
+    ///
+    /// An error of the database means what [`transaction_verdict`] says, so a lost connection is retried. A conflict is
+    /// retried too: the whole transaction reads the row again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io;
+    /// use latchwork::{RetryPolicy, sql::RowError, verdict::{Classify, RetryKind, Verdict}};
+    ///
+    /// let cut = RowError::Database(io::Error::from(io::ErrorKind::ConnectionReset).into());
+    /// assert_eq!(cut.classify(), Verdict::Stop); // by itself, the write may have been done
+    /// assert_eq!(cut.transaction_verdict(), Verdict::Retry(RetryKind::Transient));
+    ///
+    /// let policy = RetryPolicy::new().classify_with(RowError::transaction_verdict); // for whole transactions
+    /// # assert_eq!(policy.run_blocking(|_| Ok::<_, RowError>(7)).ok(), Some(7));
+    /// ```
+    #[must_use]
+    pub fn transaction_verdict(&self) -> Verdict {
+        match self {
+            Self::Conflict(conflict) => conflict.classify(),
+            Self::Database(error) => transaction_verdict(error),
+        }
+    }
 }
 
-/// Classified as the error inside. An error of the database means what
-/// [`statement_verdict`](crate::sql::statement_verdict) says.
+/// Classifies the error inside, for a write by itself. An error of the database means what
+/// [`statement_verdict`](crate::sql::statement_verdict) says. For whole transactions give
+/// [`RowError::transaction_verdict`] to [`classify_with`](crate::RetryPolicy::classify_with).
 impl Classify for RowError {
     fn classify(&self) -> Verdict {
         match self {

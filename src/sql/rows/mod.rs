@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! table    VersionedTable: the names. edit: RowEdit, the changes of one row
-//! write    what is done to a row; statement: in which words
+//! write    how a row is written, and what is reported; statement: the texts
 //! error    RowError, RowConflict
 //! ```
 

@@ -13,13 +13,16 @@ use super::edit::RowEdit;
 /// one, nothing is written, and the error has the version that is there now. So an edit from a stale page can't overwrite
 /// a newer one, and no lock is held while a user thinks.
 ///
-/// The version's column is an integer of 64 bits, and never below 1. The key is one column with a unique index.
+/// The version's column is an integer of 64 bits, and never below 1. The key is one column with a unique index. If a
+/// row has a version below 1, an upsert that changes it gives it the version 2.
 ///
 /// # What it does not promise
 ///
 /// - **The current version in an older snapshot.** With [`RepeatableRead`](crate::sql::Isolation::RepeatableRead) or stricter, a
-///   conflict has the version that the transaction sees. It is found by a second statement, so a row that changes in between
-///   may have the expected version by then.
+///   conflict has the version that the transaction sees.
+/// - **The version that stood against the write.** A second statement finds the current version, and the row may change
+///   before it. If the version that is found fits the expectation, the write is sent again, three times in all. A refused
+///   write has written nothing. A conflict has a version that fits only if the row has changed each time.
 /// - **Writes around it.** Each other statement that changes a row must add 1 to its version.
 /// - **Keys that come back.** A row that is deleted and inserted again starts at 1 again. An old page may match it. Use keys
 ///   that are never used twice, or mark rows as deleted.

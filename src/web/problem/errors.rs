@@ -91,8 +91,9 @@ impl Problem {
         Self::of(ProblemKind::BadNumber).with_detail(detail)
     }
 
-    /// Returns 409: another owner has the name. A [`Taken`] name becomes this by itself, and so does a violation of a unique
-    /// index (feature `sqlx`). This is for a name that a query has found.
+    /// Returns 409: another owner has the name, or a stored row has the value that must be unique. A [`Taken`] name becomes
+    /// this by itself, and so does a violation of a unique index (feature `sqlx`). Use it for a name or a value that a query
+    /// has found.
     #[must_use]
     pub fn taken() -> Self {
         Self::of(ProblemKind::Taken)

@@ -18,7 +18,7 @@ const GUIDE: &str = "https://docs.rs/latchwork/latest/latchwork/docs/problems/in
 /// use latchwork::web::ProblemKind;
 ///
 /// let taken = ProblemKind::Taken;
-/// assert_eq!((taken.slug(), taken.status().as_u16(), taken.title()), ("taken", 409, "the name is taken"));
+/// assert_eq!((taken.slug(), taken.status().as_u16(), taken.title()), ("taken", 409, "the name or value is taken"));
 /// assert!(taken.type_uri().ends_with("/docs/problems/index.html#taken"));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -50,7 +50,7 @@ pub enum ProblemKind {
     PreconditionRequired,
     /// 400: `If-Match` or `If-None-Match` is malformed, or has a tag that can't be used: a weak one, say.
     BadPrecondition,
-    /// 409: another owner has the name.
+    /// 409: another owner has the name, or a stored row has the value that must be unique.
     Taken,
     /// 409: all names that were tried are taken.
     NoFreeName,
@@ -166,7 +166,7 @@ impl ProblemKind {
             Self::BadPrecondition => {
                 ("bad-precondition", StatusCode::BAD_REQUEST, "the precondition is not valid")
             }
-            Self::Taken => ("taken", StatusCode::CONFLICT, "the name is taken"),
+            Self::Taken => ("taken", StatusCode::CONFLICT, "the name or value is taken"),
             Self::NoFreeName => ("no-free-name", StatusCode::CONFLICT, "no free name was found"),
             Self::ConstraintViolated => {
                 ("constraint-violated", StatusCode::CONFLICT, "the stored data does not allow the change")

@@ -2,20 +2,22 @@
 
 use http::StatusCode;
 use sqlx::Error;
-use sqlx::error::{DatabaseError, ErrorKind};
+use sqlx::error::DatabaseError;
 
 use super::Problem;
 use super::kind::ProblemKind;
-use crate::sql::{CommitError, RowConflict, RowError, is_cancelled_statement, transaction_verdict};
+use crate::sql::{
+    CommitError, RowConflict, RowError, is_cancelled_statement, is_constraint_violation, transaction_verdict,
+};
 use crate::verdict::{RetryKind, Verdict};
 
-/// Becomes 503 if the request may succeed later, and 409 if other data is in the way. A missing row is 404, and all
-/// else is 500.
+/// Becomes 503 if the request may succeed later, and 409 if other data is in the way. A missing row becomes 404.
+/// Everything else becomes 500.
 ///
 /// | error | problem |
 /// |---|---|
-/// | unique violation | 409 [`taken`](ProblemKind::Taken) |
-/// | another constraint: a foreign key, a check, an exclusion | 409 [`constraint-violated`](ProblemKind::ConstraintViolated) |
+/// | unique violation: the change conflicts with a row that exists | 409 [`taken`](ProblemKind::Taken) |
+/// | another constraint: a foreign key (also with `RESTRICT`), a check, an exclusion | 409 [`constraint-violated`](ProblemKind::ConstraintViolated) |
 /// | serialization failure, deadlock, a timeout of a lock or a statement | 503 [`transaction-conflict`](ProblemKind::TransactionConflict) |
 /// | no connection became free, it was lost, the server starts or stops | 503 [`database-unavailable`](ProblemKind::DatabaseUnavailable) |
 /// | the pool is closed | 503 [`shutting-down`](ProblemKind::ShuttingDown) |
@@ -26,8 +28,8 @@ use crate::verdict::{RetryKind, Verdict};
 /// A lost connection is 503 although a statement outside a transaction may have been done. Use a
 /// [`Scope`](crate::sql::Scope) where that matters.
 ///
-/// To tell clients which name is taken, look at [`violated_constraint`](crate::sql::violated_constraint) before, and add a
-/// [detail](Problem::with_detail).
+/// To say which value is taken, find the constraint with [`violated_constraint`](crate::sql::violated_constraint) first, and
+/// replace the [detail](Problem::with_detail).
 impl From<&Error> for Problem {
     fn from(error: &Error) -> Self {
         if CommitError::is_unknown(error) {
@@ -56,17 +58,16 @@ fn of_database(error: &Error, database: &dyn DatabaseError) -> Problem {
     if is_cancelled_statement(database) {
         return Problem::of(ProblemKind::TransactionConflict);
     }
-    match (transaction_verdict(error), database.kind()) {
-        (Verdict::Retry(RetryKind::UniqueViolation), _) => Problem::of(ProblemKind::Taken),
-        (Verdict::Retry(RetryKind::Transient | RetryKind::Throttled), _) => {
+    match transaction_verdict(error) {
+        Verdict::Retry(RetryKind::UniqueViolation) => {
+            Problem::of(ProblemKind::Taken).with_detail("the change conflicts with a row that exists")
+        }
+        Verdict::Retry(RetryKind::Transient | RetryKind::Throttled) => {
             Problem::of(ProblemKind::DatabaseUnavailable)
         }
-        (Verdict::Retry(_) | Verdict::RetryAfter(..), _) => Problem::of(ProblemKind::TransactionConflict),
-        (
-            Verdict::Stop,
-            ErrorKind::ForeignKeyViolation | ErrorKind::CheckViolation | ErrorKind::ExclusionViolation,
-        ) => Problem::of(ProblemKind::ConstraintViolated),
-        (Verdict::Stop, _) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR),
+        Verdict::Retry(_) | Verdict::RetryAfter(..) => Problem::of(ProblemKind::TransactionConflict),
+        Verdict::Stop if is_constraint_violation(database) => Problem::of(ProblemKind::ConstraintViolated),
+        Verdict::Stop => Problem::new(StatusCode::INTERNAL_SERVER_ERROR),
     }
 }
 

@@ -25,11 +25,17 @@ async fn constraints_are_conflicts_and_mistakes_are_500_without_a_word_of_sql() 
     let pool = numbers(1).await;
     let sql = "create table secrets (id bigint references numbers (id), n bigint not null check (n >= 0))";
     query(sql).execute(&pool).await.expect("it is new");
+    let sql = "create table decks (id bigint references numbers (id) on delete restrict)";
+    query(sql).execute(&pool).await.expect("it is new");
+    query("insert into numbers values (7, 0)").execute(&pool).await.expect("it is new");
+    query("insert into decks values (7)").execute(&pool).await.expect("it refers to a row");
     let violated = Some(ProblemKind::ConstraintViolated);
     let cases = [
         ("insert into numbers values (1, 7)", (409, Some(ProblemKind::Taken), false)),
         ("insert into secrets values (1, -1)", (409, violated, false)),
         ("insert into secrets values (2, 1)", (409, violated, false)),
+        // The foreign key of `decks` does not even wait for the end of the statement.
+        ("delete from numbers where id = 7", (409, violated, false)),
         ("insert into secrets values (1, null)", (500, None, false)),
         ("select secret from numbers", (500, None, false)),
     ];
@@ -38,8 +44,18 @@ async fn constraints_are_conflicts_and_mistakes_are_500_without_a_word_of_sql() 
         assert_eq!(told(error), expected, "{sql}");
     }
     let missing =
-        query("select n from numbers where id = 7").fetch_one(&pool).await.expect_err("there is no row");
+        query("select n from numbers where id = 8").fetch_one(&pool).await.expect_err("there is no row");
     assert_eq!(told(missing), (404, None, false));
+}
+
+#[tokio::test]
+async fn a_unique_violation_is_told_in_words_that_fit_more_than_names() {
+    let pool = numbers(1).await;
+    let error = query("insert into numbers values (1, 7)").execute(&pool).await.expect_err("1 is there");
+    let problem = Problem::from(error);
+    let text = "409 the name or value is taken: the change conflicts with a row that exists";
+    assert_eq!(problem.to_string(), text);
+    assert_eq!(problem.with_detail("the seat is sold").detail(), Some("the seat is sold"));
 }
 
 #[tokio::test]
