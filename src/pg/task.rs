@@ -1,0 +1,136 @@
+//! The task that owns the connection. No future of a user touches it, so no statement is dropped half way.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::time::{sleep, timeout};
+
+use super::desk::{Desk, Turn};
+use super::statement::Statements;
+use crate::remote::{Answers, Batch, KeyBytes};
+
+/// How to make a connection.
+pub(super) struct Line {
+    pub(super) options: PgConnectOptions,
+    pub(super) statements: Statements,
+    /// Releases are listened to.
+    pub(super) notify: bool,
+    /// How long the server may take to answer. After that the connection counts as lost, and there is time left to renew over
+    /// another one.
+    pub(super) limit: Duration,
+}
+
+/// A connection.
+pub(super) struct Link<'a> {
+    listener: PgListener,
+    line: &'a Line,
+}
+
+/// The longest pause between two tries to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+impl Line {
+    pub(super) async fn connect(&self) -> Result<Link<'_>, sqlx::Error> {
+        // A listener takes its connection from a pool. A new pool each time: the old connection may hang for long.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(self.limit)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(self.options.clone());
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.eager_reconnect(false);
+        listener.ignore_pool_close_event(true);
+        let mut link = Link { listener, line: self };
+        if self.notify {
+            self.within(link.listener.listen(self.statements.channel())).await?;
+        }
+        // Is the table there, and may it be read?
+        link.ask(&Batch::default()).await?;
+        Ok(link)
+    }
+
+    /// An answer that does not come in time is an error of the connection.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        let late = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+        timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()))
+    }
+}
+
+impl Link<'_> {
+    async fn ask(&mut self, batch: &Batch) -> Result<Answers, sqlx::Error> {
+        self.line.within(self.line.statements.run(&mut self.listener, batch)).await
+    }
+
+    /// Waits until the database says that a key was released.
+    async fn notified(&mut self) -> Result<Option<KeyBytes>, sqlx::Error> {
+        match self.listener.try_recv().await? {
+            Some(notification) => Ok(Statements::notified(notification.payload())),
+            None => Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into())),
+        }
+    }
+
+    /// Returns what it has said meanwhile.
+    fn buffered(&mut self) -> Option<Option<KeyBytes>> {
+        let notification = self.listener.next_buffered()?;
+        Some(Statements::notified(notification.payload()))
+    }
+}
+
+/// Runs until all is released after a shutdown.
+pub(super) async fn run(mut desk: Desk, line: Line) {
+    while let Some(error) = serve(&mut desk, &line).await {
+        desk.disconnected(error);
+    }
+    desk.close().await;
+}
+
+/// Serves over one connection. Returns the error that ended it, or `None` if the task ends.
+async fn serve(desk: &mut Desk, line: &Line) -> Option<sqlx::Error> {
+    let mut link = connect(desk, line).await?;
+    desk.connected();
+    loop {
+        let batch = match desk.beside(link.notified()).await {
+            Turn::Done(Ok(key)) => {
+                key.iter().for_each(|key| desk.woken(key));
+                continue;
+            }
+            Turn::Done(Err(error)) => return Some(error),
+            Turn::Batch(batch) => batch,
+            Turn::Over => return None,
+        };
+        match desk.beside(link.ask(&batch)).await {
+            Turn::Done(Ok(answers)) => {
+                // Before the answers: what was said while they were on their way may be newer.
+                while let Some(key) = link.buffered() {
+                    key.iter().for_each(|key| desk.woken(key));
+                }
+                desk.answered(answers);
+            }
+            Turn::Done(Err(error)) => return Some(error),
+            Turn::Batch(_) => unreachable!("one batch is in flight"),
+            Turn::Over => return None,
+        }
+    }
+}
+
+/// Tries until there is a connection. Returns `None` if the task ends.
+async fn connect<'a>(desk: &mut Desk, line: &'a Line) -> Option<Link<'a>> {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let error = match desk.beside(line.connect()).await {
+            Turn::Done(Ok(link)) => return Some(link),
+            Turn::Done(Err(error)) => error,
+            Turn::Batch(_) => unreachable!("there is no connection"),
+            Turn::Over => return None,
+        };
+        desk.disconnected(error);
+        // Processes that have lost their server together must not come back together.
+        let spread = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+        if let Turn::Over = desk.beside(sleep(spread)).await {
+            return None;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
