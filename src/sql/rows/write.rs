@@ -148,6 +148,7 @@ where
     ///
     /// It only reads.
     pub async fn stamp(&self, db: &mut DB::Connection) -> Result<Option<Stamp>, Error> {
+        check_database::<DB>()?;
         let mut key = DB::Arguments::default();
         key.add(&self.key).map_err(Error::Encode)?;
         let sql = self.select_sql();
@@ -157,9 +158,7 @@ where
     /// Sends the statement, with the values of the columns and the key behind them. Returns the new version, and the key
     /// for another statement.
     async fn write(self, sql: String, db: &mut DB::Connection) -> Result<(Self, Option<Stamp>), Error> {
-        if Engine::of::<DB>() == Engine::MySql {
-            return Err(Error::InvalidArgument("MySQL can't return what an update has written".to_owned()));
-        }
+        check_database::<DB>()?;
         let mut values = self.values.map_err(Error::Encode)?;
         values.add(&self.key).map_err(Error::Encode)?;
         // All rows, though there is one at most: SQLite commits a statement by itself when its last row has been read, and may
@@ -171,4 +170,12 @@ where
     async fn conflict(&self, expected: Expect, db: &mut DB::Connection) -> Result<RowConflict, Error> {
         Ok(RowConflict { expected, current: self.stamp(db).await? })
     }
+}
+
+/// Refuses a database whose statements can't do it.
+fn check_database<DB: Database>() -> Result<(), Error> {
+    if Engine::of::<DB>() == Engine::MySql {
+        return Err(Error::InvalidArgument("MySQL can't return what an update has written".to_owned()));
+    }
+    Ok(())
 }
