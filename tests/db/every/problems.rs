@@ -23,7 +23,8 @@ fn told(error: impl Into<Problem>) -> (u16, Option<ProblemKind>, bool) {
 #[tokio::test]
 async fn constraints_are_conflicts_and_mistakes_are_500_without_a_word_of_sql() {
     let pool = numbers(1).await;
-    let sql = "create table secrets (id bigint references numbers (id), n bigint not null check (n >= 0))";
+    let sql = "create table secrets (id bigint, n bigint not null check (n >= 0), \
+               foreign key (id) references numbers (id))";
     query(sql).execute(&pool).await.expect("it is new");
     let violated = Some(ProblemKind::ConstraintViolated);
     let cases = [

@@ -6,7 +6,7 @@ use latchwork::sql::{Ending, Scope, transaction_verdict};
 use sqlx::{Error, query, query_scalar};
 use tokio::task::JoinSet;
 
-use super::{LOCKING_READ, assert_whole, number, numbers};
+use super::{LOCKING_READ, assert_whole, number, numbers, sql};
 
 const ADD: &str = "update numbers set n = n + 1 where id = 1";
 
@@ -89,7 +89,8 @@ async fn two_connections_serve_two_hundred_waiters() {
             let add = scope.run(&POLICY, async |mut tx| {
                 // Read, compute, write: a lost update would show in the sum.
                 let n: i64 = query_scalar(LOCKING_READ).fetch_one(&mut *tx).await?;
-                query("update numbers set n = $1 where id = 1").bind(n + 1).execute(&mut *tx).await.map(drop)
+                let sql = sql("update numbers set n = $1 where id = 1");
+                query(sql).bind(n + 1).execute(&mut *tx).await.map(drop)
             });
             add.await.expect("it commits");
         });

@@ -7,12 +7,12 @@ use latchwork::verdict::{RetryKind, Verdict};
 use sqlx::{query, query_scalar};
 use tokio::task::JoinSet;
 
-use super::{assert_whole, pool};
+use super::{assert_whole, pool, sql};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_two_hundred_gets_the_name_and_the_others_learn_that_it_is_taken() {
     let pool = pool(8).await;
-    query("create table users (id integer, name varchar(40) constraint user_name unique)")
+    query("create table users (id integer, name varchar(40), constraint user_name unique (name))")
         .execute(&pool)
         .await
         .expect("it is new");
@@ -25,10 +25,13 @@ async fn one_of_two_hundred_gets_the_name_and_the_others_learn_that_it_is_taken(
             let policy = RetryPolicy::new().max_attempts(100).classify_with(transaction_verdict);
             scope
                 .run(&policy, async |mut tx| {
-                    let sql = "select count(*) from users where name = 'ada'";
-                    let _: i64 = query_scalar(sql).fetch_one(&mut *tx).await?;
-                    let sql = "insert into users values ($1, 'ada')";
-                    query(sql).bind(id).execute(&mut *tx).await.map(drop)
+                    let count = "select count(*) from users where name = 'ada'";
+                    let _: i64 = query_scalar(count).fetch_one(&mut *tx).await?;
+                    query(sql("insert into users values ($1, 'ada')"))
+                        .bind(id)
+                        .execute(&mut *tx)
+                        .await
+                        .map(drop)
                 })
                 .await
         });
