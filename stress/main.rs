@@ -3,8 +3,6 @@
 //!
 //! `LATCHWORK_STRESS=10` does ten times as much. A watchdog names who is stuck, and aborts.
 
-#![cfg(not(latchwork_loom))]
-
 mod actors;
 mod flights;
 mod plain;

@@ -252,12 +252,7 @@ where
 {
     match how {
         How::Silent => be_silent(acquire, silent),
-        #[cfg(feature = "tokio")]
         How::Timeout(micros) => acquire.timeout(Duration::from_micros(micros.into())).await.ok(),
-        #[cfg(not(feature = "tokio"))]
-        How::Timeout(micros) => {
-            tokio::time::timeout(Duration::from_micros(micros.into()), acquire).await.ok()
-        }
         How::Cancel => {
             let mut acquire = pin!(acquire);
             let first = futures::poll!(acquire.as_mut());
