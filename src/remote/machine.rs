@@ -11,7 +11,7 @@ use super::schedule::Schedule;
 
 /// The leases of one process on the locks of one database.
 ///
-/// Whoever drives it calls the inputs with the time of a monotonic clock, and then
+/// Its driver calls the inputs with the time of a monotonic clock, and then
 /// [`next_event`](Self::next_event) and [`next_batch`](Self::next_batch) until both return `None`. It does so again at
 /// [`wake_at`](Self::wake_at), if nothing happens before.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl Machine {
         self.disconnected(now);
         self.link = Link::Up;
         for wish in self.keys.values_mut().filter_map(|state| state.wish.as_mut()) {
-            // Whatever was said to be free meanwhile was not heard.
+            // Notifications were missed meanwhile.
             wish.poll_now(now);
         }
         self.reschedule_all();

@@ -59,7 +59,7 @@
 //!
 //! - Order between processes.
 //! - A lease in spite of a batch of a lost connection that is executed later: an old take of this process can give the key a
-//!   new number. The holder then loses its lease early. Nobody else gets the key before its deadline.
+//!   new number. The holder then loses its lease early. No other process gets the key before its deadline.
 //! - A free row at once, if the answer to a take or a pass was lost and the request withdrawn: it is free when its lease ends.
 //! - The answer that a release was in time, if the connection was lost before it.
 #![cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the engine comes next"))]

@@ -1,13 +1,16 @@
 //! [`Session`]: a connection of the pool, and the transaction in it.
 
 use std::future::Future;
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Connection, Database, Error, Executor, SqlSafeStr};
 use sqlx_core::transaction::TransactionManager;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::commit::CommitError;
 use super::engine::Engine;
@@ -48,6 +51,10 @@ enum AtDrop {
     /// It is closed, and the database rolls back.
     Close,
 }
+
+/// How long a server may take to answer a ROLLBACK. After that the connection is closed, and the server rolls back when it
+/// notices. A connection of sqlx to MySQL never answers if a statement was dropped while it was prepared.
+const ROLLBACK_LIMIT: Duration = Duration::from_secs(5);
 
 type Manager<DB> = <DB as Database>::TransactionManager;
 
@@ -97,6 +104,17 @@ impl<DB: Database> Session<DB> {
 
     /// Rolls back all that is open, also nested transactions. It must not be dropped before it has ended.
     pub(super) async fn rollback(&mut self) -> Result<(), Error> {
+        // SQLite answers when the running statement has ended, and its connections may be the only ones to their database.
+        if Engine::of::<DB>() == Engine::Sqlite {
+            return self.roll_all_back().await;
+        }
+        self.at_drop = AtDrop::Close;
+        timeout(ROLLBACK_LIMIT, self.roll_all_back())
+            .await
+            .unwrap_or_else(|_| Err(Error::Io(io::ErrorKind::TimedOut.into())))
+    }
+
+    async fn roll_all_back(&mut self) -> Result<(), Error> {
         let mut has_failed = false;
         while self.depth() > 0 {
             let Err(error) = Manager::<DB>::rollback(self).await else { continue };

@@ -198,7 +198,8 @@ impl<DB: Database> Tx<DB> {
     ///
     /// # Errors
     ///
-    /// Returns the error of the connection. The database rolls a lost connection's transaction back by itself.
+    /// Returns the error of the connection. The database rolls a lost connection's transaction back by itself. A server that
+    /// does not answer within 5 seconds counts as lost.
     ///
     /// # Cancel safety
     ///

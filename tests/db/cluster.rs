@@ -1,16 +1,12 @@
-//! The PostgreSQL server of this run: started by the first test that asks, stopped when the process ends, however that
-//! happens.
+//! The PostgreSQL server of this run.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::{env, fs};
 
-/// Makes a cluster in a temporary folder, starts it, prints the folder, and waits until standard input ends. That is
-/// when the process of the tests ends. Then it stops the server and removes the folder.
-///
-/// The server listens at a socket in the folder and nowhere else.
+use crate::server::Server;
+
+/// The server listens at a socket in its folder and nowhere else.
 const SCRIPT: &str = r#"
 set -eu
 dir=$(mktemp -d)
@@ -34,45 +30,13 @@ cat >/dev/null
 const MISSING: &str = "PostgreSQL's server is not installed: run tests/run, which installs the package of the \
                        distribution, or set PG_BIN to the folder of initdb and pg_ctl";
 
-struct Cluster {
-    /// The folder of its socket.
-    socket: PathBuf,
-    /// Stops the server when its standard input is closed, at the end of this process at the latest.
-    _script: Child,
-}
-
-static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
-    let programs = programs().expect(MISSING);
-    let mut script = command(&programs)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("a shell starts");
-    let mut socket = String::new();
-    let out = script.stdout.take().expect("it is piped");
-    BufReader::new(out).read_line(&mut socket).expect("the script writes text");
-    assert!(!socket.is_empty(), "the server did not start; its words are above");
-    Cluster { socket: socket.trim_end().into(), _script: script }
-});
+/// It refuses to run as root, so root runs it as the user that the package has made.
+static CLUSTER: LazyLock<Server> =
+    LazyLock::new(|| Server::start(SCRIPT, &programs().expect(MISSING), "postgres"));
 
 /// Returns the folder of the server's socket.
 pub(crate) fn socket() -> &'static Path {
-    &CLUSTER.socket
-}
-
-/// The server refuses to run as root, so root runs it as the user that the package has made.
-fn command(programs: &Path) -> Command {
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
-    let mut command = if is_root {
-        let mut command = Command::new("runuser");
-        command.args(["-u", "postgres", "--", "sh"]);
-        command
-    } else {
-        Command::new("sh")
-    };
-    command.args(["-c", SCRIPT, "sh"]).arg(programs).current_dir("/");
-    command
+    CLUSTER.folder()
 }
 
 /// Returns the folder of the server's programs: the newest of those that are installed.

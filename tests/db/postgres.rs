@@ -7,6 +7,7 @@ mod rows;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Pool, query, query_scalar};
 
@@ -57,4 +58,9 @@ pub(crate) async fn idle_in_transaction(pool: &Pool<Db>) -> i64 {
     .fetch_one(&mut admin)
     .await
     .expect("the view can be read")
+}
+
+/// Returns how many of the pool's connections are inside a transaction, when all of them are held.
+pub(crate) async fn inside_transactions(pool: &Pool<Db>, _: &mut [PoolConnection<Db>]) -> i64 {
+    idle_in_transaction(pool).await
 }

@@ -8,8 +8,9 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sqlx::Pool;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use sqlx::{Pool, query};
 
 pub(crate) type Db = sqlx::Sqlite;
 
@@ -37,7 +38,16 @@ pub(crate) async fn pool(connections: u32) -> Pool<Db> {
         .expect("the file opens")
 }
 
-/// A file has no sessions that another one could look at.
-pub(crate) async fn idle_in_transaction(_: &Pool<Db>) -> i64 {
-    0
+/// Returns how many of the pool's connections are inside a transaction, when all of them are held.
+pub(crate) async fn inside_transactions(_: &Pool<Db>, held: &mut [PoolConnection<Db>]) -> i64 {
+    let mut inside = 0;
+    for connection in held {
+        // One that is inside a transaction can't begin one.
+        if query("begin").execute(&mut **connection).await.is_err() {
+            inside += 1;
+        } else {
+            query("rollback").execute(&mut **connection).await.expect("it is open");
+        }
+    }
+    inside
 }

@@ -107,7 +107,7 @@ impl Process {
         assert!(self.machine.key_count() <= 2, "nothing is kept for keys that are not known");
     }
 
-    /// Only that is asked which somebody needs.
+    /// Each question serves a user.
     fn check(&self, now: Instant, batch: &Batch) {
         let mut keys = BTreeSet::new();
         let takes = batch.take.iter().map(|take| &take.key);

@@ -173,6 +173,11 @@ impl World {
     pub(super) fn step_clock(&mut self, by: Micros) {
         self.stepped_back += -by.min(0);
         self.database.step_clock(by);
+        if by > 0 {
+            // The row may have a later number than its holder knows, from a batch that was given up.
+            let held = self.processes.iter().flat_map(|process| process.holders(self.start + self.now));
+            self.database.shortened.extend(held.map(|held| (held.key.clone(), held.fence)));
+        }
     }
 
     /// The process is killed, and another one begins.

@@ -192,6 +192,7 @@ where
     ///
     /// It only reads.
     pub async fn stamp(&self, db: &mut DB::Connection) -> Result<Option<Stamp>, Error> {
+        check_database::<DB>()?;
         let mut key = DB::Arguments::default();
         key.add(&self.key).map_err(Error::Encode)?;
         let sql = self.select_sql();
@@ -210,9 +211,7 @@ where
     where
         O: for<'r> FromRow<'r, DB::Row> + Send + Unpin,
     {
-        if Engine::of::<DB>() == Engine::MySql {
-            return Err(Error::InvalidArgument("MySQL can't return what an update has written".to_owned()));
-        }
+        check_database::<DB>()?;
         let key = self.table.row(self.key);
         let mut values = self.values.map_err(Error::Encode)?;
         values.add(&key.key).map_err(Error::Encode)?;
@@ -235,4 +234,12 @@ where
             tries += 1;
         }
     }
+}
+
+/// Refuses a database whose statements can't do it.
+fn check_database<DB: Database>() -> Result<(), Error> {
+    if Engine::of::<DB>() == Engine::MySql {
+        return Err(Error::InvalidArgument("MySQL can't return what an update has written".to_owned()));
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the compiler must accept and what it must refuse.
+//! What types promise the compiler. The package `compile_fail` has programs that it must refuse.
 
 use std::cell::Cell;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash};
@@ -25,17 +25,6 @@ use latchwork::{
     stamp::StampSource,
     versioned::{Expect, Snapshot, WriteError},
 };
-
-// Once is enough: the compiler's words do not depend on features.
-#[cfg(all(feature = "tokio", feature = "tracing"))]
-#[test]
-fn programs_that_would_be_wrong_do_not_compile() {
-    let cases = trybuild::TestCases::new();
-    // The words of the compiler are those of the toolchain that the repository is developed with.
-    cases.compile_fail("tests/compile_fail/*.rs");
-    #[cfg(feature = "axum")]
-    cases.compile_fail("tests/compile_fail/layer/*.rs");
-}
 
 macro_rules! is {
     ($($ty:ty: $($bound:path),+;)*) => {
