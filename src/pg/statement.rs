@@ -52,7 +52,6 @@ pub(crate) struct Statements {
     lease: Duration,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the connection calls it"))]
 impl Statements {
     pub(crate) fn new(table: Table, holder: i64, lease: Duration) -> Self {
         Self { table, holder, lease }

@@ -128,23 +128,27 @@ async fn the_server_itself_keeps_the_fence_of_a_verified_grant() {
 }
 
 #[tokio::test]
-async fn strict_transactions_verify_first_and_are_retried_if_a_renewal_was_faster() {
+async fn strict_transactions_verify_grants_and_fail_after_a_later_one() {
     let database = database().await;
-    let mut ada = process(&database, LEASE).await;
-    let grant = ada.take("tea").await.expect("the key is free");
+    let (mut ada, mut bob) = (process(&database, LEASE).await, process(&database, LEASE).await);
 
     for isolation in ["repeatable read", "serializable"] {
+        let grant = ada.take("tea").await.expect("the key is free");
         let mut tx = transaction(&database, isolation).await;
-        assert!(is_verified(&ada, &mut tx, &grant).await);
+        run(&mut tx, "select count(*) from pg_class").await;
+        // After the transaction has begun to read.
         ada.renew(&grant).await;
-        assert!(is_verified(&ada, &mut tx, &grant).await, "it has locked the row before the renewal");
+        assert!(is_verified(&ada, &mut tx, &grant).await);
+        ada.expire("tea").await;
+        bob.take("tea").await.expect_err("the verified transaction is open");
         run(&mut tx, "commit").await;
 
         let mut tx = transaction(&database, isolation).await;
         run(&mut tx, "select count(*) from pg_class").await;
-        ada.renew(&grant).await;
+        let later = bob.take("tea").await.expect("the lease has ended");
         let error =
-            ada.statements.verify(&mut tx, &grant).await.expect_err("the row is newer than the transaction");
+            ada.statements.verify(&mut tx, &grant).await.expect_err("the grant is newer than what it reads");
         assert_eq!(code(&error), "40001");
+        bob.release(&later).await;
     }
 }
