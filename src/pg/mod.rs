@@ -8,10 +8,7 @@
 //! literal    bytes, names and texts inside SQL
 //! ```
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the connection and the lock call the statements")
-)]
+#![cfg_attr(not(test), expect(dead_code, reason = "the connection and the lock call the statements"))]
 
 mod key;
 mod literal;

@@ -91,7 +91,14 @@ async fn of_many_processes_one_holds_the_key_at_a_time_and_fences_rise() {
     let recorded: Vec<u64> = grants.iter().map(|grant| grant.0.unsigned_abs()).collect();
     assert_eq!(recorded, told);
     for pair in grants.windows(2) {
-        assert!(pair[1].2 >= pair[0].3, "the grants {:?} and {:?} overlap", pair[0], pair[1]);
+        // A pass ends the grant before it.
+        let is_same_process = pair[0].1 == pair[1].1;
+        assert!(
+            is_same_process || pair[1].2 >= pair[0].3,
+            "the grants {:?} and {:?} overlap",
+            pair[0],
+            pair[1]
+        );
     }
 }
 
