@@ -68,7 +68,6 @@ impl KeyTooLong {
 
 /// Returns the bytes of a key as the database knows it: the length of the namespace, the namespace, the key. So services
 /// with different namespaces can share a table.
-#[cfg_attr(not(test), expect(dead_code, reason = "the lock calls it"))]
 pub(super) fn encode<K: StableKey + ?Sized>(namespace: &str, key: &K) -> Result<KeyBytes, KeyTooLong> {
     let mut bytes = Vec::new();
     write_part(namespace, &mut bytes);

@@ -8,6 +8,8 @@
 //! literal    bytes, names and texts inside SQL
 //! ```
 
+#![cfg_attr(not(test), expect(dead_code, reason = "the connection and the lock call the statements"))]
+
 mod key;
 mod literal;
 mod statement;

@@ -2,34 +2,35 @@
 //!
 //! # One message, one transaction
 //!
-//! The statements of a message without `begin` are one transaction: one round trip and one commit, whatever is asked. Several
-//! small statements take the server half the time of one with many parts, most of which is planning. Answers name what they
-//! answer by its position in the batch.
+//! The statements of a message without `begin` are one transaction: one round trip and one commit, whatever is asked.
+//! Several small statements take the server half the time of one with many parts, most of which is planning. Answers name
+//! what they answer by its position in the batch.
 //!
-//! # Nobody waits for a user's transaction
+//! # No batch waits for a user's transaction
 //!
 //! A transaction that verifies a grant may stay open for long. It locks the row `for key share`.
 //!
 //! - Takes and passes change the fence. They lock rows `for update skip locked`, so a row under verification is busy.
 //! - Renewals and releases leave the fence alone, and `for key share` does not block them.
 //!
-//! # Batches do not block each other for ever
+//! # No batches wait for each other
 //!
-//! A batch may wait for another one until that has committed, in two steps:
+//! A batch may wait until another batch has committed, in two steps:
 //!
 //! 1. The insertion of new rows waits for a transaction that writes a row with the same key. It is the first step, and its
 //!    keys are sorted: a batch that waits here has written smaller keys and nothing else.
-//! 2. Renewals and releases wait for a batch that locks the same row. They must not skip it: a renewal without an answer counts
-//!    as a loss. Only its holder renews a row, so they wait for batches in later steps. (Or for a batch of the same holder,
-//!    whose connection was lost. If these two ever wait for each other, the server ends one, and it is asked again.)
+//! 2. Renewals and releases wait for a batch that has locked the same row. They must not skip it, as a renewal without an
+//!    answer counts as a loss. Only its holder renews a row, so the other batch is in a later step.
 //! 3. All later steps skip rows that are locked, and wait for nothing.
 //!
-//! So each batch waits for batches that are in a later step, or at a greater key in the first one: no circle can close.
+//! So each batch waits for batches that are in a later step, or at a greater key in the first one: no circle can close. The
+//! exception is a batch that still runs after its process has lost the connection: it renews the same rows. If the two wait
+//! for each other, the server ends one of them.
 //!
 //! # What a poll costs
 //!
-//! A take looks before it writes. While others hold all its keys, it writes nothing and has no transaction id. The first poll of a
-//! request that waits is the exception: it sets `wanted`.
+//! A take looks before it writes. While others hold all its keys, it writes nothing and has no transaction id. The first
+//! poll of a request that waits is the exception: it sets `wanted`.
 
 use std::time::Duration;
 
@@ -52,7 +53,6 @@ pub(crate) struct Statements {
     lease: Duration,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the connection calls it"))]
 impl Statements {
     pub(crate) fn new(table: Table, holder: i64, lease: Duration) -> Self {
         Self { table, holder, lease }
@@ -153,8 +153,8 @@ impl Statements {
     /// Takes keys that are free, and passes keys on. A take also gets a key that this process holds: then the answer to an
     /// earlier take was lost. But it leaves rows that this transaction has inserted.
     ///
-    /// The rows are locked before they are changed, as an update alone waits for locked rows. The time is read after that, so
-    /// it is later than the release before.
+    /// The rows are locked before they are changed, as an update alone waits for locked rows. The time is read after that,
+    /// so it is later than the release before.
     fn grant(&self, asked: &str) -> String {
         let Self { table, holder, .. } = self;
         let until = self.until();

@@ -65,7 +65,6 @@ impl fmt::Display for Table {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the builder and the connection call it"))]
 impl Table {
     /// Names the table. Without a schema the server finds it by its search path.
     pub(crate) fn new(schema: Option<&str>, name: &str) -> Result<Self, BadName> {

@@ -14,9 +14,7 @@ impl Statements {
     /// The lock is one `for key share`, so the grant can be renewed and released meanwhile; `for share` would block both.
     ///
     /// It writes the lock into the row, so it fails in transactions that are read only. In transactions with the isolation
-    /// REPEATABLE READ or stricter it fails with 40001 if the lease was renewed after the transaction began to read. So it is
-    /// best the first statement, and the whole transaction is retried.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the guard calls it"))]
+    /// REPEATABLE READ or stricter it fails with 40001 if there was a later grant after the transaction began to read.
     pub(crate) async fn verify(
         &self,
         connection: &mut PgConnection,

@@ -36,7 +36,8 @@ pub(crate) struct Batch {
 pub(crate) struct Answers {
     /// Keys that were taken or passed, with their new numbers.
     pub(crate) granted: Vec<Grant>,
-    /// Keys that others hold.
+    /// Keys that others hold. Also keys of takes and passes whose row another transaction has locked at this moment; a grant
+    /// whose pass is busy is still held.
     pub(crate) busy: Vec<Busy>,
     pub(crate) renewed: Vec<Grant>,
     pub(crate) released: Vec<Held>,
@@ -52,7 +53,7 @@ pub(crate) struct Grant {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Busy {
     pub(crate) key: KeyBytes,
-    /// How long the lease of its holder lasts, by the clock of the database.
+    /// How long the lease of its holder lasts, by the clock of the database. A whole lease if nothing is known.
     pub(crate) rest: Duration,
 }
 

@@ -3,11 +3,14 @@
 mod batches;
 #[path = "../../../tests/db/cluster.rs"]
 mod cluster;
+mod history;
 mod server;
+mod tables;
+mod verified;
 
 use std::time::Duration;
 
-use self::server::{Process, database, key, process};
+use self::server::{database, key, process};
 use crate::remote::{Answers, Batch, Busy, Grant, Held, Take};
 
 /// Longer than any test.

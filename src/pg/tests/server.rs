@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, raw_sql};
 
 use super::super::statement::Statements;
-use super::super::table::Table;
+use super::super::table::{BEGIN, Table};
 use super::{Answers, Batch, Busy, Held, Take, cluster};
 use crate::remote::KeyBytes;
 
@@ -107,7 +107,7 @@ impl Process {
     /// Ends the lease of a key, as time does.
     pub(super) async fn expire(&mut self, name: &str) {
         let sql = format!(
-            "update {} set expires = clock_timestamp() - interval '1 minute' where key = convert_to('{name}', 'UTF8')",
+            "{BEGIN}update {} set expires = clock_timestamp() where key = convert_to('{name}', 'UTF8')",
             table()
         );
         run(&mut self.connection, &sql).await;
