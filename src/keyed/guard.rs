@@ -74,6 +74,12 @@ impl<H: Deref<Target: AsTable>> KeyedHold<H> {
         self.grant.fence
     }
 
+    /// Returns `true` if others wait for the key.
+    #[cfg(all(feature = "postgres", not(latchwork_loom)))]
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.handle.table().has_waiters(self.grant.entry)
+    }
+
     pub(super) fn handle(&self) -> &H {
         &self.handle
     }

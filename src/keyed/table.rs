@@ -77,6 +77,12 @@ impl<K, S> Table<K, S> {
         Shard::of(&self.shards, entry).lock()
     }
 
+    /// Returns `true` if requests wait for an entry that the caller keeps in use.
+    #[cfg(all(feature = "postgres", not(latchwork_loom)))]
+    pub(super) fn has_waiters(&self, entry: EntryPtr<K>) -> bool {
+        self.lock_of(entry).open(entry).0.has_waiters(1)
+    }
+
     /// Returns what the report of a long wait reads of an entry that the caller keeps in use.
     #[cfg(feature = "tracing")]
     pub(super) fn follow(&self, entry: EntryPtr<K>) -> Followed {

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 
 use super::events;
-use super::lease::{Answer, Command, Lease, Leases, Unreachable};
+use super::lease::{Answer, Command, Lease, Unreachable, WeakLeases};
 use super::stats::LeaseStats;
 use crate::error::Busy;
 use crate::provider::LockError;
@@ -21,8 +21,9 @@ use crate::remote::{Answers, Batch, Event, Held, KeyBytes, Machine, Ticket};
 pub(super) struct Desk {
     machine: Machine,
     commands: mpsc::UnboundedReceiver<Command>,
-    /// For leases that are given out. It keeps the channel open, so the senders are counted: see `is_alone`.
-    leases: Leases,
+    /// All locks, guards and requests are gone.
+    is_deserted: bool,
+    leases: WeakLeases,
     stats: LeaseStats,
     name: &'static str,
     asked: HashMap<Ticket, oneshot::Sender<Answer>>,
@@ -52,13 +53,14 @@ impl Desk {
     pub(super) fn new(
         machine: Machine,
         commands: mpsc::UnboundedReceiver<Command>,
-        leases: Leases,
+        leases: WeakLeases,
         stats: LeaseStats,
         name: &'static str,
     ) -> Self {
         Self {
             machine,
             commands,
+            is_deserted: false,
             leases,
             stats,
             name,
@@ -94,7 +96,9 @@ impl Desk {
             let mut time = pin!(sleep_until(at.into()));
             let woken = poll_fn(|cx| {
                 // Commands first: what is dropped at the same time as an answer comes goes along with what follows.
-                if let Poll::Ready(command) = self.commands.poll_recv(cx) {
+                if !self.is_deserted
+                    && let Poll::Ready(command) = self.commands.poll_recv(cx)
+                {
                     return Poll::Ready(Woken::Command(command));
                 }
                 if let Poll::Ready(done) = work.as_mut().poll(cx) {
@@ -105,7 +109,11 @@ impl Desk {
             match woken.await {
                 Woken::Done(done) => return Turn::Done(done),
                 Woken::Command(Some(command)) => self.obey(command),
-                Woken::Command(None) | Woken::Time => {}
+                Woken::Command(None) => {
+                    self.is_deserted = true;
+                    self.machine.shut_down(Instant::now(), false);
+                }
+                Woken::Time => {}
             }
         }
     }
@@ -163,9 +171,11 @@ impl Desk {
                     self.stats.granted();
                     let (end, ends) = watch::channel(Some(deadline));
                     self.holders.insert(held.key.clone(), Holder { fence: held.fence, end });
-                    let lease = Lease::new(held, ends, self.leases.clone());
-                    // If nobody waits any more, the lease is dropped here, and released with that.
-                    self.answer(ticket, Ok(lease));
+                    match self.leases.upgrade() {
+                        // If nobody waits any more, the lease is dropped here, and released with that.
+                        Some(leases) => self.answer(ticket, Ok(Lease::new(held, ends, leases))),
+                        None => self.machine.release(Instant::now(), &held, false),
+                    }
                 }
                 Event::Busy { ticket, .. } => {
                     self.stats.busy();

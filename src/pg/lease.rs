@@ -36,6 +36,11 @@ impl Leases {
         (Self { commands, tickets: Arc::default() }, received)
     }
 
+    /// For the task, which must not keep its own channel open.
+    pub(super) fn downgrade(&self) -> WeakLeases {
+        WeakLeases { commands: self.commands.downgrade(), tickets: self.tickets.clone() }
+    }
+
     /// Asks for a key, whose local lock the caller holds.
     pub(super) fn ask(&self, key: KeyBytes, waits: bool) -> Asked {
         let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
@@ -55,6 +60,18 @@ impl Leases {
     /// If the task has ended, the command is dropped, and with it what would bring the answer.
     fn send(&self, command: Command) {
         let _ = self.commands.send(command);
+    }
+}
+
+/// The way to the task, while somebody has it.
+pub(super) struct WeakLeases {
+    commands: mpsc::WeakUnboundedSender<Command>,
+    tickets: Arc<AtomicU64>,
+}
+
+impl WeakLeases {
+    pub(super) fn upgrade(&self) -> Option<Leases> {
+        Some(Leases { commands: self.commands.upgrade()?, tickets: self.tickets.clone() })
     }
 }
 

@@ -68,6 +68,10 @@ impl Statements {
         self.answers(batch, &rows)
     }
 
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// Returns the key that a notification on the table's channel names. `None` if it is not one of ours.
     pub(crate) fn notified(payload: &str) -> Option<KeyBytes> {
         from_hex(payload).map(Into::into)

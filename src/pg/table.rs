@@ -27,7 +27,7 @@ const PORTION: u64 = 1000;
     "{name:?} cannot be the name of a schema or table: names have 1 to {} bytes, and none of them is zero",
     Self::LIMIT
 )]
-pub(crate) struct BadName {
+pub struct BadName {
     name: String,
 }
 

@@ -44,7 +44,7 @@ impl Line {
         listener.ignore_pool_close_event(true);
         let mut link = Link { listener, line: self };
         if self.notify {
-            self.within(link.listener.listen(self.statements.channel())).await?;
+            self.within(link.listener.listen(self.statements.table().channel())).await?;
         }
         // Is the table there, and may it be read?
         link.ask(&Batch::default()).await?;

@@ -1,10 +1,35 @@
 //! The check of a grant inside a user's transaction.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::literal::Bytes;
 use super::statement::Statements;
 use crate::remote::Held;
+use crate::sql::transaction_verdict;
+use crate::verdict::{Classify, Verdict};
+
+/// A guard could not be verified. Roll the transaction back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The lock was lost, or released: another process may hold the key now.
+    #[error("the lock was lost")]
+    Lost,
+    /// The statement failed.
+    #[error("the lock could not be verified")]
+    Database(#[from] sqlx::Error),
+}
+
+/// A lost lock means [`Stop`](Verdict::Stop): the same guard stays lost, so the lock must be acquired again, too. An error of
+/// the database means what [`transaction_verdict`] says.
+impl Classify for VerifyError {
+    fn classify(&self) -> Verdict {
+        match self {
+            Self::Lost => Verdict::Stop,
+            Self::Database(error) => transaction_verdict(error),
+        }
+    }
+}
 
 impl Statements {
     /// Returns `true` if the grant is the latest one of its key and was not released. Then no other process gets the key
@@ -20,6 +45,9 @@ impl Statements {
         connection: &mut PgConnection,
         held: &Held,
     ) -> Result<bool, sqlx::Error> {
+        if !connection.is_in_transaction() {
+            return Err(sqlx::Error::InvalidArgument("a lock is verified inside a transaction".to_owned()));
+        }
         let sql = format!(
             "select 1 from {table} where key = {key} and fence = {fence} and holder = {holder} for key share",
             table = self.table,

@@ -18,6 +18,9 @@ pub enum LockError {
     /// Too many requests wait already.
     #[error("too many requests are waiting for the lock")]
     QueueFull,
+    /// The provider can't lock this key, for example because it is too long.
+    #[error("the key can't be locked")]
+    BadKey(#[source] Box<dyn Error + Send + Sync>),
     /// The lock was lost while the answer was on its way.
     #[error("the lock was lost")]
     Lost,
@@ -35,11 +38,12 @@ impl From<NotAcquired> for LockError {
     }
 }
 
-/// Each of them may pass, so an attempt may be repeated.
+/// Each of them may pass, so an attempt may be repeated. Only a bad key stays bad.
 impl Classify for LockError {
     fn classify(&self) -> Verdict {
         match self {
             Self::Busy(_) | Self::TimedOut(_) | Self::QueueFull => Verdict::Retry(RetryKind::LockTimeout),
+            Self::BadKey(_) => Verdict::Stop,
             Self::Lost | Self::Unavailable(_) => Verdict::Retry(RetryKind::Transient),
         }
     }

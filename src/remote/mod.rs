@@ -62,7 +62,6 @@
 //!   new number. The holder then loses its lease early. No other process gets the key before its deadline.
 //! - A free row at once, if the answer to a take or a pass was lost and the request withdrawn: it is free when its lease ends.
 //! - The answer that a release was in time, if the connection was lost before it.
-#![cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the engine comes next"))]
 
 mod batch;
 mod event;
@@ -75,7 +74,9 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::batch::{Answers, Batch, Busy, Grant, Held, KeyBytes, Take};
+#[cfg(test)]
+pub(crate) use self::batch::Take;
+pub(crate) use self::batch::{Answers, Batch, Busy, Grant, Held, KeyBytes};
 pub(crate) use self::event::{Event, Ticket};
 pub(crate) use self::machine::Machine;
 pub(crate) use self::rules::Rules;

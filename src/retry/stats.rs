@@ -130,7 +130,7 @@ const fn lock_index(error: &LockError) -> usize {
         LockError::TimedOut(_) => 0,
         LockError::Busy(_) | LockError::QueueFull => 1,
         LockError::Lost => 2,
-        LockError::Unavailable(_) => 3,
+        LockError::Unavailable(_) | LockError::BadKey(_) => 3,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod engine;
 mod held;
+mod locks;
 mod rows;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -17,6 +17,7 @@ impl Refusal {
             Self::Lock(LockError::Busy(_)) => Outcome::Busy,
             Self::Lock(LockError::TimedOut(_)) => Outcome::TimedOut,
             Self::Lock(LockError::QueueFull) => Outcome::QueueFull,
+            Self::Lock(LockError::BadKey(_)) => Outcome::BadKey,
             Self::Lock(LockError::Lost) => Outcome::Lost,
             Self::Lock(LockError::Unavailable(_)) => Outcome::Unavailable,
             Self::Overloaded => Outcome::Overloaded,

@@ -147,7 +147,7 @@ impl From<TimedOut> for Problem {
     }
 }
 
-/// Becomes 409 if the lock is busy, and 503 otherwise. The cause of an unavailable provider is not in the problem: log
+/// Becomes 409 if the lock is busy, 400 if the key can't be locked, and 503 otherwise. The cause of an unavailable provider is not in the problem: log
 /// the error before, if it matters.
 impl From<LockError> for Problem {
     fn from(error: LockError) -> Self {
@@ -155,6 +155,7 @@ impl From<LockError> for Problem {
             LockError::Busy(busy) => busy.into(),
             LockError::TimedOut(timed_out) => timed_out.into(),
             LockError::QueueFull => Self::queue_full(),
+            LockError::BadKey(_) => Self::bad_key("the key can't be locked"),
             LockError::Lost => Self::lock_lost(),
             LockError::Unavailable(_) => Self::lock_unavailable(),
         }
@@ -167,6 +168,17 @@ impl From<NotAcquired> for Problem {
         match error {
             NotAcquired::Busy(busy) => busy.into(),
             NotAcquired::TimedOut(timed_out) => timed_out.into(),
+        }
+    }
+}
+
+/// Becomes 503 if the lock was lost. Otherwise it is answered as the error of the database.
+#[cfg(feature = "postgres")]
+impl From<crate::pg::VerifyError> for Problem {
+    fn from(error: crate::pg::VerifyError) -> Self {
+        match error {
+            crate::pg::VerifyError::Lost => Self::lock_lost(),
+            crate::pg::VerifyError::Database(error) => error.into(),
         }
     }
 }
