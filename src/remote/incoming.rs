@@ -29,7 +29,8 @@ impl Machine {
                 Some(Ask::Pass) => {
                     let lease = state.lease.take().expect("a pass is asked for a grant");
                     let grant = granted.remove(key);
-                    self.tell(key, &lease, grant.is_some());
+                    // It is busy if the row was locked for a moment. Then the grant is there, and is taken anew.
+                    self.tell(key, &lease, grant.is_some() || rests.contains_key(key));
                     if let Some(grant) = grant {
                         self.granted(now, batch.asked, &grant, lease.passes + 1);
                     }

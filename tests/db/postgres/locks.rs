@@ -192,10 +192,6 @@ async fn a_shutdown_releases_all_and_refuses_what_comes_after() {
     let held = one.lock_owned(key()).await.expect("nobody has it");
     one.shut_down().await;
     assert!(held.is_lost());
-    assert!(
-        matches!(one.lock_owned(key()).await, Err(LockError::Unavailable(_)) | Err(LockError::Busy(_)))
-            || true
-    );
     drop(held);
     assert!(matches!(one.lock_owned(key()).await, Err(LockError::Unavailable(_))));
     let _other = other.try_lock_owned(key()).await.expect("it was released");
