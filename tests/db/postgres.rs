@@ -1,8 +1,11 @@
 //! Pools of connections to databases of the run's own PostgreSQL, and what holds there alone.
 
+mod chaos;
+mod child;
 mod engine;
 mod held;
 mod locks;
+mod processes;
 mod rows;
 
 use std::sync::atomic::{AtomicU32, Ordering};
