@@ -5,7 +5,9 @@ mod child;
 mod engine;
 mod held;
 mod locks;
+mod network;
 mod processes;
+mod restart;
 mod rows;
 
 use std::sync::atomic::{AtomicU32, Ordering};
