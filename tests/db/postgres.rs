@@ -1,5 +1,6 @@
 //! Pools of connections to databases of the run's own PostgreSQL, and what holds there alone.
 
+mod cancelled;
 mod chaos;
 mod child;
 mod engine;
