@@ -219,7 +219,9 @@ impl Statements {
         let mut answers = Answers::default();
         for row in rows {
             let n = usize::try_from(row.try_get::<i32, _>(0)?).map_err(|_| unknown())?;
-            let fence = row.try_get::<Option<i64>, _>(1)?.map(i64::unsigned_abs);
+            let fence =
+                row.try_get::<Option<i64>, _>(1)?.map(|fence| u64::try_from(fence).map_err(|_| unknown()));
+            let fence = fence.transpose()?;
             let is_wanted = row.try_get(2)?;
             let rest = row.try_get::<Option<i64>, _>(3)?;
             match (asked.get(n).ok_or_else(unknown)?, fence) {
