@@ -30,13 +30,15 @@ use crate::provider::{HeldLock, LockError};
 pub struct PgGuard<K: Eq + Hash> {
     // Declared before the local lock: the next local request must ask after this one was released.
     lease: Lease,
+    fence: Fence,
     local: OwnedKeyedGuard<K>,
     statements: Arc<Statements>,
 }
 
 impl<K: Eq + Hash> PgGuard<K> {
     pub(super) fn new(lease: Lease, local: OwnedKeyedGuard<K>, statements: Arc<Statements>) -> Self {
-        Self { lease, local, statements }
+        let fence = Fence::new(lease.held().fence).expect("the statements refuse a row without a number");
+        Self { lease, fence, local, statements }
     }
 
     /// Returns the key.
@@ -48,7 +50,7 @@ impl<K: Eq + Hash> PgGuard<K> {
     /// Returns the number of this grant. It is greater than that of each earlier grant of the key, in all processes.
     #[must_use]
     pub fn fence(&self) -> Fence {
-        Fence::new(self.lease.held().fence).expect("the database counts from the time")
+        self.fence
     }
 
     /// Returns `true` if the lease is known to be lost: another process may hold the key now. `false` is no proof: the
@@ -169,6 +171,7 @@ impl<K: Eq + Hash> PgManyGuard<K> {
     }
 
     /// Returns the guards of the keys, to be dropped one by one.
+    #[must_use]
     pub fn into_guards(self) -> Vec<PgGuard<K>> {
         self.0
     }
