@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use tokio::sync::oneshot;
 
 use super::lease::{Ended, Lease};
@@ -86,12 +86,16 @@ impl<K: Eq + Hash> PgGuard<K> {
     /// Returns [`VerifyError::Lost`] if another process has got the key since, or the lease was released. Roll the
     /// transaction back then. Returns [`VerifyError::Database`] if the statement fails: with 40001 under REPEATABLE READ or
     /// stricter, if there was a later grant after the transaction began to read; in transactions that only read; and with
-    /// [`sqlx::Error::InvalidArgument`] outside a transaction.
+    /// [`sqlx::Error::InvalidArgument`] outside a transaction that sqlx knows of.
     ///
     /// # Cancel safety
     ///
     /// As with each statement, a drop leaves the transaction open. Roll it back.
     pub async fn verify(&self, connection: &mut PgConnection) -> Result<(), VerifyError> {
+        if !connection.is_in_transaction() {
+            let why = "a lock is verified inside a transaction that sqlx has begun";
+            return Err(sqlx::Error::InvalidArgument(why.to_owned()).into());
+        }
         let holds = self.statements.verify(connection, self.lease.held()).await?;
         if holds { Ok(()) } else { Err(VerifyError::Lost) }
     }
