@@ -194,8 +194,8 @@ fn waiting(report: &mut Report, runtime: &Runtime, pool: &PgPool, locks: &PgKeye
                 let other = other.clone();
                 async move { other.lock_owned(9).await.map(drop) }
             });
-            // The first poll says that somebody waits.
-            polls(&other, 1).await;
+            // The first poll says that somebody waits. The second is sent when that is done.
+            polls(&other, 2).await;
             let before = ids(pool).await;
             let asked = other.stats().counts().batches;
             polls(&other, asked + 7).await;
