@@ -1,11 +1,10 @@
 //! The PostgreSQL server of this run.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::LazyLock;
 use std::{env, fs};
 
-use crate::server::{self, Server};
+use super::server::Server;
 
 /// The server listens at a socket in its folder and nowhere else.
 const SCRIPT: &str = r#"
@@ -32,7 +31,7 @@ const MISSING: &str = "PostgreSQL's server is not installed: run tests/run, whic
                        distribution, or set PG_BIN to the folder of initdb and pg_ctl";
 
 /// The server refuses to run as root, so root runs it as the user that the package has made.
-const USER: &str = "postgres";
+pub(crate) const USER: &str = "postgres";
 
 static CLUSTER: LazyLock<Server> = LazyLock::new(|| Server::start(SCRIPT, &programs().expect(MISSING), USER));
 
@@ -41,31 +40,10 @@ pub(crate) fn socket() -> &'static Path {
     CLUSTER.folder()
 }
 
-/// A server of one test.
-pub(crate) struct Cluster {
-    server: Server,
-    programs: PathBuf,
-}
-
-impl Cluster {
-    pub(crate) fn start() -> Self {
-        let programs = programs().expect(MISSING);
-        Self { server: Server::start(SCRIPT, &programs, USER), programs }
-    }
-
-    pub(crate) fn socket(&self) -> &Path {
-        self.server.folder()
-    }
-
-    /// Ends the server without a checkpoint, as a crash does, and starts it again with the same options.
-    pub(crate) async fn crash(&self) {
-        let folder = self.server.folder();
-        let mut command = server::command(self.programs.join("pg_ctl"), USER);
-        command.arg("-D").arg(folder.join("data")).arg("-l").arg(folder.join("log"));
-        command.args(["-w", "-m", "immediate", "restart"]).stdout(Stdio::null());
-        let status = tokio::process::Command::from(command).status().await;
-        assert!(status.expect("it starts").success(), "the server did not start again");
-    }
+/// Starts a server, and returns it with the folder of its programs.
+pub(crate) fn start() -> (Server, PathBuf) {
+    let programs = programs().expect(MISSING);
+    (Server::start(SCRIPT, &programs, USER), programs)
 }
 
 /// Returns the folder of the server's programs: the newest of those that are installed.

@@ -1,5 +1,7 @@
 //! A server that crashes while keys are held.
 
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use latchwork::pg::PgKeyedLock;
@@ -7,7 +9,35 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::query_scalar;
 
 use super::connect;
-use crate::cluster::Cluster;
+use crate::cluster;
+use crate::server::{self, Server};
+
+/// A server of one test.
+struct Cluster {
+    server: Server,
+    programs: PathBuf,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let (server, programs) = cluster::start();
+        Self { server, programs }
+    }
+
+    fn socket(&self) -> &Path {
+        self.server.folder()
+    }
+
+    /// Ends the server without a checkpoint, as a crash does, and starts it again with the same options.
+    async fn crash(&self) {
+        let folder = self.server.folder();
+        let mut command = server::command(self.programs.join("pg_ctl"), cluster::USER);
+        command.arg("-D").arg(folder.join("data")).arg("-l").arg(folder.join("log"));
+        command.args(["-w", "-m", "immediate", "restart"]).stdout(Stdio::null());
+        let status = tokio::process::Command::from(command).status().await;
+        assert!(status.expect("it starts").success(), "the server did not start again");
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leases_survive_a_crash_of_the_server_and_fences_go_on_rising() {
