@@ -1,8 +1,12 @@
 //! Requests that are dropped, guards that are dropped anywhere, and runtimes that end. No row stays held.
 
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use latchwork::pg::PgKeyedLock;
+use latchwork::pg::{PgGuard, PgKeyedLock};
 use latchwork::provider::LockError;
 use sqlx::{Pool, query_scalar};
 use tokio::runtime::{Builder, Runtime};
@@ -77,6 +81,52 @@ async fn a_request_dropped_while_its_key_is_released_keeps_no_row() {
         drop(asked);
         nothing_held(&pool).await;
     }
+}
+
+/// Its grant lies ready, and it is not polled again.
+#[tokio::test]
+async fn a_request_dropped_after_its_grant_keeps_no_row() {
+    let pool = pool(2).await;
+    let locks = locks(&pool, LONG).await;
+    for granted in 1..4 {
+        let mut asked = Box::pin(async { locks.lock_owned(key()).await });
+        assert!(futures::poll!(&mut asked).is_pending());
+        while locks.stats().counts().granted < granted {
+            tokio::task::yield_now().await;
+        }
+        drop(asked);
+        nothing_held(&pool).await;
+    }
+}
+
+type Asked = Pin<Box<dyn Future<Output = Result<PgGuard<String>, LockError>> + Send>>;
+
+/// A request that is polled by whatever wakes it, at once.
+struct PolledWhenWoken(Mutex<Asked>);
+
+impl Wake for PolledWhenWoken {
+    fn wake(self: Arc<Self>) {
+        let mut asked = self.0.lock().expect("it does not panic");
+        assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_polled_inside_the_release_of_its_key_gets_it() {
+    let pool = pool(2).await;
+    let locks = locks(&pool, LONG).await;
+    let guard = locks.lock_owned(key()).await.expect("nobody has it");
+    let next = Arc::new(PolledWhenWoken(Mutex::new(Box::pin(locks.lock_owned(key()).into_future()))));
+    let waker = Waker::from(next.clone());
+    let polled = next.0.lock().expect("it does not panic").as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    // The database is asked for the next request before this returns.
+    drop(guard);
+    drop(waker);
+    let next = Arc::into_inner(next).expect("nothing wakes it").0.into_inner().expect("it does not panic");
+    let next = next.await.expect("its turn comes");
+    next.release().await.expect("it was held to its end");
+    nothing_held(&pool).await;
 }
 
 #[tokio::test]

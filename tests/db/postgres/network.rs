@@ -92,6 +92,21 @@ async fn granted(asked: JoinHandle<Result<PgGuard<String>, LockError>>) -> PgGua
 }
 
 #[tokio::test]
+async fn a_guard_keeps_its_key_for_longer_than_a_lease() {
+    let scene = Scene::new(LEASE / 2).await;
+    let guard = scene.locks.lock_owned(key()).await.expect("nobody has it");
+    query("select pg_sleep($1)")
+        .bind(LEASE.as_secs_f64() * 1.5)
+        .execute(&scene.beside)
+        .await
+        .expect("it answers");
+    assert!(!guard.is_lost());
+    assert!(matches!(scene.other.try_lock_owned(key()).await, Err(LockError::Busy(_))));
+    guard.release().await.expect("it was held to its end");
+    scene.nothing_held().await;
+}
+
+#[tokio::test]
 async fn a_connection_that_hangs_is_replaced_and_leases_live_on() {
     let scene = Scene::new(LEASE).await;
     let guard = scene.locks.lock_owned(key()).await.expect("nobody has it");
