@@ -82,7 +82,8 @@ impl Scene {
 
     fn ask(&self) -> JoinHandle<Result<PgGuard<String>, LockError>> {
         let locks = self.locks.clone();
-        tokio::spawn(async move { locks.lock_owned(key()).await })
+        // A request that is forgotten fails the test.
+        tokio::spawn(async move { locks.lock_owned(key()).timeout(10 * LEASE).await })
     }
 }
 
