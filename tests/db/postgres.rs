@@ -7,6 +7,7 @@ mod engine;
 mod held;
 mod locks;
 mod network;
+mod pooled;
 mod processes;
 mod restart;
 mod rows;
