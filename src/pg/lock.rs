@@ -158,7 +158,9 @@ impl<K: StableKey + Eq + Hash + Send + Sync + 'static> PgKeyedLock<K> {
         for (bytes, local) in locals {
             guards.push(self.take(local, bytes, true).await?);
         }
-        Ok(PgManyGuard(guards))
+        // The first ones may have been lost while the last one was waited for.
+        let all = PgManyGuard(guards);
+        if all.is_lost() { Err(LockError::Lost) } else { Ok(all) }
     }
 
     /// Gets the lease of a key whose local lock is held.
