@@ -229,6 +229,9 @@ impl Desk {
         for done in self.shut_down.drain(..) {
             let _ = done.send(());
         }
+        // What was sent, and what will be, has its answer at once: that there is none.
+        self.commands.close();
+        while self.commands.recv().await.is_some() {}
         let mut ends: Vec<Holder> = self.holders.drain().map(|(_, holder)| holder).collect();
         ends.sort_by_key(|holder| *holder.end.borrow());
         for holder in ends {

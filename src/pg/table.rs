@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres, Row};
 
 use super::literal::{Bytes, from_hex, identifier, text};
 
@@ -102,6 +102,16 @@ impl Table {
         }
         let create = format!("{BEGIN}select pg_advisory_xact_lock({CREATION}); {}", self.migration());
         sqlx::raw_sql(AssertSqlSafe(create)).execute(connection).await?;
+        Ok(())
+    }
+
+    /// Returns an error if the table is not there, or if the role may not read it.
+    pub(super) async fn check<'c>(
+        &self,
+        connection: impl Executor<'c, Database = Postgres>,
+    ) -> Result<(), sqlx::Error> {
+        let look = format!("select key, fence, holder, expires, wanted from {self} limit 0");
+        sqlx::raw_sql(AssertSqlSafe(look)).execute(connection).await?;
         Ok(())
     }
 

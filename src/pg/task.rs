@@ -29,7 +29,9 @@ pub(super) struct Link<'a> {
 /// How long it may take to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// The longest pause between two tries to connect.
+/// The pause after the second failure in a row. The first one is followed by another try at once, as leases may end soon.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+/// The pause doubles up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Line {
@@ -49,8 +51,7 @@ impl Line {
         if self.notify {
             within(CONNECT_LIMIT, link.listener.listen(self.statements.table().channel())).await?;
         }
-        // Is the table there, and may it be read?
-        link.ask(&Batch::default()).await?;
+        within(CONNECT_LIMIT, self.statements.table().check(&mut link.listener)).await?;
         Ok(link)
     }
 }
@@ -86,15 +87,30 @@ impl Link<'_> {
 
 /// Runs until all is released after a shutdown.
 pub(super) async fn run(mut desk: Desk, line: Line) {
-    while let Some(error) = serve(&mut desk, &line).await {
+    let mut pause = Duration::ZERO;
+    while let Some(error) = serve(&mut desk, &line, &mut pause).await {
         desk.disconnected(error);
+        // Processes that have lost their server together must not come back together.
+        let spread = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+        if let Turn::Over = desk.beside(sleep(spread)).await {
+            break;
+        }
+        pause = (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
     }
     desk.close().await;
 }
 
 /// Serves over one connection. Returns the error that ended it, or `None` if the task ends.
-async fn serve(desk: &mut Desk, line: &Line) -> Option<sqlx::Error> {
-    let mut link = connect(desk, line).await?;
+///
+/// An answer ends the `pause` between tries. A connection alone does not: a server can accept connections and refuse all
+/// that is asked.
+async fn serve(desk: &mut Desk, line: &Line, pause: &mut Duration) -> Option<sqlx::Error> {
+    let mut link = match desk.beside(line.connect()).await {
+        Turn::Done(Ok(link)) => link,
+        Turn::Done(Err(error)) => return Some(error),
+        Turn::Batch(_) => unreachable!("there is no connection"),
+        Turn::Over => return None,
+    };
     desk.connected();
     loop {
         let batch = match desk.beside(link.notified()).await {
@@ -108,6 +124,7 @@ async fn serve(desk: &mut Desk, line: &Line) -> Option<sqlx::Error> {
         };
         match desk.beside(link.ask(&batch)).await {
             Turn::Done(Ok(answers)) => {
+                *pause = Duration::ZERO;
                 // Before the answers: what was said while they were on their way may be newer.
                 while let Some(key) = link.buffered() {
                     key.iter().for_each(|key| desk.woken(key));
@@ -118,25 +135,5 @@ async fn serve(desk: &mut Desk, line: &Line) -> Option<sqlx::Error> {
             Turn::Batch(_) => unreachable!("one batch is in flight"),
             Turn::Over => return None,
         }
-    }
-}
-
-/// Tries until there is a connection. Returns `None` if the task ends.
-async fn connect<'a>(desk: &mut Desk, line: &'a Line) -> Option<Link<'a>> {
-    let mut pause = Duration::from_millis(20);
-    loop {
-        let error = match desk.beside(line.connect()).await {
-            Turn::Done(Ok(link)) => return Some(link),
-            Turn::Done(Err(error)) => error,
-            Turn::Batch(_) => unreachable!("there is no connection"),
-            Turn::Over => return None,
-        };
-        desk.disconnected(error);
-        // Processes that have lost their server together must not come back together.
-        let spread = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-        if let Turn::Over = desk.beside(sleep(spread)).await {
-            return None;
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
