@@ -163,7 +163,8 @@ impl<K> PgKeyedBuilder<K> {
         Ok(())
     }
 
-    /// Connects. It makes a connection of its own, with the options of the pool, and a task that owns it.
+    /// Makes a connection of its own, with the options of the pool, and starts a task that owns it. It is not one of the
+    /// pool's connections, and does not count among them.
     ///
     /// # Errors
     ///

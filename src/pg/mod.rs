@@ -5,7 +5,7 @@
 //! leader     work that runs in one process at a time
 //! key        StableKey: keys as bytes that mean the same in every process
 //! lease      what the rest of the process says to the task
-//! desk       the machine of `remote`, and who waits for what it says
+//! desk       the machine of `remote`, and the requests and holders that it answers
 //! task       the task that owns the connection
 //! statement  Statements: what is asked in one message, as text; rows as answers
 //! verify     the check of a grant inside a user's transaction
