@@ -1,5 +1,8 @@
 //! Locks by key over several processes, as leases in a table of PostgreSQL 13 or later.
 //!
+//! Begin with [`PgKeyedLock`], or with the guide [more than one process](crate::docs::processes): when leases are needed, what
+//! they cost and promise, and how to run them. The parts of this module are:
+//!
 //! ```text
 //! lock       PgKeyedLock: the locks; builder: their settings; acquire: a request; guard: a key that is held
 //! leader     work that runs in one process at a time
