@@ -82,6 +82,12 @@ impl Desk {
         }
         let mut work = pin!(work);
         loop {
+            // All that was said by now goes into the next batch.
+            for _ in 0..self.commands.len() {
+                if let Ok(command) = self.commands.try_recv() {
+                    self.obey(command);
+                }
+            }
             let batch = self.machine.next_batch(Instant::now());
             self.deliver();
             if let Some(batch) = batch {
@@ -95,14 +101,14 @@ impl Desk {
             let at = self.machine.wake_at().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             let mut time = pin!(sleep_until(at.into()));
             let woken = poll_fn(|cx| {
-                // Commands first: what is dropped at the same time as an answer comes goes along with what follows.
+                // First, so that many commands do not keep an answer waiting.
+                if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                    return Poll::Ready(Woken::Done(done));
+                }
                 if !self.is_deserted
                     && let Poll::Ready(command) = self.commands.poll_recv(cx)
                 {
                     return Poll::Ready(Woken::Command(command));
-                }
-                if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                    return Poll::Ready(Woken::Done(done));
                 }
                 time.as_mut().poll(cx).map(|()| Woken::Time)
             });

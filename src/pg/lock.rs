@@ -101,7 +101,6 @@ impl<K: StableKey + Eq + Hash + Send + Sync + 'static> PgKeyedLock<K> {
     }
 
     /// Creates a builder, for the table, the namespace, the length of the leases and more.
-    #[must_use]
     pub fn builder(pool: &PgPool) -> PgKeyedBuilder<K> {
         PgKeyedBuilder::new(pool)
     }

@@ -26,6 +26,9 @@ pub(super) struct Link<'a> {
     line: &'a Line,
 }
 
+/// How long it may take to connect.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
 /// The longest pause between two tries to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -34,7 +37,7 @@ impl Line {
         // A listener takes its connection from a pool. A new pool each time: the old connection may hang for long.
         let pool = PgPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(self.limit)
+            .acquire_timeout(CONNECT_LIMIT)
             .max_lifetime(None)
             .idle_timeout(None)
             .test_before_acquire(false)
@@ -44,23 +47,26 @@ impl Line {
         listener.ignore_pool_close_event(true);
         let mut link = Link { listener, line: self };
         if self.notify {
-            self.within(link.listener.listen(self.statements.table().channel())).await?;
+            within(CONNECT_LIMIT, link.listener.listen(self.statements.table().channel())).await?;
         }
         // Is the table there, and may it be read?
         link.ask(&Batch::default()).await?;
         Ok(link)
     }
+}
 
-    /// An answer that does not come in time is an error of the connection.
-    async fn within<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-        let late = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-        timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()))
-    }
+/// An answer that does not come in time is an error of the connection.
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let late = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
 }
 
 impl Link<'_> {
     async fn ask(&mut self, batch: &Batch) -> Result<Answers, sqlx::Error> {
-        self.line.within(self.line.statements.run(&mut self.listener, batch)).await
+        within(self.line.limit, self.line.statements.run(&mut self.listener, batch)).await
     }
 
     /// Waits until the database says that a key was released.

@@ -135,7 +135,8 @@ impl<DB: Database> Scope<DB> {
     /// Sets whether a commit first makes sure that the transaction has not failed. On by default.
     ///
     /// PostgreSQL answers the COMMIT of a transaction in which a statement has failed with a rollback, and sqlx reports
-    /// success. So the commit asks first, which costs one round trip. Turn it off where that counts, and where each error of
+    /// success. So the commit asks first, which costs one round trip. A connection that was lost before is then known to have
+    /// stored nothing, and the transaction may be made again. Turn it off where the round trip counts, and where each error of
     /// a statement ends the transaction, as `?` does. It has no effect on other databases.
     #[must_use]
     pub fn check_commit(mut self, check: bool) -> Self {

@@ -88,14 +88,15 @@ impl<DB: Database> Session<DB> {
         let engine = Engine::of::<DB>();
         if matches!(engine, Engine::Sqlite | Engine::Other) {
             // If a nested transaction was dropped, its rollback is queued. It ends before this is answered.
-            self.ping().await.map_err(CommitError::Unknown)?;
+            self.ping().await.map_err(CommitError::Refused)?;
         }
         if self.depth() != 1 {
             return Err(CommitError::Unknown(nested(self.depth())));
         }
         if checks_first && matches!(engine, Engine::Postgres | Engine::Other) {
-            // Only COMMIT and ROLLBACK succeed in a transaction that has failed. Outside a transaction this fails.
-            (self.execute)(self, "SAVEPOINT latchwork_commit").await.map_err(CommitError::of)?;
+            // Only COMMIT and ROLLBACK succeed in a transaction that has failed. Outside a transaction this fails, too.
+            let looked = (self.execute)(self, "SAVEPOINT latchwork_commit").await;
+            looked.map_err(CommitError::before_commit)?;
         }
         Manager::<DB>::commit(self).await.map_err(CommitError::of)?;
         self.at_drop = AtDrop::GiveBack;

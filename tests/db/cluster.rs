@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::{env, fs};
 
-use crate::server::Server;
+use super::server::Server;
 
 /// The server listens at a socket in its folder and nowhere else.
 const SCRIPT: &str = r#"
