@@ -166,8 +166,9 @@ impl<K> PgKeyedBuilder<K> {
         Ok(())
     }
 
-    /// Connects. It makes a connection of its own, with the options of the pool, and a task that owns it. What the pool does
-    /// after it connects, such as `set search_path`, is not done there: name the [schema](Self::schema), if it matters.
+    /// Makes a connection of its own, with the options of the pool, and starts a task that owns it. It is not one of the
+    /// pool's connections, and does not count among them. What the pool does after it connects, such as `set search_path`, is
+    /// not done there: name the [schema](Self::schema), if it matters.
     ///
     /// # Errors
     ///

@@ -210,7 +210,7 @@ impl<DB: Database> Drop for Session<DB> {
     }
 }
 
-/// Returns the current runtime, which somebody drives. If there is none, returns `other`.
+/// Returns the current runtime, as it is driven at this moment. If there is none, returns `other`.
 pub(super) fn current_or(other: &Handle) -> Handle {
     Handle::try_current().unwrap_or_else(|_| other.clone())
 }
