@@ -22,8 +22,8 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// One plan at a time for each user: in this process, or with a database in all processes that share it. A second click is
-    /// refused at once, with 409. The key goes when the handler's future does: on return, `?` and panic, and when the client
-    /// hangs up.
+    /// refused at once, with 409. The key is released with the handler's future: on return, `?` and panic. If the client hangs
+    /// up, that is at once, or with a database when the handler returns.
     pub(crate) async fn new(mode: ModeSwitch, database_url: Option<&str>) -> Result<Self, Failure> {
         let (locks, local, leases) = match database_url {
             None => {
@@ -39,8 +39,8 @@ impl Guard {
             }
         };
         let layer = KeyedLockLayer::new(locks, path_param("user")).name("plans").mode(&mode);
-        // A commit that is under way when its client hangs up ends before another process reads. In one process the store's
-        // only connection sees to that.
+        // So a commit that is under way when its client hangs up ends before another process reads. In one process the
+        // statements of the store follow each other on one connection.
         let layer = layer.detached(leases.is_some());
         Ok(Self { local, leases, mode, layer })
     }

@@ -38,6 +38,7 @@ pub(crate) async fn compare(
     println!(
         "{processes} processes sell the same sweets. One is killed in the middle of a purchase, and one stands still."
     );
+    println!("naive: each process locks a sweet for itself. guarded: they share leases, and verify them.");
     let naive = run(place, url, Side::Naive, processes, seed).await?;
     let guarded = run(place, url, Side::Guarded, processes, seed).await?;
     println!("{}", report::table(&naive, &guarded));
