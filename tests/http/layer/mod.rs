@@ -13,6 +13,7 @@ mod ends;
 mod extracted;
 mod held;
 mod keys;
+mod lost;
 mod min_hold;
 mod modes;
 mod panics;
