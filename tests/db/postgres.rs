@@ -2,7 +2,9 @@
 
 mod engine;
 mod held;
+mod layered;
 mod locks;
+mod metrics;
 mod rows;
 
 use std::sync::atomic::{AtomicU32, Ordering};
