@@ -303,10 +303,10 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
     /// no more than that:
     ///
     /// - It can't stop what does not wait: a computation, a blocking thread, a task that the service has started.
-    /// - A statement that was sent to a database goes on there, and may be done. Inside a transaction it is rolled back.
+    /// - A statement that was sent to a database goes on there. In a transaction it is rolled back, unless it is the commit.
     /// - The loss is noticed after it has happened. Another process may have worked with the key since.
     ///
-    /// The client may send a refused request again, so what was done before must bear a repetition.
+    /// A client may send a refused request again. So use it for services that may be stopped and repeated.
     ///
     /// Each request is still counted once: at its end, as [`Outcome::Lost`](super::Outcome::Lost) or as it got its key. It
     /// costs a few allocations for each request, also with local locks, which are never lost. In the mode

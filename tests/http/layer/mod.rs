@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+pub(crate) mod remote;
 pub(crate) mod service;
 
 mod body;
@@ -20,5 +21,4 @@ mod panics;
 mod plain;
 mod ready;
 mod refused;
-mod remote;
 mod typed;

@@ -27,7 +27,7 @@ type Wait<G> = Pin<Box<dyn Future<Output = Result<G, LockError>> + Send>>;
 
 /// How the stand-in answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Grant,
     Busy,
     TimedOut,
@@ -70,17 +70,17 @@ impl Reply {
 
 /// The stand-in: it answers at once, or when its gate lets it.
 #[derive(Clone)]
-pub(super) struct Remote {
-    pub(super) locks: Locks,
+pub(crate) struct Remote {
+    pub(crate) locks: Locks,
     reply: Reply,
     gate: Option<Gate>,
-    pub(super) loss: Loss,
+    pub(crate) loss: Loss,
     asked: Arc<Mutex<Vec<Ask>>>,
     withdrawn: Arc<AtomicUsize>,
 }
 
 impl Remote {
-    pub(super) fn new(reply: Reply, gate: Option<&Gate>) -> Self {
+    pub(crate) fn new(reply: Reply, gate: Option<&Gate>) -> Self {
         let gate = gate.cloned();
         let (asked, withdrawn) = <(Arc<Mutex<Vec<Ask>>>, Arc<AtomicUsize>)>::default();
         Self { locks: locks(), reply, gate, loss: Loss::new(), asked, withdrawn }
@@ -96,7 +96,7 @@ impl Remote {
         }
     }
 
-    pub(super) fn layer(&self) -> KeyedLockLayer<String, ByPath, Self> {
+    pub(crate) fn layer(&self) -> KeyedLockLayer<String, ByPath, Self> {
         KeyedLockLayer::new(self.clone(), by_path)
     }
 }
@@ -141,7 +141,7 @@ impl Drop for Withdrawal {
 
 /// Whether the lock is lost, for the guard.
 #[derive(Clone)]
-pub(super) struct Loss {
+pub(crate) struct Loss {
     lost: Arc<tokio::sync::Semaphore>,
     watched: Arc<AtomicUsize>,
 }
@@ -151,17 +151,17 @@ impl Loss {
         Self { lost: Arc::new(tokio::sync::Semaphore::new(0)), watched: Arc::default() }
     }
 
-    pub(super) fn happen(&self) {
+    pub(crate) fn happen(&self) {
         self.lost.close();
     }
 
     /// Returns how often somebody began to wait for it.
-    pub(super) fn watched(&self) -> usize {
+    pub(crate) fn watched(&self) -> usize {
         self.watched.load(Ordering::SeqCst)
     }
 }
 
-pub(super) struct RemoteGuard {
+pub(crate) struct RemoteGuard {
     local: OwnedKeyedGuard<String>,
     loss: Loss,
 }
@@ -203,7 +203,7 @@ fn counted(
     })
 }
 
-pub(super) fn only(stats: &LayerStats, outcome: Outcome) {
+pub(crate) fn only(stats: &LayerStats, outcome: Outcome) {
     assert_eq!((stats.of(outcome), stats.requests()), (1, 1), "{outcome:?}: {stats:?}");
 }
 
