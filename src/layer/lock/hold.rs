@@ -108,6 +108,9 @@ pub(super) enum Held<G: HeldLock> {
     Shared { key: HeldKey<G::Key, G> },
 }
 
+/// The watch for the loss of a key, the key, and the span of the request.
+type Watched<'h, G> = (&'h mut Watch, &'h HeldKey<<G as HeldLock>::Key, G>, &'h Span);
+
 /// What only some layers are set up for. It has a box of its own, so that the others do not carry it.
 pub(super) struct Terms {
     /// The key is held until then, by a task on this runtime if the request ends sooner.
@@ -185,7 +188,7 @@ impl<G: HeldLock + 'static> Hold<G> {
         self.terms.as_mut()?.watch.as_mut()?.take_grpc()
     }
 
-    fn watched(&mut self) -> Option<(&mut Watch, &HeldKey<G::Key, G>, &Span)> {
+    fn watched(&mut self) -> Option<Watched<'_, G>> {
         let watch = self.terms.as_mut()?.watch.as_mut()?;
         match &self.held {
             Some(Held::Shared { key }) => Some((watch, key, &self.span)),

@@ -191,9 +191,9 @@ async fn a_detached_handler_ends_with_its_lock_whether_its_client_is_there_or_go
     }
 }
 
-fn next(
-    body: &mut HeldBody<Body>,
-) -> Poll<Option<Result<Frame<Bytes>, Box<dyn std::error::Error + Send + Sync>>>> {
+type Next = Option<Result<Frame<Bytes>, Box<dyn std::error::Error + Send + Sync>>>;
+
+fn next(body: &mut HeldBody<Body>) -> Poll<Next> {
     Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
 }
 
