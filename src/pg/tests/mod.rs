@@ -3,14 +3,16 @@
 mod batches;
 #[path = "../../../tests/db/cluster.rs"]
 mod cluster;
+mod databases;
 mod history;
+#[path = "../../../tests/db/server.rs"]
 mod server;
 mod tables;
 mod verified;
 
 use std::time::Duration;
 
-use self::server::{database, key, process};
+use self::databases::{database, key, process};
 use crate::remote::{Answers, Batch, Busy, Grant, Held, Take};
 
 /// Longer than any test.
