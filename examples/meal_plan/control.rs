@@ -34,7 +34,7 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(guard: &Arc<Guard>, scrape: PrometheusHandle) -> Self {
-        let publisher = Publisher::new().keyed_lock(&guard.locks).keyed_lock_layer(&guard.layer);
+        let publisher = Publisher::new().keyed_lock(&guard.local).keyed_lock_layer(&guard.layer);
         Self { guard: guard.clone(), publisher, scrape }
     }
 

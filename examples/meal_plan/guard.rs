@@ -2,29 +2,60 @@
 
 use std::sync::Arc;
 
-use latchwork::KeyedLock;
-use latchwork::{
-    extract::{PathParam, path_param},
-    layer::{KeyedLockLayer, LayerStats, ModeSwitch, Outcome},
-};
+use latchwork::extract::{PathParam, path_param};
+use latchwork::layer::{KeyedLockLayer, LayerStats, ModeSwitch, Outcome};
+use latchwork::pg::PgKeyedLock;
+use latchwork::provider::AnyLocks;
+use latchwork::{KeyedLock, TimedOut};
+use sqlx::PgPool;
+
+use crate::Failure;
+use crate::service::GRACE;
 
 pub(crate) struct Guard {
-    pub(crate) locks: Arc<KeyedLock<String>>,
+    /// The locks of this process. Leases have them in front.
+    pub(crate) local: Arc<KeyedLock<String>>,
+    leases: Option<PgKeyedLock<String>>,
     pub(crate) mode: ModeSwitch,
-    pub(crate) layer: KeyedLockLayer<String, PathParam>,
+    pub(crate) layer: KeyedLockLayer<String, PathParam, AnyLocks<String>>,
 }
 
 impl Guard {
-    /// One plan at a time for each user. Who comes meanwhile is told so at once, with 409. The key goes when the
-    /// handler's future does: on return, `?` and panic, and when the client hangs up.
-    pub(crate) fn new(mode: ModeSwitch) -> Self {
-        let locks = Arc::new(KeyedLock::builder().name("users").publish_times().build());
-        let layer = KeyedLockLayer::new(locks.clone(), path_param("user")).name("plans").mode(&mode);
-        Self { locks, mode, layer }
+    /// One plan at a time for each user: in this process, or with a database in all processes that share it. A second click is
+    /// refused at once, with 409. The key is released with the handler's future: on return, `?` and panic. If the client hangs
+    /// up, that is at once, or with a database when the handler returns.
+    pub(crate) async fn new(mode: ModeSwitch, database_url: Option<&str>) -> Result<Self, Failure> {
+        let (locks, local, leases) = match database_url {
+            None => {
+                let local = Arc::new(KeyedLock::builder().name("users").publish_times().build());
+                (AnyLocks::new(local.clone()), local, None)
+            }
+            Some(url) => {
+                let pool = PgPool::connect(url).await?;
+                let builder = PgKeyedLock::builder(&pool).namespace("meal plan users").name("users");
+                builder.create_table().await?;
+                let leases = builder.connect().await?;
+                (AnyLocks::new(leases.clone()), leases.local().clone(), Some(leases))
+            }
+        };
+        let layer = KeyedLockLayer::new(locks, path_param("user")).name("plans").mode(&mode);
+        // So a commit that is under way when its client hangs up ends before another process reads. In one process the
+        // statements of the store follow each other on one connection.
+        let layer = layer.detached(leases.is_some());
+        Ok(Self { local, leases, mode, layer })
     }
 
     pub(crate) fn counts(&self) -> LayerStats {
         self.layer.stats()
+    }
+
+    /// Waits until no key is held. Leases are refused from then on.
+    pub(crate) async fn stop(&self) -> Result<(), TimedOut> {
+        self.local.drained().timeout(GRACE).await?;
+        if let Some(leases) = &self.leases {
+            leases.shut_down().await;
+        }
+        Ok(())
     }
 }
 

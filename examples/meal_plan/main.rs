@@ -6,12 +6,20 @@
 //! cargo run --release --example meal_plan -- --serve
 //! cargo run --release --example meal_plan --features tracing -- --users 0 --serve --mode observe
 //! ```
+//!
+//! With a PostgreSQL the layer has leases instead, for several processes. The handler and the layer stay the same. Two
+//! processes with locks of their own generate plans twice, and with leases they do not:
+//!
+//! ```text
+//! DATABASE_URL=postgres://… cargo run --release --example meal_plan -- --processes 2
+//! ```
 
 mod control;
 mod drive;
 mod generator;
 mod guard;
 mod input;
+mod processes;
 mod report;
 mod service;
 mod store;
@@ -48,6 +56,14 @@ struct Args {
     #[arg(long, value_name = "DIR")]
     db: Option<PathBuf>,
 
+    /// PostgreSQL database for leases, in its table `latchwork_locks` [default: locks of this process].
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+
+    /// Compare processes instead: this number of them serve the same users.
+    #[arg(long, value_name = "COUNT", conflicts_with = "serve", value_parser = clap::value_parser!(u16).range(2..=8))]
+    processes: Option<u16>,
+
     /// Print the outcome as one JSON object, on the last line.
     #[arg(long)]
     json: bool,
@@ -63,6 +79,20 @@ struct Args {
     /// Port to leave it running on [default: any free one].
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     port: u16,
+}
+
+impl Args {
+    /// Returns `None` if the variable is not set, or empty.
+    fn database_url(&self) -> Result<Option<&str>, Failure> {
+        let url = self.database_url.as_deref().filter(|url| !url.is_empty());
+        match url {
+            Some(url) if !url.starts_with("postgres:") && !url.starts_with("postgresql:") => {
+                Err("DATABASE_URL must be like postgres://user@host/database; without leases, unset it"
+                    .into())
+            }
+            url => Ok(url),
+        }
+    }
 }
 
 const NAIVE_FILE: &str = "naive.sqlite";
@@ -93,6 +123,9 @@ async fn run(args: &Args) -> Result<bool, Failure> {
     let temporary = tempfile::tempdir()?;
     let dir = args.db.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(dir).map_err(|error| format!("no directory {}: {error}", dir.display()))?;
+    if let Some(count) = args.processes {
+        return compare_processes(args, dir, count.into()).await;
+    }
     if args.users > 0 && !compare(args, dir).await? {
         return Ok(false);
     }
@@ -111,10 +144,35 @@ async fn compare(args: &Args, dir: &Path) -> Result<bool, Failure> {
     }
     println!("{} users double-click, open tabs, hang up, and meet with errors and panics.", args.users);
     let naive = drive(None, &naive, args.users).await?;
-    let guard = Guard::new(ModeSwitch::new(Mode::Enforce));
+    let guard = Guard::new(ModeSwitch::new(Mode::Enforce), args.database_url()?).await?;
     let guarded = drive(Some(Arc::new(guard)), &guarded, args.users).await?;
+    report(args, &naive, &guarded)
+}
 
-    println!("{}", report::table(&naive, &guarded));
+/// Runs the users against several processes: each with its own locks, then with leases.
+async fn compare_processes(args: &Args, dir: &Path, count: usize) -> Result<bool, Failure> {
+    let url = args.database_url()?;
+    let url =
+        url.ok_or("--processes needs a PostgreSQL: set DATABASE_URL, like postgres://user@host/database")?;
+    let (naive, guarded) = (dir.join("naive"), dir.join("guarded"));
+    for dir in [&naive, &guarded] {
+        if dir.exists() {
+            return Err(format!("{} exists already, and a comparison needs new files", dir.display()).into());
+        }
+    }
+    println!("{} users click on {count} processes, which share a file.", args.users);
+    println!("naive: each process has its own lock for each user. guarded: they share leases.");
+    let naive = processes::run(None, &naive, args.users, count).await?;
+    let place = processes::Place::create(url).await?;
+    let guarded = processes::run(Some(&place), &guarded, args.users, count).await;
+    // The schema is removed also if the run has failed.
+    place.remove().await?;
+    report(args, &naive, &guarded?)
+}
+
+/// Returns whether every promise was kept.
+fn report(args: &Args, naive: &Run, guarded: &Run) -> Result<bool, Failure> {
+    println!("{}", report::table(naive, guarded));
     let broken = guarded.broken_promises();
     if broken.is_empty() {
         println!("guarded: nothing twice, nothing lost, 409 for a second click, 200 afterwards, no key left");
@@ -126,7 +184,7 @@ async fn compare(args: &Args, dir: &Path) -> Result<bool, Failure> {
         eprintln!("BROKEN: and {} more", broken.len() - SHOWN);
     }
     if args.json {
-        println!("{}", serde_json::to_string(&Report::new(&naive, &guarded))?);
+        println!("{}", serde_json::to_string(&Report::new(naive, guarded))?);
     }
     Ok(broken.is_empty())
 }
@@ -134,17 +192,22 @@ async fn compare(args: &Args, dir: &Path) -> Result<bool, Failure> {
 async fn drive(guard: Option<Arc<Guard>>, file: &Path, users: u32) -> Result<Run, Failure> {
     let app = Arc::new(App { store: Store::open(file).await? });
     let server = Server::start(app.clone(), guard.clone(), Router::new(), 0).await?;
-    let style = "{prefix:>8} {wide_bar} {pos}/{len} users, {elapsed}";
-    let progress = ProgressBar::new(users.into()).with_style(ProgressStyle::with_template(style)?);
-    progress.set_prefix(if guard.is_some() { "guarded" } else { "naive" });
-    let tally = drive::drive(&server.url, users as usize, &progress).await;
+    let progress = progress(if guard.is_some() { "guarded" } else { "naive" }, users)?;
+    let tally = drive::drive(std::slice::from_ref(&server.url), users as usize, &progress).await;
     progress.finish();
     // Keys that stay held are counted below.
     server.stop().await.ok();
-    let keys_left = guard.map_or(0, |guard| guard.locks.len());
+    let keys_left = guard.map_or(0, |guard| guard.local.len());
     let run = Run { tally, audit: app.store.audit().await?, keys_left };
     app.store.close().await?;
     Ok(run)
+}
+
+fn progress(side: &'static str, users: u32) -> Result<ProgressBar, Failure> {
+    let style = "{prefix:>8} {wide_bar} {pos}/{len} users, {elapsed}";
+    let progress = ProgressBar::new(users.into()).with_style(ProgressStyle::with_template(style)?);
+    progress.set_prefix(side);
+    Ok(progress)
 }
 
 /// Serves the guarded handler until Ctrl-C, and then until nobody's plan is under way.
@@ -152,7 +215,7 @@ async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
     show_events();
     let app = Arc::new(App { store: Store::open(&dir.join(GUARDED_FILE)).await? });
     let scrape = control::recorder()?;
-    let guard = Arc::new(Guard::new(ModeSwitch::new(args.mode)));
+    let guard = Arc::new(Guard::new(ModeSwitch::new(args.mode), args.database_url()?).await?);
     let control = Control::new(&guard, scrape).routes();
     let server = Server::start(app.clone(), Some(guard.clone()), control, args.port).await?;
     let plan = format!("{}/users/ada/plan", server.url);
@@ -176,10 +239,10 @@ async fn serve(args: &Args, dir: &Path) -> Result<(), Failure> {
         println!("{help}");
     }
     tokio::signal::ctrl_c().await?;
-    eprintln!("stopping; keys held: {}", guard.locks.len());
+    eprintln!("stopping; keys held: {}", guard.local.len());
     server.stop().await?;
     app.store.close().await?;
-    eprintln!("stopped; keys were had {} times", guard.locks.counts().acquired);
+    eprintln!("stopped; keys were acquired {} times", guard.local.counts().acquired);
     if let Some(observed) = guard::observed(&guard.counts()) {
         eprintln!("{observed}");
     }

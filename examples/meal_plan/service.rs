@@ -76,7 +76,7 @@ async fn catch_panic(request: Request, next: Next) -> Response {
 }
 
 /// How long a server that is told to stop waits for what is under way.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -109,7 +109,7 @@ impl Server {
             self.task.abort();
         }
         match self.guard {
-            Some(guard) => guard.locks.drained().timeout(GRACE).await,
+            Some(guard) => guard.stop().await,
             None => Ok(()),
         }
     }

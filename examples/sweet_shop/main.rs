@@ -6,6 +6,13 @@
 //! DATABASE_URL=postgres://… cargo run --release --example sweet_shop
 //! cargo run --release --example sweet_shop -- --users 0 --serve --way for_update
 //! ```
+//!
+//! And several processes behind one PostgreSQL. Each has locks of its own, and they oversell. Then they share leases, and
+//! verify them in their transactions. One process is killed in the middle of a purchase, and one stands still:
+//!
+//! ```text
+//! DATABASE_URL=postgres://… cargo run --release --example sweet_shop -- --processes 4
+//! ```
 
 // The shop is written once, and compiled once for each database.
 #![allow(clippy::duplicate_mod, reason = "one source, compiled for each database")]
@@ -20,6 +27,7 @@ mod elsewhere;
 mod input;
 mod order;
 mod postgres;
+mod processes;
 mod report;
 mod serve;
 #[path = "../shared/server.rs"]
@@ -50,6 +58,7 @@ use clap::Parser;
 
 use crate::compare::{Failure, Shop, compare};
 use crate::drive::Crowd;
+use crate::processes::Side;
 use crate::serve::serve;
 use crate::way::Way;
 
@@ -71,6 +80,14 @@ struct Args {
     /// Directory to keep the SQLite files in [default: a temporary one].
     #[arg(long, value_name = "DIR")]
     db: Option<PathBuf>,
+
+    /// Compare processes instead: this number of them sell over one PostgreSQL.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["db", "serve"], value_parser = clap::value_parser!(u16).range(3..=16))]
+    processes: Option<u16>,
+
+    /// Be one of these processes.
+    #[arg(long, hide = true, value_enum)]
+    worker: Option<Side>,
 
     /// Print the outcome as one JSON object, on the last line.
     #[arg(long)]
@@ -116,7 +133,20 @@ async fn run(args: &Args) -> Result<bool, Failure> {
             );
         }
         let options = url.parse().map_err(|error| format!("DATABASE_URL can't be read: {error}"))?;
-        return run_on::<Arc<on_postgres::shop::App>>(&postgres::Place { options }, args).await;
+        if let Some(side) = args.worker {
+            processes::work(options, side, args.seed).await?;
+            return Ok(true);
+        }
+        let place = postgres::Place { options };
+        if let Some(count) = args.processes {
+            return processes::compare(&place, url, count.into(), args.seed, args.json).await;
+        }
+        return run_on::<Arc<on_postgres::shop::App>>(&place, args).await;
+    }
+    if args.processes.is_some() || args.worker.is_some() {
+        return Err(
+            "--processes needs a PostgreSQL: set DATABASE_URL, like postgres://user@host/database".into()
+        );
     }
     let temporary = tempfile::tempdir()?;
     let dir = args.db.clone().unwrap_or(temporary.path().to_owned());

@@ -59,7 +59,7 @@ impl Place {
 }
 
 /// Two comparisons can run on one database at the same time.
-fn schema(name: &str, life: Life) -> String {
+pub(crate) fn schema(name: &str, life: Life) -> String {
     match life {
         Life::Comparison => format!("sweet_shop_{name}_{}", process::id()),
         Life::Service => format!("sweet_shop_{name}"),

@@ -199,6 +199,6 @@ pub(crate) fn table(runs: &[Run]) -> Table {
     table
 }
 
-fn quantile_ms(micros: &Histogram<u64>, quantile: f64) -> f64 {
+pub(crate) fn quantile_ms(micros: &Histogram<u64>, quantile: f64) -> f64 {
     micros.value_at_quantile(quantile) as f64 / 1000.0
 }

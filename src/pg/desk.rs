@@ -1,4 +1,4 @@
-//! [`Desk`]: the machine, and who waits for what it says.
+//! [`Desk`]: the machine, and the requests and holders that it answers.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -28,7 +28,7 @@ pub(super) struct Desk {
     name: &'static str,
     asked: HashMap<Ticket, oneshot::Sender<Answer>>,
     holders: HashMap<KeyBytes, Holder>,
-    /// Who waits for the end of a release.
+    /// Callers that wait for the end of a release.
     released: HashMap<Held, oneshot::Sender<bool>>,
     shut_down: Vec<oneshot::Sender<()>>,
     last_error: Option<Arc<sqlx::Error>>,
@@ -169,7 +169,7 @@ impl Desk {
         self.machine.woken(Instant::now(), key);
     }
 
-    /// Tells everybody what has happened.
+    /// Tells requests and holders what has happened.
     fn deliver(&mut self) {
         while let Some(event) = self.machine.next_event() {
             match event {

@@ -79,7 +79,8 @@ impl<K: Eq + Hash> PgGuard<K> {
     /// key waits until the transaction ends, also if the lease ends before. So if the transaction commits, its writes are
     /// stored before any later holder reads.
     ///
-    /// The table of the leases must be in the database of the transaction.
+    /// The table of the leases must be in the database of the transaction. A [`Scope`](crate::sql::Scope) must be in the mode
+    /// [`Enforce`](crate::mode::Mode::Enforce): otherwise there is no transaction.
     ///
     /// # Errors
     ///

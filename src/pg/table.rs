@@ -117,8 +117,8 @@ impl Table {
 
     /// Deletes the rows of keys that nobody has held for this time, in small transactions. Returns their number.
     ///
-    /// The next fence of such a key comes from the clock alone. So a row whose fence is ahead of the clock stays, and `idle`
-    /// must be longer than the clock of the server can ever be put back.
+    /// The next fence of such a key comes from the clock alone. So a row whose fence is ahead of the clock stays. And `idle`
+    /// must be longer than any step back of the server's clock.
     pub(crate) async fn purge(
         &self,
         connection: &mut PgConnection,

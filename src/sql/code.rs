@@ -61,7 +61,12 @@ impl Code {
 
     /// Returns `true` if there is no transaction, though there should be. Each statement was stored by itself then.
     pub(super) fn has_no_transaction(self) -> bool {
-        matches!(self, Self::SqlState(state) if &state == b"25P01")
+        match self {
+            Self::SqlState(state) => &state == b"25P01",
+            // The savepoint of its beginning is not there.
+            Self::MySql(number) => number == 1305,
+            Self::Sqlite(_) | Self::Unknown => false,
+        }
     }
 
     /// Returns `true` if a commit that is answered so has stored nothing. Each other answer leaves the outcome open.

@@ -2,6 +2,7 @@
 
 mod batches;
 #[path = "../../../tests/db/cluster.rs"]
+#[allow(dead_code, reason = "the tests over transactions use all of it")]
 mod cluster;
 mod databases;
 mod history;

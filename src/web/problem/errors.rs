@@ -149,8 +149,8 @@ impl From<TimedOut> for Problem {
     }
 }
 
-/// Becomes 409 if the lock is busy, 400 if the key can't be locked, and 503 otherwise. The cause of an unavailable provider is not in the problem: log
-/// the error before, if it matters.
+/// Becomes 409 if the lock is busy, 400 if the key can't be locked, and 503 otherwise. The causes of an unavailable provider
+/// and of a bad key are not in the problem: log the error before, if they matter.
 impl From<LockError> for Problem {
     fn from(error: LockError) -> Self {
         match error {
