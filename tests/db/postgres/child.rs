@@ -139,6 +139,8 @@ async fn body_of_a_process() {
 
 /// Does single steps. Answers each.
 async fn clerk(pool: &Pool<Db>, orders: &mut Orders) {
+    const OPEN: &str = "it is begun first";
+
     let (locks, scope) = (locks(pool).await, Scope::new(pool.clone()));
     let (mut guard, mut tx) = (None, None);
     loop {
@@ -155,7 +157,6 @@ async fn clerk(pool: &Pool<Db>, orders: &mut Orders) {
             answer("begun");
             continue;
         }
-        const OPEN: &str = "it is begun first";
         match order.as_str() {
             "write" => {
                 let insert = query("insert into notes values ('of the clerk')");

@@ -46,7 +46,8 @@ async fn leases_survive_a_crash_of_the_server_and_fences_go_on_rising() {
     let pool = connect(2, options).await;
     let builder = || {
         PgKeyedLock::<String>::builder(&pool)
-            .lease(Duration::from_secs(6))
+            // Longer than a restart takes.
+            .lease(Duration::from_secs(60))
             .poll_interval(Duration::from_millis(5))
     };
     builder().create_table().await.expect("the role may create tables");
