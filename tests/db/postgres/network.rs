@@ -165,6 +165,24 @@ async fn a_request_whose_answer_is_lost_gets_its_key_over_the_next_connection() 
 }
 
 #[tokio::test]
+async fn a_request_made_without_a_connection_waits_for_one() {
+    let scene = Scene::new(LEASE).await;
+    let before = scene.proxy.connections();
+    scene.proxy.cut();
+    while scene.proxy.connections() == before {
+        tokio::task::yield_now().await;
+    }
+    let asked = scene.ask();
+    // Tries to connect go on beside it.
+    while scene.proxy.connections() < before + 3 && !asked.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    scene.proxy.open();
+    granted(asked).await.release().await.expect("it was held to its end");
+    scene.nothing_held().await;
+}
+
+#[tokio::test]
 async fn a_key_that_was_granted_to_nobody_is_free_after_the_lease() {
     let scene = Scene::new(LEASE / 3).await;
     scene.proxy.hold();
