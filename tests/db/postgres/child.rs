@@ -155,20 +155,20 @@ async fn clerk(pool: &Pool<Db>, orders: &mut Orders) {
             answer("begun");
             continue;
         }
-        let open = || "it is begun first";
+        let open = "it is begun first";
         match order.as_str() {
             "write" => {
                 let insert = query("insert into notes values ('of the clerk')");
-                insert.execute(&mut **tx.as_mut().expect(open())).await.expect("it is done");
+                insert.execute(&mut **tx.as_mut().expect(open)).await.expect("it is done");
                 answer("written");
             }
-            "verify" => match held.verify(tx.as_mut().expect(open())).await {
+            "verify" => match held.verify(tx.as_mut().expect(open)).await {
                 Ok(()) => answer("verified"),
                 Err(VerifyError::Lost) => answer("lost"),
                 Err(error) => answer(format_args!("{error:?}")),
             },
             "commit" => {
-                tx.take().expect(open()).commit().await.expect("nothing stands against it");
+                tx.take().expect(open).commit().await.expect("nothing stands against it");
                 answer("committed");
             }
             "write with the fence" => answer(write_with(held.fence(), pool).await),
