@@ -31,6 +31,7 @@
 //! | to resolve a conflict by reading again | [`RetryPolicy::retry_on_conflict`] |
 //! | to keep retries from adding to an outage | [`Budget`](retry::Budget) |
 //! | to refuse the late write of a paused holder | [`Fence`], [`FenceGate`](fence::FenceGate) |
+//! | one request per key over all replicas of a service | [`PgKeyedLock`](pg::PgKeyedLock) |
 //! | a lock in front of a handler | [`KeyedLockLayer`](layer::KeyedLockLayer) |
 //! | one call of a handler for equal GETs | [`CoalesceLayer`](layer::CoalesceLayer) |
 //! | `If-Match`, `ETag`, and errors as responses | [`IfMatch`](web::IfMatch), [`Tagged`](web::Tagged), [`Problem`](web::Problem) |
@@ -88,14 +89,15 @@
 //! # When not to use it
 //!
 //! - One value, threads only, held for a moment: `std::sync::Mutex`.
-//! - More than one process: a lock in the database that they share.
+//! - More than one process without a PostgreSQL that they share. With one, see [more than one process](docs::processes).
 //! - A counter: an atomic. A value that is replaced as a whole: `arc-swap`.
 //!
 //! # Guides
 //!
 //! [patterns](docs::patterns) · [adopting it in an axum service](docs::adopting) · [retries](docs::retries) ·
-//! [problems](docs::problems) · [databases](docs::databases) · [logging](docs::logging) · [metrics](docs::metrics) ·
-//! [performance](docs::performance) · [limitations](docs::limitations) · [compatibility](docs::compatibility) · [internals](docs::internals)
+//! [problems](docs::problems) · [databases](docs::databases) · [more than one process](docs::processes) ·
+//! [logging](docs::logging) · [metrics](docs::metrics) · [performance](docs::performance) ·
+//! [limitations](docs::limitations) · [compatibility](docs::compatibility) · [internals](docs::internals)
 //!
 //! # Features
 //!
@@ -108,7 +110,7 @@
 //!   [problems](docs::problems), for hyper, tonic and everything else that is built on tower.
 //! - `axum`: the same for axum, with extractors and responses.
 //! - `sqlx`: [transactions that end](docs::databases) over sqlx 0.9, its errors classified, rows with versions.
-//! - `postgres`: [leases in PostgreSQL](pg), for locks by key over several processes.
+//! - `postgres`: [leases in PostgreSQL](pg) 13 or later, for locks by key over [several processes](docs::processes).
 //! - `metrics`: [counters, gauges and histograms](docs::metrics) of locks, retries, budgets, flights, layers and scopes.
 
 /// The programs of the README.

@@ -38,17 +38,19 @@ where
         query(CREATE).execute(&mut *db).await.expect("it is new");
         query("insert into numbers values (1, 0)").execute(&mut *db).await.expect("it is empty");
     });
-    let scope = Scope::new(pool.clone());
-    let scoped = move |ops: u64| {
-        runtime.block_on(async {
-            let start = Instant::now();
-            for _ in 0..ops {
-                let mut tx = scope.begin().await.expect("a connection is free");
-                query(ADD).execute(&mut *tx).await.expect("the row is there");
-                tx.commit().await.expect("nothing stands against it");
-            }
-            per_op(start.elapsed(), ops)
-        })
+    let scoped = |checks: bool| {
+        let scope = Scope::new(pool.clone()).check_commit(checks);
+        move |ops: u64| {
+            runtime.block_on(async {
+                let start = Instant::now();
+                for _ in 0..ops {
+                    let mut tx = scope.begin().await.expect("a connection is free");
+                    query(ADD).execute(&mut *tx).await.expect("the row is there");
+                    tx.commit().await.expect("nothing stands against it");
+                }
+                per_op(start.elapsed(), ops)
+            })
+        }
     };
     let plain = move |ops: u64| {
         runtime.block_on(async {
@@ -61,6 +63,9 @@ where
             per_op(start.elapsed(), ops)
         })
     };
-    let measure = Measure::new(format!("a transaction that writes one row, {database}"));
-    report.add(measure.run("latchwork", scoped).run("sqlx", plain).goal(1.03));
+    let title = format!("a transaction that writes one row, {database}");
+    let measure = Measure::new(format!("{title}, commits unchecked"));
+    report.add(measure.run("latchwork", scoped(false)).run("sqlx", plain).goal(1.03));
+    let measure = Measure::new(title);
+    report.add(measure.run("latchwork", scoped(true)).run("sqlx", plain));
 }

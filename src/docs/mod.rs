@@ -1,5 +1,5 @@
-//! Guides: patterns, adopting, retries, problems, databases, logging, metrics, performance, limitations, compatibility and
-//! internals.
+//! Guides: patterns, adopting, retries, problems, databases, processes, logging, metrics, performance, limitations,
+//! compatibility and internals.
 
 mod example;
 
@@ -16,6 +16,10 @@ pub mod adopting {}
 #[doc = include_str!("connections.svg")]
 #[doc = "</div>"]
 pub mod databases {}
+
+#[cfg(all(feature = "axum", feature = "postgres", not(latchwork_loom)))]
+#[doc = include_str!("processes.md")]
+pub mod processes {}
 
 #[doc = include_str!("limitations.md")]
 pub mod limitations {}

@@ -16,7 +16,7 @@ mod request_key;
 
 pub use self::coalesce::{CoalesceLayer, CoalesceService, SharedBody};
 pub use self::lock::{
-    HeldBody, HeldKey, KeyedCall, KeyedLockLayer, KeyedLockService, LayerCounts, LayerStats, Outcome,
+    HeldBody, HeldKey, KeyedCall, KeyedLockLayer, KeyedLockService, LayerCounts, LayerStats, OnLost, Outcome,
 };
 #[cfg(feature = "axum")]
 pub(crate) use self::request_key::misplaced;

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::marker::PhantomData;
+use std::process;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sqlx::{ConnectOptions, PgPool};
 
@@ -62,8 +63,8 @@ pub struct PgKeyedBuilder<K> {
     of: PhantomData<fn(K)>,
 }
 
-const SHORTEST_LEASE: Duration = Duration::from_millis(100);
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+const LEASES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(24 * 3600));
+const INTERVALS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(3600));
 
 impl<K> PgKeyedBuilder<K> {
     pub(super) fn new(pool: &PgPool) -> Self {
@@ -105,19 +106,21 @@ impl<K> PgKeyedBuilder<K> {
         self
     }
 
-    /// Sets how long a key stays locked after its process has died; 10 seconds by default, 100 milliseconds at least. A held
+    /// Sets how long a key stays locked after its process has died; 10 seconds by default, between 100
+    /// milliseconds and a day. A held
     /// key costs a write in each third of it. It must be longer than the process or the database may stand still.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.rules.lease = lease.max(SHORTEST_LEASE);
+        self.rules.lease = lease.clamp(LEASES.0, LEASES.1);
         self.rules.patience = self.rules.lease;
         self
     }
 
-    /// Sets the pause before a busy key is looked at again; 50 milliseconds by default, and 1 at least. It doubles with each
+    /// Sets the pause before a busy key is looked at again; 50 milliseconds by default, between 1
+    /// millisecond and an hour. It doubles with each
     /// look, up to a second, or to this interval if that is longer. A look writes nothing, and all keys of a process are looked
     /// at together.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.rules.interval = interval.max(SHORTEST_INTERVAL);
+        self.rules.interval = interval.clamp(INTERVALS.0, INTERVALS.1);
         self.rules.longest_pause = self.rules.interval.max(Duration::from_secs(1));
         self
     }
@@ -163,7 +166,9 @@ impl<K> PgKeyedBuilder<K> {
         Ok(())
     }
 
-    /// Connects. It makes a connection of its own, with the options of the pool, and a task that owns it.
+    /// Makes a connection of its own, with the options of the pool, and starts a task that owns it. It is not one of the
+    /// pool's connections, and does not count among them. What the pool does after it connects, such as `set search_path`, is
+    /// not done there: name the [schema](Self::schema), if it matters.
     ///
     /// # Errors
     ///
@@ -207,9 +212,11 @@ impl<K> PgKeyedBuilder<K> {
     }
 }
 
-/// From the operating system: two processes that start at the same moment must not have the same.
+/// Two processes that start at the same moment must not have the same. `RandomState` asks the operating system once for each
+/// thread, which a fork copies.
 fn random() -> u64 {
-    RandomState::new().hash_one(0)
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    RandomState::new().hash_one((process::id(), time.as_nanos()))
 }
 
 /// Returns the number by which rows name this process. It is positive.

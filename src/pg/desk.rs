@@ -1,4 +1,4 @@
-//! [`Desk`]: the machine, and who waits for what it says.
+//! [`Desk`]: the machine, and the requests and holders that it answers.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -28,7 +28,7 @@ pub(super) struct Desk {
     name: &'static str,
     asked: HashMap<Ticket, oneshot::Sender<Answer>>,
     holders: HashMap<KeyBytes, Holder>,
-    /// Who waits for the end of a release.
+    /// Callers that wait for the end of a release.
     released: HashMap<Held, oneshot::Sender<bool>>,
     shut_down: Vec<oneshot::Sender<()>>,
     last_error: Option<Arc<sqlx::Error>>,
@@ -82,6 +82,12 @@ impl Desk {
         }
         let mut work = pin!(work);
         loop {
+            // All that was said by now goes into the next batch.
+            for _ in 0..self.commands.len() {
+                if let Ok(command) = self.commands.try_recv() {
+                    self.obey(command);
+                }
+            }
             let batch = self.machine.next_batch(Instant::now());
             self.deliver();
             if let Some(batch) = batch {
@@ -95,14 +101,14 @@ impl Desk {
             let at = self.machine.wake_at().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             let mut time = pin!(sleep_until(at.into()));
             let woken = poll_fn(|cx| {
-                // Commands first: what is dropped at the same time as an answer comes goes along with what follows.
+                // First, so that many commands do not keep an answer waiting.
+                if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                    return Poll::Ready(Woken::Done(done));
+                }
                 if !self.is_deserted
                     && let Poll::Ready(command) = self.commands.poll_recv(cx)
                 {
                     return Poll::Ready(Woken::Command(command));
-                }
-                if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                    return Poll::Ready(Woken::Done(done));
                 }
                 time.as_mut().poll(cx).map(|()| Woken::Time)
             });
@@ -163,7 +169,7 @@ impl Desk {
         self.machine.woken(Instant::now(), key);
     }
 
-    /// Tells everybody what has happened.
+    /// Tells requests and holders what has happened.
     fn deliver(&mut self) {
         while let Some(event) = self.machine.next_event() {
             match event {
@@ -223,6 +229,9 @@ impl Desk {
         for done in self.shut_down.drain(..) {
             let _ = done.send(());
         }
+        // What was sent, and what will be, has its answer at once: that there is none.
+        self.commands.close();
+        while self.commands.recv().await.is_some() {}
         let mut ends: Vec<Holder> = self.holders.drain().map(|(_, holder)| holder).collect();
         ends.sort_by_key(|holder| *holder.end.borrow());
         for holder in ends {

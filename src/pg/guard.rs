@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use tokio::sync::oneshot;
 
 use super::lease::{Ended, Lease};
@@ -30,13 +30,15 @@ use crate::provider::{HeldLock, LockError};
 pub struct PgGuard<K: Eq + Hash> {
     // Declared before the local lock: the next local request must ask after this one was released.
     lease: Lease,
+    fence: Fence,
     local: OwnedKeyedGuard<K>,
     statements: Arc<Statements>,
 }
 
 impl<K: Eq + Hash> PgGuard<K> {
     pub(super) fn new(lease: Lease, local: OwnedKeyedGuard<K>, statements: Arc<Statements>) -> Self {
-        Self { lease, local, statements }
+        let fence = Fence::new(lease.held().fence).expect("the statements refuse a row without a number");
+        Self { lease, fence, local, statements }
     }
 
     /// Returns the key.
@@ -48,7 +50,7 @@ impl<K: Eq + Hash> PgGuard<K> {
     /// Returns the number of this grant. It is greater than that of each earlier grant of the key, in all processes.
     #[must_use]
     pub fn fence(&self) -> Fence {
-        Fence::new(self.lease.held().fence).expect("the database counts from the time")
+        self.fence
     }
 
     /// Returns `true` if the lease is known to be lost: another process may hold the key now. `false` is no proof: the
@@ -77,19 +79,24 @@ impl<K: Eq + Hash> PgGuard<K> {
     /// key waits until the transaction ends, also if the lease ends before. So if the transaction commits, its writes are
     /// stored before any later holder reads.
     ///
-    /// The table of the leases must be in the database of the transaction.
+    /// The table of the leases must be in the database of the transaction. A [`Scope`](crate::sql::Scope) must be in the mode
+    /// [`Enforce`](crate::mode::Mode::Enforce): otherwise there is no transaction.
     ///
     /// # Errors
     ///
     /// Returns [`VerifyError::Lost`] if another process has got the key since, or the lease was released. Roll the
     /// transaction back then. Returns [`VerifyError::Database`] if the statement fails: with 40001 under REPEATABLE READ or
     /// stricter, if there was a later grant after the transaction began to read; in transactions that only read; and with
-    /// [`sqlx::Error::InvalidArgument`] outside a transaction.
+    /// [`sqlx::Error::InvalidArgument`] outside a transaction that sqlx knows of.
     ///
     /// # Cancel safety
     ///
     /// As with each statement, a drop leaves the transaction open. Roll it back.
     pub async fn verify(&self, connection: &mut PgConnection) -> Result<(), VerifyError> {
+        if !connection.is_in_transaction() {
+            let why = "a lock is verified inside a transaction that sqlx has begun";
+            return Err(sqlx::Error::InvalidArgument(why.to_owned()).into());
+        }
         let holds = self.statements.verify(connection, self.lease.held()).await?;
         if holds { Ok(()) } else { Err(VerifyError::Lost) }
     }
@@ -169,6 +176,7 @@ impl<K: Eq + Hash> PgManyGuard<K> {
     }
 
     /// Returns the guards of the keys, to be dropped one by one.
+    #[must_use]
     pub fn into_guards(self) -> Vec<PgGuard<K>> {
         self.0
     }

@@ -23,7 +23,7 @@ pub(super) enum Command {
 
 pub(super) type Answer = Result<Lease, LockError>;
 
-/// The way to the task: a channel without a bound, so that nobody who drops a guard has to wait.
+/// The way to the task: a channel without a bound, so that the drop of a guard never waits.
 #[derive(Clone)]
 pub(super) struct Leases {
     commands: mpsc::UnboundedSender<Command>,
@@ -63,7 +63,7 @@ impl Leases {
     }
 }
 
-/// The way to the task, while somebody has it.
+/// The way to the task, while a lock, a guard or a request has it.
 pub(super) struct WeakLeases {
     commands: mpsc::WeakUnboundedSender<Command>,
     tickets: Arc<AtomicU64>,

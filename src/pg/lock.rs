@@ -101,7 +101,6 @@ impl<K: StableKey + Eq + Hash + Send + Sync + 'static> PgKeyedLock<K> {
     }
 
     /// Creates a builder, for the table, the namespace, the length of the leases and more.
-    #[must_use]
     pub fn builder(pool: &PgPool) -> PgKeyedBuilder<K> {
         PgKeyedBuilder::new(pool)
     }
@@ -129,8 +128,8 @@ impl<K: StableKey + Eq + Hash + Send + Sync + 'static> PgKeyedLock<K> {
 
     /// Requests several keys: all of them or none. A key that is named twice is requested once.
     ///
-    /// In the process it holds none while it waits for one. From the database it then gets the keys one after the other,
-    /// in the order of their bytes, so that two processes never wait for each other.
+    /// In the process it holds none while it waits for one. Then it takes the leases one after the other, in the order of
+    /// the keys' bytes. So two processes never wait for each other. While it waits for one lease, it holds those before it.
     ///
     /// # Cancel safety
     ///
@@ -159,7 +158,9 @@ impl<K: StableKey + Eq + Hash + Send + Sync + 'static> PgKeyedLock<K> {
         for (bytes, local) in locals {
             guards.push(self.take(local, bytes, true).await?);
         }
-        Ok(PgManyGuard(guards))
+        // The first ones may have been lost while the last one was waited for.
+        let all = PgManyGuard(guards);
+        if all.is_lost() { Err(LockError::Lost) } else { Ok(all) }
     }
 
     /// Gets the lease of a key whose local lock is held.
@@ -184,7 +185,7 @@ impl<K: StableKey + Eq + Hash + Send + Sync + 'static> PgKeyedLock<K> {
         key::encode(&self.0.namespace, key).map_err(|error| LockError::BadKey(Box::new(error)))
     }
 
-    /// Returns the local locks: who waits in this process, and for how long.
+    /// Returns the local locks: they know which requests of this process wait, and for how long.
     #[must_use]
     pub fn local(&self) -> &Arc<KeyedLock<K>> {
         &self.0.local

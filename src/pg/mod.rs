@@ -1,11 +1,14 @@
 //! Locks by key over several processes, as leases in a table of PostgreSQL 13 or later.
 //!
+//! Begin with [`PgKeyedLock`], or with the guide [more than one process](crate::docs::processes): when leases are needed, what
+//! they cost and promise, and how to run them. The parts of this module are:
+//!
 //! ```text
 //! lock       PgKeyedLock: the locks; builder: their settings; acquire: a request; guard: a key that is held
 //! leader     work that runs in one process at a time
 //! key        StableKey: keys as bytes that mean the same in every process
 //! lease      what the rest of the process says to the task
-//! desk       the machine of `remote`, and who waits for what it says
+//! desk       the machine of `remote`, and the requests and holders that it answers
 //! task       the task that owns the connection
 //! statement  Statements: what is asked in one message, as text; rows as answers
 //! verify     the check of a grant inside a user's transaction

@@ -219,7 +219,11 @@ impl Statements {
         let mut answers = Answers::default();
         for row in rows {
             let n = usize::try_from(row.try_get::<i32, _>(0)?).map_err(|_| unknown())?;
-            let fence = row.try_get::<Option<i64>, _>(1)?.map(i64::unsigned_abs);
+            let fence = match row.try_get::<Option<i64>, _>(1)? {
+                // Only a hand has written it.
+                Some(..=0) => return Err(unknown()),
+                fence => fence.map(i64::unsigned_abs),
+            };
             let is_wanted = row.try_get(2)?;
             let rest = row.try_get::<Option<i64>, _>(3)?;
             match (asked.get(n).ok_or_else(unknown)?, fence) {

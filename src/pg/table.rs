@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Postgres, Row};
 
 use super::literal::{Bytes, from_hex, identifier, text};
 
@@ -105,10 +105,20 @@ impl Table {
         Ok(())
     }
 
+    /// Returns an error if the table is not there, or if the role may not read it.
+    pub(super) async fn check<'c>(
+        &self,
+        connection: impl Executor<'c, Database = Postgres>,
+    ) -> Result<(), sqlx::Error> {
+        let look = format!("select key, fence, holder, expires, wanted from {self} limit 0");
+        sqlx::raw_sql(AssertSqlSafe(look)).execute(connection).await?;
+        Ok(())
+    }
+
     /// Deletes the rows of keys that nobody has held for this time, in small transactions. Returns their number.
     ///
-    /// The next fence of such a key comes from the clock alone. So a row whose fence is ahead of the clock stays, and `idle`
-    /// must be longer than the clock of the server can ever be put back.
+    /// The next fence of such a key comes from the clock alone. So a row whose fence is ahead of the clock stays. And `idle`
+    /// must be longer than any step back of the server's clock.
     pub(crate) async fn purge(
         &self,
         connection: &mut PgConnection,

@@ -26,7 +26,12 @@ pub(super) struct Link<'a> {
     line: &'a Line,
 }
 
-/// The longest pause between two tries to connect.
+/// How long it may take to connect.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// The pause after the second failure in a row. The first one is followed by another try at once, as leases may end soon.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+/// The pause doubles up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Line {
@@ -34,7 +39,7 @@ impl Line {
         // A listener takes its connection from a pool. A new pool each time: the old connection may hang for long.
         let pool = PgPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(self.limit)
+            .acquire_timeout(CONNECT_LIMIT)
             .max_lifetime(None)
             .idle_timeout(None)
             .test_before_acquire(false)
@@ -44,23 +49,25 @@ impl Line {
         listener.ignore_pool_close_event(true);
         let mut link = Link { listener, line: self };
         if self.notify {
-            self.within(link.listener.listen(self.statements.table().channel())).await?;
+            within(CONNECT_LIMIT, link.listener.listen(self.statements.table().channel())).await?;
         }
-        // Is the table there, and may it be read?
-        link.ask(&Batch::default()).await?;
+        within(CONNECT_LIMIT, self.statements.table().check(&mut link.listener)).await?;
         Ok(link)
     }
+}
 
-    /// An answer that does not come in time is an error of the connection.
-    async fn within<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-        let late = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
-        timeout(self.limit, work).await.unwrap_or_else(|_| Err(late()))
-    }
+/// An answer that does not come in time is an error of the connection.
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let late = || sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
 }
 
 impl Link<'_> {
     async fn ask(&mut self, batch: &Batch) -> Result<Answers, sqlx::Error> {
-        self.line.within(self.line.statements.run(&mut self.listener, batch)).await
+        within(self.line.limit, self.line.statements.run(&mut self.listener, batch)).await
     }
 
     /// Waits until the database says that a key was released.
@@ -80,15 +87,30 @@ impl Link<'_> {
 
 /// Runs until all is released after a shutdown.
 pub(super) async fn run(mut desk: Desk, line: Line) {
-    while let Some(error) = serve(&mut desk, &line).await {
+    let mut pause = Duration::ZERO;
+    while let Some(error) = serve(&mut desk, &line, &mut pause).await {
         desk.disconnected(error);
+        // Processes that have lost their server together must not come back together.
+        let spread = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+        if let Turn::Over = desk.beside(sleep(spread)).await {
+            break;
+        }
+        pause = (pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
     }
     desk.close().await;
 }
 
 /// Serves over one connection. Returns the error that ended it, or `None` if the task ends.
-async fn serve(desk: &mut Desk, line: &Line) -> Option<sqlx::Error> {
-    let mut link = connect(desk, line).await?;
+///
+/// An answer ends the `pause` between tries. A connection alone does not: a server can accept connections and refuse all
+/// that is asked.
+async fn serve(desk: &mut Desk, line: &Line, pause: &mut Duration) -> Option<sqlx::Error> {
+    let mut link = match desk.beside(line.connect()).await {
+        Turn::Done(Ok(link)) => link,
+        Turn::Done(Err(error)) => return Some(error),
+        Turn::Batch(_) => unreachable!("there is no connection"),
+        Turn::Over => return None,
+    };
     desk.connected();
     loop {
         let batch = match desk.beside(link.notified()).await {
@@ -102,6 +124,7 @@ async fn serve(desk: &mut Desk, line: &Line) -> Option<sqlx::Error> {
         };
         match desk.beside(link.ask(&batch)).await {
             Turn::Done(Ok(answers)) => {
+                *pause = Duration::ZERO;
                 // Before the answers: what was said while they were on their way may be newer.
                 while let Some(key) = link.buffered() {
                     key.iter().for_each(|key| desk.woken(key));
@@ -112,25 +135,5 @@ async fn serve(desk: &mut Desk, line: &Line) -> Option<sqlx::Error> {
             Turn::Batch(_) => unreachable!("one batch is in flight"),
             Turn::Over => return None,
         }
-    }
-}
-
-/// Tries until there is a connection. Returns `None` if the task ends.
-async fn connect<'a>(desk: &mut Desk, line: &'a Line) -> Option<Link<'a>> {
-    let mut pause = Duration::from_millis(20);
-    loop {
-        let error = match desk.beside(line.connect()).await {
-            Turn::Done(Ok(link)) => return Some(link),
-            Turn::Done(Err(error)) => error,
-            Turn::Batch(_) => unreachable!("there is no connection"),
-            Turn::Over => return None,
-        };
-        desk.disconnected(error);
-        // Processes that have lost their server together must not come back together.
-        let spread = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-        if let Turn::Over = desk.beside(sleep(spread)).await {
-            return None;
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -1,6 +1,6 @@
 //! The check of a grant inside a user's transaction.
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::literal::Bytes;
 use super::statement::Statements;
@@ -45,9 +45,6 @@ impl Statements {
         connection: &mut PgConnection,
         held: &Held,
     ) -> Result<bool, sqlx::Error> {
-        if !connection.is_in_transaction() {
-            return Err(sqlx::Error::InvalidArgument("a lock is verified inside a transaction".to_owned()));
-        }
         let sql = format!(
             "select 1 from {table} where key = {key} and fence = {fence} and holder = {holder} for key share",
             table = self.table,

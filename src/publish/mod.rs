@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! publisher   what is published, and when
-//! source      the counters of each type; layers, scopes: those of the features `tower` and `sqlx`
+//! source      the counters of each type; layers, scopes, leases: those of the features `tower`, `sqlx` and `postgres`
 //! times       the waits and holds of locks
 //! names       the names of the metrics
 //! ```
@@ -37,6 +37,8 @@
 
 #[cfg(feature = "tower")]
 mod layers;
+#[cfg(feature = "postgres")]
+mod leases;
 mod names;
 mod publisher;
 #[cfg(feature = "sqlx")]

@@ -44,6 +44,18 @@ pub(super) const SCOPE_OFF: &str = "latchwork_scope_off_total";
 pub(super) const SCOPE_WOULD_END: &str = "latchwork_scope_would_end_total";
 #[cfg(feature = "sqlx")]
 pub(super) const SCOPE_WOULD_REPEAT: &str = "latchwork_scope_would_repeat_total";
+#[cfg(feature = "postgres")]
+pub(super) const LEASE_GRANTED: &str = "latchwork_lease_granted_total";
+#[cfg(feature = "postgres")]
+pub(super) const LEASE_BUSY: &str = "latchwork_lease_busy_total";
+#[cfg(feature = "postgres")]
+pub(super) const LEASE_UNAVAILABLE: &str = "latchwork_lease_unavailable_total";
+#[cfg(feature = "postgres")]
+pub(super) const LEASE_LOST: &str = "latchwork_lease_lost_total";
+#[cfg(feature = "postgres")]
+pub(super) const LEASE_BATCHES: &str = "latchwork_lease_batches_total";
+#[cfg(feature = "postgres")]
+pub(super) const LEASE_CONNECTIONS: &str = "latchwork_lease_connections_total";
 
 pub(super) const LOCK: &str = "lock";
 pub(super) const POLICY: &str = "policy";
@@ -89,6 +101,8 @@ pub(super) fn describe_counts() {
     describe_counter!(LAYER_REQUESTS, Unit::Count, "Requests to a layer, by outcome.");
     #[cfg(feature = "sqlx")]
     describe_scopes();
+    #[cfg(feature = "postgres")]
+    describe_leases();
 }
 
 #[cfg(feature = "sqlx")]
@@ -102,6 +116,24 @@ fn describe_scopes() {
     describe_counter!(SCOPE_OFF, Unit::Count, "Connections that were given out without a transaction.");
     describe_counter!(SCOPE_WOULD_END, Unit::Count, "Observed transactions, by how they would have ended.");
     describe_counter!(SCOPE_WOULD_REPEAT, Unit::Count, "Observed calls that would have been made again.");
+}
+
+#[cfg(feature = "postgres")]
+fn describe_leases() {
+    describe_counter!(LEASE_GRANTED, Unit::Count, "Leases that were granted.");
+    describe_counter!(
+        LEASE_BUSY,
+        Unit::Count,
+        "Requests that were refused because another process held the key."
+    );
+    describe_counter!(LEASE_UNAVAILABLE, Unit::Count, "Requests that got no answer from the database.");
+    describe_counter!(LEASE_LOST, Unit::Count, "Leases that ended while their keys were held.");
+    describe_counter!(
+        LEASE_BATCHES,
+        Unit::Count,
+        "Messages that were sent to the database for all keys together."
+    );
+    describe_counter!(LEASE_CONNECTIONS, Unit::Count, "Connections that were made to the database.");
 }
 
 /// Describes to the recorder what observers of times write.

@@ -17,7 +17,7 @@ pub(crate) struct Held {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Take {
     pub(crate) key: KeyBytes,
-    /// The request waits: its holder is told that another process wants the key.
+    /// The request waits. So the holder of the key learns that another process wants it.
     pub(crate) waits: bool,
 }
 

@@ -15,6 +15,7 @@ impl Machine {
         // A lease that has ended by now has ended, even if the answer says that it was renewed in time.
         self.tick(now);
         let Some(batch) = self.in_flight.take() else { return };
+        self.link = Link::Up { silent_since: None };
         let mut granted: HashMap<KeyBytes, Grant> = by_key(answers.granted, |grant| &grant.held.key);
         let mut renewed: HashMap<KeyBytes, Grant> = by_key(answers.renewed, |grant| &grant.held.key);
         let released: HashMap<KeyBytes, Held> = by_key(answers.released, |held| &held.key);
@@ -26,15 +27,23 @@ impl Machine {
                     Some(grant) => self.granted(now, batch.asked, &grant, 0),
                     None => self.busy(now, key, ticket, rests.get(key).copied().unwrap_or(Duration::MAX)),
                 },
-                Some(Ask::Pass) => {
-                    let lease = state.lease.take().expect("a pass is asked for a grant");
-                    let grant = granted.remove(key);
-                    // It is busy if the row was locked for a moment. Then the grant is there, and is taken anew.
-                    self.tell(key, &lease, grant.is_some() || rests.contains_key(key));
-                    if let Some(grant) = grant {
+                Some(Ask::Pass) => match granted.remove(key) {
+                    Some(grant) => {
+                        let lease = state.lease.take().expect("a pass is asked for a grant");
+                        self.tell(key, &lease, true);
                         self.granted(now, batch.asked, &grant, lease.passes + 1);
                     }
-                }
+                    // The row was locked for a moment, for example by a transaction that verifies the grant. It is still ours.
+                    None if rests.contains_key(key) => {
+                        if let Some(ticket) = state.wish.as_ref().map(|wish| wish.ticket) {
+                            self.busy(now, key, ticket, Duration::MAX);
+                        }
+                    }
+                    None => {
+                        let lease = state.lease.take().expect("a pass is asked for a grant");
+                        self.tell(key, &lease, false);
+                    }
+                },
                 Some(Ask::Renew) => self.renewed(key, batch.asked, renewed.remove(key)),
                 Some(Ask::Release) => {
                     let lease = state.lease.take().expect("a release is asked for a grant");
@@ -51,8 +60,8 @@ impl Machine {
     /// The connection is lost. Nothing is known of the batch in flight: it may have been done, or be done later.
     pub(crate) fn disconnected(&mut self, now: Instant) {
         self.tick(now);
-        if matches!(self.link, Link::Up) {
-            self.link = Link::Down { since: now };
+        if let Link::Up { silent_since } = self.link {
+            self.link = Link::Down { since: silent_since.unwrap_or(now) };
         }
         for key in self.in_flight.take().map(|batch| batch.keys).unwrap_or_default() {
             let Some(state) = self.keys.get_mut(&key) else { continue };

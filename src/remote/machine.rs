@@ -34,8 +34,13 @@ pub(crate) struct Machine {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Link {
-    Up,
-    Down { since: Instant },
+    /// Until something is answered, the time without an answer goes on.
+    Up {
+        silent_since: Option<Instant>,
+    },
+    Down {
+        since: Instant,
+    },
 }
 
 /// The batch that has no answer yet.
@@ -137,7 +142,10 @@ impl Machine {
     /// There is a new connection, on which no batch is in flight.
     pub(crate) fn connected(&mut self, now: Instant) {
         self.disconnected(now);
-        self.link = Link::Up;
+        if let Link::Down { since } = self.link {
+            let is_asked = self.keys.values().any(|state| state.wish.is_some());
+            self.link = Link::Up { silent_since: is_asked.then_some(since) };
+        }
         for wish in self.keys.values_mut().filter_map(|state| state.wish.as_mut()) {
             // Notifications were missed meanwhile.
             wish.poll_now(now);
@@ -194,7 +202,7 @@ impl Machine {
     }
 
     pub(super) fn may_send(&self) -> bool {
-        matches!(self.link, Link::Up) && self.in_flight.is_none()
+        matches!(self.link, Link::Up { .. }) && self.in_flight.is_none()
     }
 
     /// Must be called after each change to a key's state. Forgets it if nothing is left of it.
@@ -219,7 +227,7 @@ impl Machine {
     /// When requests that do not wait stop hoping for a connection, if there is none.
     pub(super) fn gives_up(&self) -> Option<Instant> {
         match self.link {
-            Link::Up => None,
+            Link::Up { .. } => None,
             Link::Down { since } => Some(since + self.rules.patience),
         }
     }

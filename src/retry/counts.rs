@@ -53,7 +53,8 @@ pub struct RetryCounts {
     pub conflicts: u64,
     /// Attempts made without the lock, because the wait for it timed out. Includes calls that are still running.
     pub lock_timed_out: u64,
-    /// Attempts made without the lock, because it was busy or its queue was full. Includes calls that are still running.
+    /// Attempts made without the lock, because it was busy, its queue was full, or the key can't be locked. Includes calls
+    /// that are still running.
     pub lock_refused: u64,
     /// Attempts whose lock was lost, before or during the attempt. Includes calls that are still running.
     pub lock_lost: u64,

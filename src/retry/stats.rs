@@ -128,9 +128,10 @@ impl RetryStats {
 const fn lock_index(error: &LockError) -> usize {
     match error {
         LockError::TimedOut(_) => 0,
-        LockError::Busy(_) | LockError::QueueFull => 1,
+        // The provider has answered: nothing is down.
+        LockError::Busy(_) | LockError::QueueFull | LockError::BadKey(_) => 1,
         LockError::Lost => 2,
-        LockError::Unavailable(_) | LockError::BadKey(_) => 3,
+        LockError::Unavailable(_) => 3,
     }
 }
 

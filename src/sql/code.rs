@@ -59,16 +59,23 @@ impl Code {
         }
     }
 
+    /// Returns `true` if there is no transaction, though there should be. Each statement was stored by itself then.
+    pub(super) fn has_no_transaction(self) -> bool {
+        match self {
+            Self::SqlState(state) => &state == b"25P01",
+            // The savepoint of its beginning is not there.
+            Self::MySql(number) => number == 1305,
+            Self::Sqlite(_) | Self::Unknown => false,
+        }
+    }
+
     /// Returns `true` if a commit that is answered so has stored nothing. Each other answer leaves the outcome open.
     pub(super) fn refuses_commit(self) -> bool {
         match self {
             // A constraint, the state of the transaction, a conflict, a cancelled statement, a function of the user.
             Self::SqlState(state) => {
-                // Without a transaction, each statement was stored by itself.
-                if &state == b"25P01" {
-                    return false;
-                }
-                matches!(&state[..2], b"22" | b"23" | b"25" | b"42" | b"44" | b"P0")
+                !self.has_no_transaction()
+                    && matches!(&state[..2], b"22" | b"23" | b"25" | b"42" | b"44" | b"P0")
                     || [b"40001", b"40002", b"40P01", b"55P03", b"57014"].contains(&&state)
             }
             // Busy, locked, or a constraint.

@@ -45,6 +45,17 @@ impl CommitError {
         if is_refusal { Self::Refused(error) } else { Self::Unknown(error) }
     }
 
+    /// Returns what an error means that came before COMMIT was sent: nothing is stored. Only if there was no transaction, each
+    /// statement was stored by itself.
+    pub(super) fn before_commit(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) if Code::of(&**database).has_no_transaction() => {
+                Self::Unknown(error)
+            }
+            _ => Self::Refused(error),
+        }
+    }
+
     /// Returns `true` if the error, or one of its sources, is a commit whose outcome is unknown.
     #[must_use]
     pub fn is_unknown(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -66,7 +66,7 @@ pub(super) struct Settings {
     pub(super) isolation: Option<Isolation>,
     pub(super) is_read_only: bool,
     pub(super) is_immediate: bool,
-    /// Not a part of BEGIN: a commit first looks whether the transaction has failed.
+    /// A commit first looks whether the transaction has failed. MySQL forgets the savepoint of the beginning then.
     pub(super) checks_commit: bool,
     pub(super) statement_timeout: Option<Duration>,
     pub(super) lock_timeout: Option<Duration>,
@@ -134,6 +134,9 @@ impl Settings {
         if self.is_read_only {
             sql += " READ ONLY";
         }
+        if self.checks_commit {
+            sql += "; SAVEPOINT latchwork";
+        }
         sql
     }
 }
@@ -166,11 +169,12 @@ mod tests {
         assert_eq!(settings.begin(Engine::Sqlite), "BEGIN IMMEDIATE");
         assert_eq!(
             settings.begin(Engine::MySql),
-            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION READ ONLY"
+            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION READ ONLY; SAVEPOINT latchwork"
         );
         for engine in [Engine::Postgres, Engine::Sqlite, Engine::Other] {
             assert_eq!(Settings::default().begin(engine), "BEGIN");
         }
-        assert_eq!(Settings::default().begin(Engine::MySql), "START TRANSACTION");
+        let unchecked = Settings { checks_commit: false, ..Settings::default() };
+        assert_eq!(unchecked.begin(Engine::MySql), "START TRANSACTION");
     }
 }

@@ -44,10 +44,12 @@
 //! # What sqlx does not notice
 //!
 //! sqlx counts how many transactions are open on a connection, the one inside the other. The database counts differently
-//! in four cases:
+//! in five cases:
 //!
 //! - PostgreSQL rolls back instead of committing after a statement has failed. A commit asks first: see
 //!   [`check_commit`](Scope::check_commit).
+//! - MySQL rolls back by itself after a deadlock, and stores the next statements one by one. A commit asks for a savepoint that
+//!   was made at the beginning.
 //! - sqlx rolls the outer transaction back if a nested one fails to begin. A commit looks at the count.
 //! - PostgreSQL does the first part of BEGIN's message, and refuses the rest. The connection is closed.
 //! - SQLite rolls back by itself, for example when the disk is full. The rollback begins a transaction to end it, so that both

@@ -23,7 +23,7 @@ use crate::mode::{Mode, ModeSwitch};
 /// | [`isolation`](Self::isolation) | yes | always serializable | yes |
 /// | [`read_only`](Self::read_only) | yes | no effect | yes |
 /// | [`immediate`](Self::immediate) | no effect | yes | no effect |
-/// | [`check_commit`](Self::check_commit) | yes | not needed | not needed |
+/// | [`check_commit`](Self::check_commit) | yes | not needed | yes |
 /// | [`statement_timeout`](Self::statement_timeout), [`lock_timeout`](Self::lock_timeout), [`idle_timeout`](Self::idle_timeout) | yes | no effect: see `busy_timeout` of the connection | no effect: set them for the session |
 ///
 /// `sqlx::Any` has only `check_commit`: its transactions are plain.
@@ -135,8 +135,12 @@ impl<DB: Database> Scope<DB> {
     /// Sets whether a commit first makes sure that the transaction has not failed. On by default.
     ///
     /// PostgreSQL answers the COMMIT of a transaction in which a statement has failed with a rollback, and sqlx reports
-    /// success. So the commit asks first, which costs one round trip. Turn it off where that counts, and where each error of
-    /// a statement ends the transaction, as `?` does. It has no effect on other databases.
+    /// success. So the commit asks first, which costs one round trip. A connection that was lost before is then known to have
+    /// stored nothing, and the transaction may be made again. Turn it off where the round trip counts, and where each error of
+    /// a statement ends the transaction, as `?` does.
+    ///
+    /// MySQL and MariaDB roll back by themselves after a deadlock, and go on without a transaction. The commit finds that, too.
+    /// A statement that commits by itself there, such as `create table`, also makes the commit fail.
     #[must_use]
     pub fn check_commit(mut self, check: bool) -> Self {
         self.settings.checks_commit = check;

@@ -54,7 +54,11 @@ enum AtDrop {
 
 /// How long a server may take to answer a ROLLBACK. After that the connection is closed, and the server rolls back when it
 /// notices. A connection of sqlx to MySQL never answers if a statement was dropped while it was prepared.
-const ROLLBACK_LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(5);
+
+async fn limited(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    timeout(LIMIT, work).await.unwrap_or_else(|_| Err(Error::Io(io::ErrorKind::TimedOut.into())))
+}
 
 type Manager<DB> = <DB as Database>::TransactionManager;
 
@@ -88,18 +92,29 @@ impl<DB: Database> Session<DB> {
         let engine = Engine::of::<DB>();
         if matches!(engine, Engine::Sqlite | Engine::Other) {
             // If a nested transaction was dropped, its rollback is queued. It ends before this is answered.
-            self.ping().await.map_err(CommitError::Unknown)?;
+            self.ping().await.map_err(CommitError::Refused)?;
         }
         if self.depth() != 1 {
             return Err(CommitError::Unknown(nested(self.depth())));
         }
-        if checks_first && matches!(engine, Engine::Postgres | Engine::Other) {
-            // Only COMMIT and ROLLBACK succeed in a transaction that has failed. Outside a transaction this fails.
-            (self.execute)(self, "SAVEPOINT latchwork_commit").await.map_err(CommitError::of)?;
+        if checks_first {
+            self.check(engine).await.map_err(CommitError::before_commit)?;
         }
         Manager::<DB>::commit(self).await.map_err(CommitError::of)?;
         self.at_drop = AtDrop::GiveBack;
         Ok(())
+    }
+
+    /// Fails if the transaction has failed, or has ended.
+    async fn check(&mut self, engine: Engine) -> Result<(), Error> {
+        match engine {
+            // Only COMMIT and ROLLBACK succeed in a transaction that has failed. Outside a transaction this fails, too.
+            Engine::Postgres | Engine::Other => (self.execute)(self, "SAVEPOINT latchwork").await,
+            // A deadlock rolls all back, with the savepoint that was made at the beginning.
+            Engine::MySql => limited((self.execute)(self, "RELEASE SAVEPOINT latchwork")).await,
+            // It refuses to commit what is not there.
+            Engine::Sqlite => Ok(()),
+        }
     }
 
     /// Rolls back all that is open, also nested transactions. It must not be dropped before it has ended.
@@ -109,9 +124,7 @@ impl<DB: Database> Session<DB> {
             return self.roll_all_back().await;
         }
         self.at_drop = AtDrop::Close;
-        timeout(ROLLBACK_LIMIT, self.roll_all_back())
-            .await
-            .unwrap_or_else(|_| Err(Error::Io(io::ErrorKind::TimedOut.into())))
+        limited(self.roll_all_back()).await
     }
 
     async fn roll_all_back(&mut self) -> Result<(), Error> {
@@ -197,7 +210,7 @@ impl<DB: Database> Drop for Session<DB> {
     }
 }
 
-/// Returns the current runtime, which somebody drives. If there is none, returns `other`.
+/// Returns the current runtime, as it is driven at this moment. If there is none, returns `other`.
 pub(super) fn current_or(other: &Handle) -> Handle {
     Handle::try_current().unwrap_or_else(|_| other.clone())
 }

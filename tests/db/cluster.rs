@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::{env, fs};
 
-use crate::server::Server;
+use super::server::Server;
 
 /// The server listens at a socket in its folder and nowhere else.
 const SCRIPT: &str = r#"
@@ -30,13 +30,20 @@ cat >/dev/null
 const MISSING: &str = "PostgreSQL's server is not installed: run tests/run, which installs the package of the \
                        distribution, or set PG_BIN to the folder of initdb and pg_ctl";
 
-/// It refuses to run as root, so root runs it as the user that the package has made.
-static CLUSTER: LazyLock<Server> =
-    LazyLock::new(|| Server::start(SCRIPT, &programs().expect(MISSING), "postgres"));
+/// The server refuses to run as root, so root runs it as the user that the package has made.
+pub(crate) const USER: &str = "postgres";
+
+static CLUSTER: LazyLock<Server> = LazyLock::new(|| Server::start(SCRIPT, &programs().expect(MISSING), USER));
 
 /// Returns the folder of the server's socket.
 pub(crate) fn socket() -> &'static Path {
     CLUSTER.folder()
+}
+
+/// Starts a server, and returns it with the folder of its programs.
+pub(crate) fn start() -> (Server, PathBuf) {
+    let programs = programs().expect(MISSING);
+    (Server::start(SCRIPT, &programs, USER), programs)
 }
 
 /// Returns the folder of the server's programs: the newest of those that are installed.

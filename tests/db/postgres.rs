@@ -1,8 +1,17 @@
 //! Pools of connections to databases of the run's own PostgreSQL, and what holds there alone.
 
+mod cancelled;
+mod chaos;
+mod child;
 mod engine;
 mod held;
+mod layered;
 mod locks;
+mod metrics;
+mod network;
+mod pooled;
+mod processes;
+mod restart;
 mod rows;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -26,6 +26,9 @@ enum Valve {
 pub(crate) struct Proxy {
     port: u16,
     valve: watch::Sender<Valve>,
+    /// Connections with a smaller number than this get no answers any more.
+    stranded: watch::Sender<usize>,
+    connections: Arc<AtomicUsize>,
     misspelled: watch::Sender<Option<&'static str>>,
     sent: watch::Receiver<String>,
     messages: Arc<AtomicUsize>,
@@ -37,22 +40,26 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let (valve, valves) = watch::channel(Valve::Open);
+        let (stranded, strandings) = watch::channel(0);
+        let connections = Arc::new(AtomicUsize::new(0));
         let (misspelled, misspellings) = watch::channel(None);
         let (sents, sent) = watch::channel(String::new());
         let messages = Arc::new(AtomicUsize::new(0));
-        let seen = messages.clone();
+        let (seen, accepted) = (messages.clone(), connections.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let number = accepted.fetch_add(1, Ordering::SeqCst);
                 client.set_nodelay(true).expect("it is a TCP connection");
                 let server = connect(cluster::socket()).await;
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
                 let (sents, seen, misspelled) = (sents.clone(), seen.clone(), misspellings.clone());
                 tokio::spawn(questions(from_client, to_server, valves.clone(), misspelled, sents, seen));
-                tokio::spawn(answers(from_server, to_client, valves.clone()));
+                let strandings = strandings.clone();
+                tokio::spawn(answers(from_server, to_client, valves.clone(), number, strandings));
             }
         });
-        Self { port, valve, misspelled, sent, messages }
+        Self { port, valve, stranded, connections, misspelled, sent, messages }
     }
 
     pub(crate) fn options(&self, database: &str) -> PgConnectOptions {
@@ -72,6 +79,16 @@ impl Proxy {
     /// Closes all connections. Answers that were held back are lost.
     pub(crate) fn cut(&self) {
         self.valve.send_replace(Valve::Cut);
+    }
+
+    /// Holds the answers back for ever to the connections that there are now. New ones are whole.
+    pub(crate) fn strand(&self) {
+        self.stranded.send_replace(self.connections());
+    }
+
+    /// Returns how many connections there were so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Makes the server not understand this word from now on.
@@ -128,6 +145,8 @@ async fn answers(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut valve: watch::Receiver<Valve>,
+    number: usize,
+    stranded: watch::Receiver<usize>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -135,6 +154,11 @@ async fn answers(
             _ = valve.wait_for(|valve| *valve == Valve::Cut) => return,
             read = from.read(&mut buffer) => read.unwrap_or(0),
         };
+        if number < *stranded.borrow() {
+            // Not even the end of the connection is seen.
+            let _ = valve.wait_for(|valve| *valve == Valve::Cut).await;
+            return;
+        }
         let is_open =
             valve.wait_for(|valve| *valve != Valve::Held).await.is_ok_and(|valve| *valve == Valve::Open);
         if length == 0 || !is_open || to.write_all(&buffer[..length]).await.is_err() {

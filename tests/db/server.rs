@@ -1,6 +1,7 @@
 //! Servers of this run: each is started by the first test that asks, and stopped when the process ends, however that
 //! happens.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
@@ -24,12 +25,8 @@ impl Server {
     ///
     /// Panics if the server does not start.
     pub(crate) fn start(script: &str, programs: &Path, user: &str) -> Self {
-        let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-        let mut command = Command::new(if is_root { "runuser" } else { "sh" });
-        if is_root {
-            command.args(["-u", user, "--", "sh"]);
-        }
-        command.args(["-c", script, "sh"]).arg(programs).current_dir("/");
+        let mut command = command("sh", user);
+        command.args(["-c", script, "sh"]).arg(programs);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut script = command.spawn().expect("a shell starts");
         let mut folder = String::new();
@@ -43,4 +40,15 @@ impl Server {
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+/// Returns a command that runs a program: as this user, if root runs the tests.
+pub(crate) fn command(program: impl AsRef<OsStr>, user: &str) -> Command {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    let mut command = if is_root { Command::new("runuser") } else { Command::new(&program) };
+    if is_root {
+        command.args(["-u", user, "--"]).arg(program);
+    }
+    command.current_dir("/");
+    command
 }

@@ -19,7 +19,7 @@ use axum::http::request::Parts;
 use axum::http::{Request, Response};
 use futures::FutureExt;
 use latchwork::keyed::OwnedKeyedGuard;
-use latchwork::layer::{KeyedLockLayer, Mode, extension};
+use latchwork::layer::{KeyedLockLayer, Mode, OnLost, extension};
 use latchwork::provider::{AnyLocks, Ask, Begun, HeldLock, LockError, LockProvider, ShowKey};
 use latchwork::{Fence, KeyedLock};
 use tower::{Layer as _, Service, ServiceExt, service_fn};
@@ -392,6 +392,19 @@ fn a_lock_that_was_lost_is_a_warning_when_the_key_is_released() {
         assert_eq!((field(span, "outcome"), span.is_closed), (Some("acquired"), true));
         let lost = "the lock was lost while the request held it";
         assert_eq!(span.events, ["acquired", "in the handler", lost, "released"]);
+    });
+}
+
+#[test]
+fn a_request_that_ends_with_its_lock_has_the_outcome_lost() {
+    alone("spans::a_request_that_ends_with_its_lock_has_the_outcome_lost", || {
+        // Looked at when it is granted, and before the service is polled.
+        let remote = Remote { locks: shown(), is_down: false, lost_after: 1 };
+        let by_path: ByPath = |parts| Some(parts.uri.path()[1..].to_owned());
+        let spans = captured(|| ask(KeyedLockLayer::new(remote, by_path).on_lost(OnLost::Abort)));
+        let [span] = &spans[..] else { panic!("one span was due: {spans:?}") };
+        assert_eq!((field(span, "outcome"), span.is_closed), (Some("lost"), true));
+        assert_eq!(span.events, ["acquired", "the lock was lost while the request held it", "released"]);
     });
 }
 

@@ -8,19 +8,22 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::lost::{IsLost, Keep, unless_lost};
 use crate::layer::box_error::BoxError;
+use crate::provider::LockError;
 
 pin_project! {
     /// The body of a response that came through a [`KeyedLockLayer`](super::KeyedLockLayer): the service's body, or
     /// that of a refusal.
     ///
     /// With [`hold_until_body_end`](super::KeyedLockLayer::hold_until_body_end) the key is released when the body has
-    /// ended, has failed, or is dropped.
+    /// ended, has failed, or is dropped. If the lock is lost before, and the layer
+    /// [aborts](super::KeyedLockLayer::on_lost), the body ends with [`LockError::Lost`].
     pub struct HeldBody<B> {
         #[pin]
         body: Either<B>,
         // Behind the body: fields are dropped in order, and the key goes last.
-        hold: Option<Box<dyn Send>>,
+        hold: Option<Box<dyn Keep>>,
     }
 }
 
@@ -35,7 +38,7 @@ pin_project! {
 
 impl<B: Body> HeldBody<B> {
     /// Passes the service's body on, and keeps `hold` until its end.
-    pub(super) fn passed(body: B, hold: Option<Box<dyn Send>>) -> Self {
+    pub(super) fn passed(body: B, hold: Option<Box<dyn Keep>>) -> Self {
         let hold = hold.filter(|_| !body.is_end_stream());
         Self { body: Either::Passed { body }, hold }
     }
@@ -58,7 +61,12 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
         let frame = match this.body.as_mut().project() {
-            EitherProj::Passed { body } => ready!(body.poll_frame(cx)).map(|frame| frame.map_err(Into::into)),
+            EitherProj::Passed { body } => {
+                match ready!(unless_lost(this.hold.as_deref_mut(), cx, |cx| body.poll_frame(cx))) {
+                    Ok(frame) => frame.map(|frame| frame.map_err(Into::into)),
+                    Err(IsLost) => Some(Err(LockError::Lost.into())),
+                }
+            }
             EitherProj::Whole { body } => body.take().map(|body| Ok(Frame::data(body))),
         };
         if !matches!(frame, Some(Ok(_))) && this.hold.is_some() {

@@ -1,9 +1,9 @@
 //! [`KeyedCall`]: one request on its way through a layer.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -16,6 +16,7 @@ use tower_service::Service;
 
 use super::body::HeldBody;
 use super::hold::{Held, HeldKey, Hold};
+use super::lost::{IsLost, Keep, OnLost, unless_lost};
 use super::outcome::Outcome;
 use super::refusal::Refusal;
 use super::setup::{Full, Setup};
@@ -42,7 +43,7 @@ pin_project! {
     }
 }
 
-/// The answer of the service, and the key if the response's body is to keep it.
+/// The answer of the service, and the key if the response's body must keep it.
 type Answered<R, E, G> = (Result<Response<R>, E>, Option<Hold<G>>);
 
 pin_project! {
@@ -67,7 +68,7 @@ pin_project! {
         },
         /// In the service, which goes on if this is dropped.
         Detached {
-            task: JoinHandle<Answered<R, T::Error, G>>,
+            task: JoinHandle<Result<Answered<R, T::Error, G>, IsLost>>,
             // The media type of a request of gRPC: see `grpc_type`.
             grpc: Option<HeaderValue>,
         },
@@ -111,8 +112,9 @@ where
         (mode, outcome): (Mode, Outcome),
     ) -> Self {
         let terms = match setup.terms() {
-            Ok(terms) => {
-                setup.note(span, outcome);
+            Ok(mut terms) => {
+                let enforced = Some(&request).filter(|_| mode == Mode::Enforce);
+                setup.note_grant(span, &mut terms, outcome, enforced);
                 terms
             }
             Err(Full) if mode == Mode::Enforce => {
@@ -128,9 +130,12 @@ where
         span.fence(fence);
         let extensions = request.extensions_mut();
         extensions.insert(fence);
-        let held = if setup.shares_guard {
+        let aborts = setup.on_lost == OnLost::Abort && mode == Mode::Enforce;
+        let held = if setup.shares_guard || aborts {
             let key = HeldKey::new(guard);
-            extensions.insert(key.clone());
+            if setup.shares_guard {
+                extensions.insert(key.clone());
+            }
             Held::Shared { key }
         } else {
             Held::Alone { guard }
@@ -142,7 +147,15 @@ where
         if is_detached {
             let until_body_end = setup.until_body_end;
             // The key is released with the answer, even if the task's handle is not polled.
-            let future = async move { (future.await, Some(hold).filter(|_| until_body_end)) };
+            let future = async move {
+                // They are dropped in the reverse order, wherever the task stops.
+                let (future, mut hold) = (future, hold);
+                let answer = {
+                    let mut future = pin!(future);
+                    poll_fn(|cx| unless_lost(Some(&mut hold), cx, |cx| future.as_mut().poll(cx))).await?
+                };
+                Ok((answer, Some(hold).filter(|_| until_body_end)))
+            };
             Self::Detached { task: tokio::spawn(Spanned { future, span: span.clone() }), grpc }
         } else {
             Self::Running { future, hold: Some(hold), watched: None }
@@ -208,14 +221,24 @@ where
                         watched.set(None);
                         *hold = observed(setup, span, granted);
                     }
-                    let result = ready!(span.run(|| future.poll(cx)));
-                    let hold = hold.take();
+                    let result = ready!(unless_lost(hold.as_mut(), cx, |cx| span.run(|| future.poll(cx))));
+                    let mut hold = hold.take();
                     // The future goes before the key: it may keep its values though it is ready.
                     state.set(State::Over { refusal: None });
-                    (result, hold)
+                    match result {
+                        Ok(result) => (result, hold),
+                        Err(IsLost) => {
+                            let grpc = hold.as_mut().and_then(Hold::take_grpc);
+                            drop(hold);
+                            return Poll::Ready(Ok(setup.answer_lost(grpc).map(HeldBody::refused)));
+                        }
+                    }
                 }
                 StateProj::Detached { task, grpc } => match ready!(Pin::new(task).poll(cx)) {
-                    Ok(answered) => answered,
+                    Ok(Ok(answered)) => answered,
+                    Ok(Err(IsLost)) => {
+                        return Poll::Ready(Ok(setup.answer_lost(grpc.take()).map(HeldBody::refused)));
+                    }
                     Err(error) => match error.try_into_panic() {
                         Ok(panic) => panic::resume_unwind(panic),
                         // The runtime shuts down, and has stopped the service somewhere.
@@ -226,7 +249,7 @@ where
                     },
                 },
             };
-            let hold = hold.filter(|_| setup.until_body_end).map(|hold| Box::new(hold) as Box<dyn Send>);
+            let hold = hold.filter(|_| setup.until_body_end).map(|hold| Box::new(hold) as Box<dyn Keep>);
             return Poll::Ready(result.map(|response| response.map(|body| HeldBody::passed(body, hold))));
         }
     }
@@ -241,11 +264,17 @@ fn observed<K, F, L, G: HeldLock + 'static>(
     match granted {
         Ok(guard) => {
             // It runs already, with a place or without one.
-            let (terms, outcome) = match setup.terms() {
-                Ok(terms) => (terms, setup.granted_late().observed()),
-                Err(Full) => (setup.terms_without_place(), Outcome::WouldBeOverloaded),
+            let terms = match setup.terms() {
+                Ok(mut terms) => {
+                    let outcome = setup.granted_late().observed();
+                    setup.note_grant(span, &mut terms, outcome, None::<&Request<()>>);
+                    terms
+                }
+                Err(Full) => {
+                    setup.note(span, Outcome::WouldBeOverloaded);
+                    setup.terms_without_place()
+                }
             };
-            setup.note(span, outcome);
             Some(Held::Alone { guard }.inside(span, terms))
         }
         Err(error) => {

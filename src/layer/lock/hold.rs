@@ -4,11 +4,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
+use super::lost::{Keep, Watch};
 use super::span::Span;
 use crate::keyed::OwnedKeyedGuard;
 use crate::provider::HeldLock;
@@ -105,11 +108,16 @@ pub(super) enum Held<G: HeldLock> {
     Shared { key: HeldKey<G::Key, G> },
 }
 
+/// The watch for the loss of a key, the key, and the span of the request.
+type Watched<'h, G> = (&'h mut Watch, &'h HeldKey<<G as HeldLock>::Key, G>, &'h Span);
+
 /// What only some layers are set up for. It has a box of its own, so that the others do not carry it.
 pub(super) struct Terms {
     /// The key is held until then, by a task on this runtime if the request ends sooner.
     until: Option<(Instant, Handle)>,
     place: Option<OwnedPermit>,
+    /// The loss of the lock is watched.
+    watch: Option<Watch>,
 }
 
 impl Terms {
@@ -125,7 +133,12 @@ impl Terms {
             drop(sleep_until(until));
             (until, Handle::current())
         });
-        Self { until, place }
+        Self { until, place, watch: None }
+    }
+
+    /// Watches for the loss of the lock.
+    pub(super) fn watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
     }
 }
 
@@ -149,9 +162,12 @@ impl<G: HeldLock + 'static> Hold<G> {
     /// Gives the place back, and the key to a task if it is too early to release it.
     #[cold]
     fn settle(&mut self, terms: Terms) {
-        let Terms { until, place } = terms;
+        let Terms { until, place, watch } = terms;
         // The place goes before the key: the next request with this key must not find the place taken.
         drop(place);
+        if let Some(watch) = watch {
+            watch.end(&self.span, || is_lost(&self.held));
+        }
         let early = until.filter(|(until, _)| *until > Instant::now());
         if let Some((until, runtime)) = early
             && !is_lost(&self.held)
@@ -163,6 +179,32 @@ impl<G: HeldLock + 'static> Hold<G> {
                 drop(kept);
             });
         }
+    }
+}
+
+impl<G: HeldLock + 'static> Hold<G> {
+    /// Returns the media type of a request that ended with its lock, if it is one of gRPC.
+    pub(super) fn take_grpc(&mut self) -> Option<HeaderValue> {
+        self.terms.as_mut()?.watch.as_mut()?.take_grpc()
+    }
+
+    fn watched(&mut self) -> Option<Watched<'_, G>> {
+        let watch = self.terms.as_mut()?.watch.as_mut()?;
+        match &self.held {
+            Some(Held::Shared { key }) => Some((watch, key, &self.span)),
+            // The layer only observes.
+            _ => None,
+        }
+    }
+}
+
+impl<G: HeldLock<Key: 'static> + 'static> Keep for Hold<G> {
+    fn is_over(&mut self) -> bool {
+        self.watched().is_some_and(|(watch, key, span)| span.run(|| watch.is_over(key)))
+    }
+
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.watched().map_or(Poll::Pending, |(watch, key, span)| span.run(|| watch.poll_over(key, cx)))
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use tower_layer::Layer;
 
+use super::lost::OnLost;
 use super::service::KeyedLockService;
 use super::setup::Setup;
 use super::stats::LayerStats;
@@ -33,9 +34,9 @@ use crate::web::Problem;
 /// | the wait took too long ([`wait`](Self::wait)) | 503, `Retry-After` | `UNAVAILABLE` |
 /// | too many requests were waiting ([`max_waiters`](Self::max_waiters)) | 503, `Retry-After` | `UNAVAILABLE` |
 /// | too many requests were running ([`max_running`](Self::max_running)) | 503, `Retry-After` | `UNAVAILABLE` |
-/// | the lock was lost before the service is called (remote providers) | 503, `Retry-After` | `UNAVAILABLE` |
+/// | the lock was lost before the service is called, or while it runs ([`on_lost`](Self::on_lost)) (remote providers) | 503, `Retry-After` | `UNAVAILABLE` |
 /// | the lock provider is unavailable (remote providers) | 503, `Retry-After` | `UNAVAILABLE` |
-/// | the request has no valid key ([`RequestKey`](crate::layer::RequestKey)) | 400 | `INVALID_ARGUMENT` |
+/// | the request has no valid key ([`RequestKey`](crate::layer::RequestKey)), or the provider can't lock it: it is too long, say | 400 | `INVALID_ARGUMENT` |
 ///
 /// A POST whose content type is that of gRPC or gRPC-Web is refused as gRPC: with a status, a message, and
 /// `grpc-retry-pushback-ms`. All others are refused as [`Problem`]s, or as [`render`](Self::render) says.
@@ -55,10 +56,13 @@ use crate::web::Problem;
 ///
 /// # Lost locks
 ///
-/// A remote lock can be lost while the service runs: its lease ended, say. The layer does not stop the service and does
-/// not change its response, as the work may be done already. It logs a warning when it releases the key. A service that
-/// must not write after the loss has its store compare the fence, which refuses late writes. To stop earlier, it
+/// A remote lock can be lost while the service runs: its lease ended, say. By default the layer does not stop the service
+/// and does not change its response, as the work may be done already. It logs a warning when it releases the key. With
+/// [`on_lost`](Self::on_lost) it stops the service. To stop at a point of its own choice, a service
 /// [shares the guard](Self::share_guard) and watches [`HeldKey::lost`](super::HeldKey::lost).
+///
+/// None of these keeps a late write out: the loss is noticed after it has happened. A service that must not write after
+/// the loss verifies the guard inside its transaction, or has its store compare the fence.
 ///
 /// # Readiness
 ///
@@ -147,6 +151,7 @@ impl<K, F: RequestKey<K>, L: LockProvider<K>> KeyedLockLayer<K, F, L> {
             until_body_end: false,
             is_detached: false,
             shares_guard: false,
+            on_lost: OnLost::default(),
             min_hold: None,
             places: None,
             mode: ModeSwitch::default(),
@@ -287,8 +292,38 @@ impl<K, F, L> KeyedLockLayer<K, F, L> {
         self
     }
 
+    /// Sets what happens to a request whose lock is lost while it runs. By default it [continues](OnLost::Continue).
+    ///
+    /// With [`OnLost::Abort`] the service is dropped as soon as the loss is known, also a [detached](Self::detached) one.
+    /// The request is refused with the problem `lock-lost`: 503, or `UNAVAILABLE` for gRPC. A response that is ready stays as
+    /// it is. With [`hold_until_body_end`](Self::hold_until_body_end) its body ends with an error, so that the client does
+    /// not take a part for the whole.
+    ///
+    /// A service is dropped where it waits, as when a client hangs up. So Abort saves work that would be refused later, and
+    /// no more than that:
+    ///
+    /// - It can't stop what does not wait: a computation, a blocking thread, a task that the service has started.
+    /// - A statement that was sent to a database goes on there. In a transaction it is rolled back, unless it is the commit.
+    /// - The loss is noticed after it has happened. Another process may have worked with the key since.
+    ///
+    /// A client may send a refused request again. So use it for services that may be stopped and repeated.
+    ///
+    /// Each request is still counted once: at its end, as [`Outcome::Lost`](super::Outcome::Lost) or as it got its key. It
+    /// costs a few allocations for each request, also with local locks, which are never lost. In the mode
+    /// [`Observe`](crate::mode::Mode::Observe) the service continues, and the request counts as
+    /// [`Outcome::WouldBeLost`](super::Outcome::WouldBeLost).
+    #[must_use]
+    pub fn on_lost(mut self, on_lost: OnLost) -> Self {
+        self.setup.on_lost = on_lost;
+        self
+    }
+
     /// Sets whether the layer locks, only observes, or does nothing: a [`Mode`](crate::mode::Mode), or a [`ModeSwitch`] that
     /// can be changed later.
+    ///
+    /// `Observe` takes keys as `Enforce` does. With a remote provider each observed request is a message to it, and a free key
+    /// is written twice: for the grant and for the release. The request does not wait for these, but the database does the
+    /// work, and processes that enforce find the key busy. `Off` asks nothing.
     #[must_use]
     pub fn mode(mut self, mode: impl Into<ModeSwitch>) -> Self {
         self.setup.mode = mode.into();

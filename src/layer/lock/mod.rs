@@ -6,7 +6,7 @@
 //! call            a request on its way: the future
 //! wait            its wait for the key; refusal: why it is refused
 //! setup           what the layer and its services know
-//! hold, body      how long the key is kept
+//! hold, body      how long the key is kept; lost: what happens if it is lost before
 //! outcome, stats  what is counted; span: the same for tracing
 //! ```
 //!
@@ -18,6 +18,7 @@
 //! held ── waiting ── granted ──────────▲    └─ detached ─▶ answered, or finished though the client is gone
 //!   │        └────── timed out, lost ──┐
 //!   └─────── no wait, queue is full ───┴─────────────────▶ refused: the service was not called
+//! running, detached ── lost, and the layer aborts ───────▶ refused: the service was dropped
 //! ```
 //!
 //! With a bound on running requests, a request that has its key needs a place as well. It is refused if there is none.
@@ -34,6 +35,7 @@ mod body;
 mod call;
 mod hold;
 mod layer;
+mod lost;
 mod outcome;
 mod refusal;
 mod service;
@@ -46,6 +48,7 @@ pub use self::body::HeldBody;
 pub use self::call::KeyedCall;
 pub use self::hold::HeldKey;
 pub use self::layer::KeyedLockLayer;
+pub use self::lost::OnLost;
 pub use self::outcome::Outcome;
 pub use self::service::KeyedLockService;
 pub use self::stats::{LayerCounts, LayerStats};

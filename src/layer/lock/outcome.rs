@@ -29,13 +29,14 @@ pub enum Outcome {
     QueueFull,
     /// Refused: too many requests were running already.
     Overloaded,
-    /// Refused: the lock was lost while the answer was on its way.
+    /// Refused: the lock was lost while the answer was on its way, or while the service ran and the layer
+    /// [aborts](super::OnLost::Abort).
     Lost,
     /// Refused: the lock provider could not be reached.
     Unavailable,
     /// The request was dropped while it waited: the client hung up.
     Cancelled,
-    /// Refused: the request has no valid key.
+    /// Refused: the request has no valid key, or the lock provider can't lock it.
     BadKey,
     /// Passed without a lock: the request has no key.
     NoKey,

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Request, Response};
 
 use super::hold::Terms;
+use super::lost::{OnLost, Watch};
 use super::outcome::Outcome;
 use super::refusal::Refusal;
 use super::span::{Outages, Span};
@@ -16,7 +17,7 @@ use super::stats::LayerStats;
 use crate::mode::ModeSwitch;
 use crate::provider::{Ask, LockError};
 use crate::semaphore::Semaphore;
-use crate::web::Problem;
+use crate::web::{Problem, grpc_type};
 
 /// What a layer and its services know.
 pub(super) struct Setup<K, F, L> {
@@ -31,6 +32,7 @@ pub(super) struct Setup<K, F, L> {
     pub(super) until_body_end: bool,
     pub(super) is_detached: bool,
     pub(super) shares_guard: bool,
+    pub(super) on_lost: OnLost,
     /// How long a key is held at least.
     pub(super) min_hold: Option<Duration>,
     /// A permit for each request that may run. Clones share them.
@@ -73,10 +75,16 @@ impl<K, F, L> Setup<K, F, L> {
         }
     }
 
+    /// Answers a request that ended with its lock.
+    pub(super) fn answer_lost(&self, grpc: Option<HeaderValue>) -> Response<Bytes> {
+        self.answer(self.problem(Refusal::Lock(LockError::Lost)), grpc)
+    }
+
     /// Returns the terms on which a key that is granted now is held. It fails if the limit leaves no place.
     #[inline]
     pub(super) fn terms(&self) -> Result<Option<Box<Terms>>, Full> {
-        if self.min_hold.is_none() && self.places.is_none() { Ok(None) } else { self.new_terms().map(Some) }
+        let is_plain = self.min_hold.is_none() && self.places.is_none() && self.on_lost == OnLost::Continue;
+        if is_plain { Ok(None) } else { self.new_terms().map(Some) }
     }
 
     #[cold]
@@ -114,6 +122,24 @@ impl<K, F, L> Setup<K, F, L> {
     pub(super) fn note(&self, span: &Span, outcome: Outcome) {
         self.stats.add(outcome);
         span.outcome(outcome);
+    }
+
+    /// As [`note`](Self::note), for a key that was granted. A layer that aborts counts the request at its end, with its
+    /// `terms`. The request is `enforced`, or only observed.
+    pub(super) fn note_grant<B>(
+        &self,
+        span: &Span,
+        terms: &mut Option<Box<Terms>>,
+        outcome: Outcome,
+        enforced: Option<&Request<B>>,
+    ) {
+        match terms {
+            Some(terms) if self.on_lost == OnLost::Abort => terms.watch(match enforced {
+                Some(request) => Watch::aborting(self.stats.clone(), outcome, grpc_type(request)),
+                None => Watch::observing(self.stats.clone(), outcome),
+            }),
+            _ => self.note(span, outcome),
+        }
     }
 
     /// As [`note`](Self::note), for a key that was not granted. The client does not see the cause, so it goes to the

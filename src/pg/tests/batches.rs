@@ -5,7 +5,7 @@ use sqlx::{PgConnection, query_scalar};
 
 use super::super::literal::identifier;
 use super::super::statement::Statements;
-use super::server::{connect, options, run, table};
+use super::databases::{connect, options, run, table};
 use super::*;
 
 fn held(grants: &[Grant]) -> Vec<&Held> {

@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use sqlx::{AssertSqlSafe, query_as};
 use tokio::sync::Barrier;
 
-use super::server::{connect, run, table};
+use super::databases::{connect, run, table};
 use super::*;
 
 /// Writes down what becomes of each row.

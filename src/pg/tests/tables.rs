@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use sqlx::{AssertSqlSafe, PgConnection, query_scalar};
 
-use super::server::{connect, empty_database, run, table};
+use super::databases::{connect, empty_database, run, table};
 use super::*;
 
 async fn keys(connection: &mut PgConnection) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::slice;
 
 use sqlx::{AssertSqlSafe, PgConnection, raw_sql};
 
-use super::server::{Process, connect, run, table};
+use super::databases::{Process, connect, run, table};
 use super::*;
 
 /// Longer than a test, and the time after which the server ends a batch that waits.

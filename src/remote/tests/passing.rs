@@ -1,7 +1,9 @@
 //! A released key goes to the next request of the process, until it is another process's turn.
 
 use super::super::Event;
-use super::drive::{Drive, granted, granted_and_wanted, held, key, nothing, pass, release, released, take};
+use super::drive::{
+    Drive, busy, granted, granted_and_wanted, held, key, nothing, pass, release, released, take,
+};
 use super::world::rules;
 
 #[test]
@@ -68,6 +70,33 @@ fn pass_that_is_answered_with_nothing_becomes_a_take() {
     drive.answer(nothing());
     assert_eq!(drive.events(), [Event::Released { held: held(1), was_held: false }]);
     assert_eq!(drive.sends(), Some(take()));
+}
+
+#[test]
+fn pass_that_finds_its_row_locked_for_a_moment_is_asked_again() {
+    let mut drive = Drive::holding(1);
+    drive.release(1, true);
+    drive.ask();
+    assert_eq!(drive.sends(), Some(pass(1)));
+    drive.answer(busy(rules().lease));
+    assert_eq!((drive.events(), drive.sends()), (vec![], None));
+    assert!(drive.wait() <= rules().interval * 2);
+    assert_eq!(drive.sends(), Some(pass(1)));
+}
+
+#[test]
+fn pass_that_finds_its_row_locked_is_released_if_no_request_waits_any_more() {
+    let mut drive = Drive::holding(1);
+    drive.release(1, true);
+    let ticket = drive.ask();
+    assert_eq!(drive.sends(), Some(pass(1)));
+    drive.withdraw(ticket);
+    drive.answer(busy(rules().lease));
+    drive.wait();
+    assert_eq!(drive.sends(), Some(release(1)));
+    drive.answer(released(1));
+    assert_eq!(drive.events(), [Event::Released { held: held(1), was_held: true }]);
+    assert!(drive.machine.is_empty());
 }
 
 #[test]

@@ -99,3 +99,18 @@ fn request_that_does_not_wait_is_unavailable_after_a_while_without_a_connection(
     assert_eq!(drive.events(), []);
     assert_eq!(drive.machine.wake_at(), None);
 }
+
+#[test]
+fn connections_that_answer_nothing_do_not_keep_a_request_that_does_not_wait() {
+    let mut drive = Drive::connected();
+    drive.machine.disconnected(drive.now);
+    let ticket = drive.ask_for(key(), false);
+    let step = rules().patience / 3;
+    for _ in 0..4 {
+        drive.pass_time(step);
+        drive.machine.connected(drive.now);
+        drive.sends();
+        drive.machine.disconnected(drive.now);
+    }
+    assert_eq!(drive.events(), [Event::Unavailable { ticket }]);
+}

@@ -12,6 +12,8 @@ use crate::digits::BadNumber;
 use crate::error::{Busy, NotAcquired, TimedOut};
 use crate::fence::{FenceOutOfRange, ParseFenceError, StaleFence};
 use crate::mode::ParseModeError;
+#[cfg(feature = "postgres")]
+use crate::pg::{KeyTooLong, VerifyError};
 use crate::provider::LockError;
 use crate::retry::{RetryError, StopReason};
 use crate::stamp::{BadEtag, ImplausibleStamp, ParseStampError, Stamp, StampOutOfRange, StampsExhausted};
@@ -147,8 +149,8 @@ impl From<TimedOut> for Problem {
     }
 }
 
-/// Becomes 409 if the lock is busy, 400 if the key can't be locked, and 503 otherwise. The cause of an unavailable provider is not in the problem: log
-/// the error before, if it matters.
+/// Becomes 409 if the lock is busy, 400 if the key can't be locked, and 503 otherwise. The causes of an unavailable provider
+/// and of a bad key are not in the problem: log the error before, if they matter.
 impl From<LockError> for Problem {
     fn from(error: LockError) -> Self {
         match error {
@@ -172,13 +174,21 @@ impl From<NotAcquired> for Problem {
     }
 }
 
+/// Becomes 400.
+#[cfg(feature = "postgres")]
+impl From<KeyTooLong> for Problem {
+    fn from(_: KeyTooLong) -> Self {
+        Self::bad_key("the key is too long")
+    }
+}
+
 /// Becomes 503 if the lock was lost. Otherwise it is answered as the error of the database.
 #[cfg(feature = "postgres")]
-impl From<crate::pg::VerifyError> for Problem {
-    fn from(error: crate::pg::VerifyError) -> Self {
+impl From<VerifyError> for Problem {
+    fn from(error: VerifyError) -> Self {
         match error {
-            crate::pg::VerifyError::Lost => Self::lock_lost(),
-            crate::pg::VerifyError::Database(error) => error.into(),
+            VerifyError::Lost => Self::lock_lost(),
+            VerifyError::Database(error) => error.into(),
         }
     }
 }

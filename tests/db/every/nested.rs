@@ -51,6 +51,7 @@ async fn a_nested_beginning_that_is_dropped_is_no_silent_loss() {
 }
 
 #[tokio::test]
+#[allow(clippy::mem_forget, reason = "only so does one stay open")]
 async fn a_commit_beside_a_nested_transaction_that_is_open_stores_nothing() {
     let pool = numbers(1).await;
     let scope = Scope::new(pool.clone());

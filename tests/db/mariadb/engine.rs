@@ -4,7 +4,7 @@ use std::mem;
 
 use latchwork::RetryPolicy;
 use latchwork::sql::{
-    Isolation, RowError, Scope, Tx, VersionedTable, statement_verdict, transaction_verdict,
+    CommitError, Isolation, RowError, Scope, Tx, VersionedTable, statement_verdict, transaction_verdict,
     violated_constraint,
 };
 use latchwork::verdict::{RetryKind, Verdict};
@@ -170,4 +170,35 @@ async fn a_statement_that_takes_too_long_is_ended() {
     let sql = "set statement max_statement_time = 0.001 for select sleep(60)";
     let error = query(sql).execute(&mut *connection).await.expect_err("it is ended");
     assert_eq!(latchwork::web::Problem::from(error).status(), 503);
+}
+
+/// The server ends a transaction by itself after a deadlock, and sqlx does not notice.
+#[tokio::test]
+async fn a_transaction_that_the_server_has_ended_is_no_silent_loss() {
+    let pool = two_rows(1).await;
+    for checks in [true, false] {
+        let scope = Scope::new(pool.clone()).check_commit(checks);
+        let mut tx = scope.begin().await.expect("it opens");
+        add(&mut tx, 1).await.expect("it is done");
+        // As a deadlock does, whose victim can't be chosen.
+        sqlx::raw_sql("rollback").execute(&mut *tx).await.expect("it is open");
+        add(&mut tx, 2).await.expect("it is stored by itself");
+        let committed = tx.commit().await;
+        if checks {
+            let error = committed.expect_err("there is no transaction");
+            assert!(CommitError::is_unknown(&error), "{error:?}");
+        } else {
+            committed.expect("sqlx does not notice");
+        }
+    }
+    let all: Vec<i32> =
+        query_scalar("select n from numbers order by id").fetch_all(&pool).await.expect("two");
+    assert_eq!(all, [0, 2]);
+    scope_works(&pool).await;
+}
+
+async fn scope_works(pool: &Pool<Db>) {
+    let mut tx = Scope::new(pool.clone()).begin().await.expect("it opens");
+    add(&mut tx, 1).await.expect("it is done");
+    tx.commit().await.expect("nothing stands against it");
 }

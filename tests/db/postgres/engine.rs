@@ -75,6 +75,19 @@ async fn a_failure_that_was_ignored_is_refused_at_the_commit() {
     }
 }
 
+#[tokio::test]
+async fn a_commit_without_a_transaction_is_no_refusal() {
+    let pool = pool(1).await;
+    query("create table notes (text text)").execute(&pool).await.expect("it is new");
+    let mut tx = Scope::new(pool.clone()).begin().await.expect("it opens");
+    query("insert into notes values ('kept')").execute(&mut *tx).await.expect("it is done");
+    sqlx::raw_sql("commit").execute(&mut *tx).await.expect("nobody should, but it can be done");
+    let error = tx.commit().await.expect_err("there is no transaction");
+    assert!(CommitError::is_unknown(&error), "{error:?}");
+    let notes: i64 = query_scalar("select count(*) from notes").fetch_one(&pool).await.expect("a number");
+    assert_eq!(notes, 1);
+}
+
 /// Two doctors are on call. Each may leave if the other stays (M. Cahill et al., "Serializable isolation for snapshot
 /// databases" (2008)).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::future::Future;
 use latchwork::RetryPolicy;
 use latchwork::retry::StopReason;
 use latchwork::sql::{CommitError, Ending, Scope, transaction_verdict};
-use latchwork::verdict::{RetryKind, Verdict};
+use latchwork::verdict::{Classify, RetryKind, Verdict};
 use sqlx::{Pool, query, query_scalar};
 use tokio::select;
 
@@ -170,21 +170,28 @@ async fn a_connection_lost_before_the_commit_makes_the_whole_transaction_again()
 }
 
 #[tokio::test]
-async fn a_session_ended_before_its_commit_is_unknown() {
-    let scene = Scene::new().await;
-    let scope = Scope::new(scene.pool.clone());
-    let mut tx = scope.begin().await.expect("it opens");
-    query(ADD).execute(&mut *tx).await.expect("it is done");
-    let own: i32 = query_scalar("select pg_backend_pid()").fetch_one(&mut *tx).await.expect("a number");
-    query("select pg_terminate_backend($1, 60000)")
-        .bind(own)
-        .execute(&scene.beside)
-        .await
-        .expect("it is allowed");
-    let error = tx.commit().await.expect_err("the session is gone");
-    assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
-    assert_eq!(scene.number().await, 0);
-    scene.assert_whole().await;
+async fn a_session_ended_before_its_commit_is_unknown_if_the_commit_was_sent() {
+    for checks in [true, false] {
+        let scene = Scene::new().await;
+        let scope = Scope::new(scene.pool.clone()).check_commit(checks);
+        let mut tx = scope.begin().await.expect("it opens");
+        query(ADD).execute(&mut *tx).await.expect("it is done");
+        let own: i32 = query_scalar("select pg_backend_pid()").fetch_one(&mut *tx).await.expect("a number");
+        query("select pg_terminate_backend($1, 60000)")
+            .bind(own)
+            .execute(&scene.beside)
+            .await
+            .expect("it is allowed");
+        let error = tx.commit().await.expect_err("the session is gone");
+        if checks {
+            assert!(matches!(error, CommitError::Refused(_)), "{error:?}");
+            assert_eq!(error.classify(), Verdict::Retry(RetryKind::Transient));
+        } else {
+            assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+        }
+        assert_eq!(scene.number().await, 0);
+        scene.assert_whole().await;
+    }
 }
 
 #[tokio::test]

@@ -210,6 +210,40 @@ async fn leaving_keeps_the_keys_to_the_ends_of_their_leases() {
 }
 
 #[tokio::test]
+async fn requests_after_leaving_are_refused_while_a_lease_still_lasts() {
+    let pool = pool(2).await;
+    let one = locks(&pool).await;
+    let held = one.lock_owned(key()).await.expect("nobody has it");
+    one.leave().await;
+    let error = one.lock_owned("bob".to_owned()).await.expect_err("the locks were shut down");
+    assert!(matches!(error, LockError::Unavailable(_)), "{error:?}");
+    assert!(!held.is_lost(), "the answer waited for the end of a lease");
+    assert!(matches!(held.release().await, Err(LockError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_missing_table_is_an_error_of_connecting() {
+    let pool = pool(2).await;
+    let error = PgKeyedLock::<String>::builder(&pool).connect().await.expect_err("there is no table");
+    assert!(error.to_string().contains("can't be set up"), "{error}");
+}
+
+#[tokio::test]
+async fn a_table_that_is_gone_is_not_asked_all_the_time() {
+    let pool = pool(2).await;
+    let locks = locks(&pool).await;
+    locks.lock_owned(key()).await.expect("nobody has it").release().await.expect("it was held to its end");
+    query("alter table latchwork_locks rename to away").execute(&pool).await.expect("it is there");
+    let before = locks.stats().counts().batches;
+    let asked = locks.lock_owned(key()).timeout(Duration::from_millis(500)).await;
+    assert!(matches!(asked, Err(LockError::TimedOut(_))));
+    let batches = locks.stats().counts().batches - before;
+    assert!(batches < 10, "{batches} batches that could not succeed");
+    query("alter table away rename to latchwork_locks").execute(&pool).await.expect("it is there");
+    locks.lock_owned(key()).await.expect("nobody has it").release().await.expect("it was held to its end");
+}
+
+#[tokio::test]
 async fn a_provider_is_chosen_at_run_time() {
     let pool = pool(2).await;
     for locks in

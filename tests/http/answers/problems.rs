@@ -530,6 +530,10 @@ fn no_error_of_the_crate_is_without_an_answer() {
     errors_under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut errors);
     assert!(errors.remove("Problem"), "it is an error itself");
     assert!(errors.remove("BoxedError"), "it is an error of the service");
+    for at_start in ["BadName", "PgLockError"] {
+        assert!(errors.remove(at_start), "the service does not start with it");
+    }
+    assert!(errors.remove("Unreachable"), "it is a cause, and for the log only");
     assert!(errors.len() >= 14 && errors.contains("Taken") && errors.contains("WriteError"), "{errors:?}");
     let answers = concat!(
         include_str!("../../../src/web/problem/errors.rs"),

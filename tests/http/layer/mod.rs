@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+pub(crate) mod remote;
 pub(crate) mod service;
 
 mod body;
@@ -13,11 +14,11 @@ mod ends;
 mod extracted;
 mod held;
 mod keys;
+mod lost;
 mod min_hold;
 mod modes;
 mod panics;
 mod plain;
 mod ready;
 mod refused;
-mod remote;
 mod typed;

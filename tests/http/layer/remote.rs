@@ -27,17 +27,19 @@ type Wait<G> = Pin<Box<dyn Future<Output = Result<G, LockError>> + Send>>;
 
 /// How the stand-in answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Grant,
     Busy,
     TimedOut,
     QueueFull,
     Lost,
     Unavailable,
+    BadKey,
 }
 
 impl Reply {
-    const FAILURES: [Self; 5] = [Self::Busy, Self::TimedOut, Self::QueueFull, Self::Lost, Self::Unavailable];
+    const FAILURES: [Self; 6] =
+        [Self::Busy, Self::TimedOut, Self::QueueFull, Self::Lost, Self::Unavailable, Self::BadKey];
 
     fn error(self) -> LockError {
         match self {
@@ -47,6 +49,7 @@ impl Reply {
             Self::QueueFull => LockError::QueueFull,
             Self::Lost => LockError::Lost,
             Self::Unavailable => LockError::Unavailable(format!("no connection to {SECRET}").into()),
+            Self::BadKey => LockError::BadKey(format!("{SECRET} takes no such keys").into()),
         }
     }
 
@@ -60,23 +63,24 @@ impl Reply {
             Self::Unavailable => {
                 (503, ProblemKind::LockUnavailable, Outcome::Unavailable, Outcome::WouldBeUnavailable)
             }
+            Self::BadKey => (400, ProblemKind::BadKey, Outcome::BadKey, Outcome::WouldBeBadKey),
         }
     }
 }
 
 /// The stand-in: it answers at once, or when its gate lets it.
 #[derive(Clone)]
-pub(super) struct Remote {
-    pub(super) locks: Locks,
+pub(crate) struct Remote {
+    pub(crate) locks: Locks,
     reply: Reply,
     gate: Option<Gate>,
-    pub(super) loss: Loss,
+    pub(crate) loss: Loss,
     asked: Arc<Mutex<Vec<Ask>>>,
     withdrawn: Arc<AtomicUsize>,
 }
 
 impl Remote {
-    pub(super) fn new(reply: Reply, gate: Option<&Gate>) -> Self {
+    pub(crate) fn new(reply: Reply, gate: Option<&Gate>) -> Self {
         let gate = gate.cloned();
         let (asked, withdrawn) = <(Arc<Mutex<Vec<Ask>>>, Arc<AtomicUsize>)>::default();
         Self { locks: locks(), reply, gate, loss: Loss::new(), asked, withdrawn }
@@ -92,7 +96,7 @@ impl Remote {
         }
     }
 
-    pub(super) fn layer(&self) -> KeyedLockLayer<String, ByPath, Self> {
+    pub(crate) fn layer(&self) -> KeyedLockLayer<String, ByPath, Self> {
         KeyedLockLayer::new(self.clone(), by_path)
     }
 }
@@ -137,19 +141,27 @@ impl Drop for Withdrawal {
 
 /// Whether the lock is lost, for the guard.
 #[derive(Clone)]
-pub(super) struct Loss(Arc<tokio::sync::Semaphore>);
+pub(crate) struct Loss {
+    lost: Arc<tokio::sync::Semaphore>,
+    watched: Arc<AtomicUsize>,
+}
 
 impl Loss {
     fn new() -> Self {
-        Self(Arc::new(tokio::sync::Semaphore::new(0)))
+        Self { lost: Arc::new(tokio::sync::Semaphore::new(0)), watched: Arc::default() }
     }
 
-    pub(super) fn happen(&self) {
-        self.0.close();
+    pub(crate) fn happen(&self) {
+        self.lost.close();
+    }
+
+    /// Returns how often somebody began to wait for it.
+    pub(crate) fn watched(&self) -> usize {
+        self.watched.load(Ordering::SeqCst)
     }
 }
 
-pub(super) struct RemoteGuard {
+pub(crate) struct RemoteGuard {
     local: OwnedKeyedGuard<String>,
     loss: Loss,
 }
@@ -166,12 +178,13 @@ impl HeldLock for RemoteGuard {
     }
 
     fn is_lost(&self) -> bool {
-        self.loss.0.is_closed()
+        self.loss.lost.is_closed()
     }
 
     fn lost(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.loss.watched.fetch_add(1, Ordering::SeqCst);
         Box::pin(async {
-            assert!(self.loss.0.acquire().await.is_err(), "there are no permits");
+            assert!(self.loss.lost.acquire().await.is_err(), "there are no permits");
         })
     }
 }
@@ -190,7 +203,7 @@ fn counted(
     })
 }
 
-fn only(stats: &LayerStats, outcome: Outcome) {
+pub(crate) fn only(stats: &LayerStats, outcome: Outcome) {
     assert_eq!((stats.of(outcome), stats.requests()), (1, 1), "{outcome:?}: {stats:?}");
 }
 
@@ -210,12 +223,15 @@ fn each_failure_is_refused_in_its_own_way_and_keeps_its_cause_secret() {
             let refused = one.poll().unwrap().unwrap();
             let (status, kind, outcome, _) = reply.refused_as();
             assert_eq!(refused.status().as_u16(), status);
-            assert_eq!(refused.headers()["retry-after"], "1");
+            // A bad key stays bad.
+            let is_bad = reply == Reply::BadKey;
+            assert_eq!(refused.headers().get("retry-after").is_none(), is_bad);
             let problem = refused.extensions().get::<Problem>().unwrap().clone();
-            assert_eq!((problem.kind(), problem.detail()), (Some(kind), None));
+            assert_eq!((problem.kind(), problem.is_retryable()), (Some(kind), !is_bad));
+            assert_eq!(problem.detail(), is_bad.then_some("the key can't be locked"));
             let body = Hand::new(axum::body::to_bytes(Body::new(refused.into_body()), 1000)).poll();
             let body = String::from_utf8(body.unwrap().unwrap().into()).unwrap();
-            assert!(body.contains(kind.slug()) && !body.contains("connection"), "{body}");
+            assert!(body.contains(kind.slug()) && !body.contains(SECRET), "{body}");
             only(&layer.stats(), outcome);
             assert_eq!(calls.load(Ordering::SeqCst), 0, "{reply:?}");
             assert!(remote.locks.is_empty());
@@ -377,6 +393,7 @@ fn a_lock_that_is_lost_while_the_handler_runs_leaves_its_answer_and_is_seen_by_i
         remote.loss.happen();
         assert_eq!(one.poll().unwrap().unwrap().status(), 200);
         assert_eq!(*seen.lock().unwrap(), is_shared.then_some(true));
+        assert_eq!(remote.loss.watched(), usize::from(is_shared), "only the handler watches");
         only(&layer.stats(), Outcome::Acquired);
         assert!(remote.locks.is_empty());
     }

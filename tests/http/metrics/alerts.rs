@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use latchwork::layer::Mode;
-use latchwork::publish::Publisher;
+use latchwork::publish::{Publisher, Source};
 use latchwork::{
     KeyedLock, RetryPolicy, SingleFlight,
     retry::{Budget, RetryStats, VirtualClock},
@@ -58,6 +58,29 @@ type ByKind = fn(&RetryKind) -> Verdict;
 
 const POLICIES: [&str; 5] = ["create a card", "edit a card", "count a view", "put a profile", "send a mail"];
 
+/// What locks over a database count. There is none here: how they publish it is with the tests of databases.
+const LEASE_COUNTERS: [&str; 5] = ["granted", "batches", "lost", "unavailable", "connections"];
+
+#[derive(Clone, Default)]
+struct Leases(Arc<[AtomicU64; LEASE_COUNTERS.len()]>);
+
+impl Leases {
+    fn count(&self, counts: [u64; LEASE_COUNTERS.len()]) {
+        for (counter, count) in self.0.iter().zip(counts) {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Source for Leases {
+    fn publish(&self) {
+        for (name, counter) in LEASE_COUNTERS.iter().zip(&*self.0) {
+            let name = format!("latchwork_lease_{name}_total");
+            metrics::counter!(name, "lock" => "jobs").absolute(counter.load(Ordering::Relaxed));
+        }
+    }
+}
+
 /// The parts of the service that are watched.
 struct Service {
     locks: Arc<KeyedLock<u32>>,
@@ -67,6 +90,7 @@ struct Service {
     reads: SingleFlight<u32, u32>,
     plans: Plans,
     sales: Sales,
+    leases: Leases,
     publisher: Publisher,
 }
 
@@ -77,13 +101,14 @@ impl Service {
         let slug_failures = Arc::new(AtomicU64::new(0));
         let failures = slug_failures.clone();
         let reads = SingleFlight::default().named("cards");
-        let (plans, sales) = (Plans::new(), Sales::new());
+        let (plans, sales, leases) = (Plans::new(), Sales::new(), Leases::default());
         let mut publisher = Publisher::new()
             .keyed_lock(&locks)
             .budget("file", &budget)
             .single_flight(&reads)
             .keyed_lock_layer(&plans.layer)
             .scope(&sales.scope)
+            .source(leases.clone())
             .source(move || {
                 let failures = failures.load(Ordering::Relaxed);
                 metrics::counter!("business_cards_slug_failures_total").absolute(failures);
@@ -92,7 +117,7 @@ impl Service {
         for (name, stats) in &stats {
             publisher = publisher.retry_stats(name, stats);
         }
-        Self { locks, stats, budget, slug_failures, reads, plans, sales, publisher }
+        Self { locks, stats, budget, slug_failures, reads, plans, sales, leases, publisher }
     }
 
     /// One call whose first attempts fail.
@@ -131,6 +156,7 @@ impl Service {
             self.sales.sell(u32::from(number % 20 == 0));
         }
         self.sales.abandon();
+        self.leases.count([1000, 1500, 0, 0, 1]);
         for key in 0..1000 {
             assert!(self.reads.run_blocking(key, || key).led);
             let guard = self.locks.lock(key).wait();
@@ -174,6 +200,7 @@ impl Service {
         // As if a server had gone while it committed.
         metrics::counter!("latchwork_scope_ended_total", "scope" => "sales", "ending" => "commit_unknown")
             .increment(1);
+        self.leases.count([10, 100, 1, 5, 20]);
         let guard = self.locks.lock_owned(1).wait();
         for _ in 0..50 {
             assert!(self.locks.try_lock(1).is_err());
@@ -244,6 +271,7 @@ fn each_alert_fires_in_a_storm() {
     assert_eq!(fired["RequestsRefused"], ["plans"]);
     assert_eq!(fired["TransactionsRepeated"], ["sales"]);
     assert_eq!(fired["CommitsUnknown"], ["sales"]);
+    assert_eq!(fired["LeasesLost"], ["jobs"]);
 }
 
 #[test]

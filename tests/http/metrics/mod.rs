@@ -5,6 +5,7 @@ mod exposition;
 mod promql;
 mod sales;
 mod scene;
+#[allow(dead_code, reason = "it serves the tests of databases, too")]
 mod table;
 
 mod alerts;

@@ -13,6 +13,12 @@ pub(crate) struct Row {
     pub(crate) what: String,
 }
 
+impl Row {
+    fn is_of_leases(&self) -> bool {
+        self.name.starts_with("latchwork_lease_")
+    }
+}
+
 /// The rows of the table under a heading, without its head.
 fn rows(heading: &str) -> Vec<Vec<String>> {
     let (_, section) = ROOM.split_once(&format!("\n# {heading}\n")).expect("the room has this section");
@@ -32,7 +38,16 @@ fn codes(cell: &str) -> BTreeSet<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// The rows of what lives in the process. Those of leases need a server, and are with the tests of databases.
 pub(crate) fn names() -> Vec<Row> {
+    all_names().into_iter().filter(|row| !row.is_of_leases()).collect()
+}
+
+pub(crate) fn lease_names() -> Vec<Row> {
+    all_names().into_iter().filter(Row::is_of_leases).collect()
+}
+
+fn all_names() -> Vec<Row> {
     let row = |cells: Vec<String>| {
         let [name, kind, unit, labels, what] = cells.try_into().expect("five columns");
         Row { name: name.trim_matches('`').to_owned(), kind, unit, labels: codes(&labels), what }

@@ -11,10 +11,11 @@ use axum::routing::{any, get};
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::stream::repeat;
-use latchwork::layer::Outcome;
+use latchwork::layer::{OnLost, Outcome};
 
 use super::client::{Line, ask, asked};
 use super::server::{LONG, Stage, layer, run, serve, until, waiters};
+use crate::layer::remote::{Remote, Reply};
 
 /// The chunks of the next answer.
 type Next = Arc<Mutex<Option<UnboundedReceiver<Bytes>>>>;
@@ -76,6 +77,26 @@ fn a_key_that_is_held_until_the_bodys_end_is_free_when_it_has_come() {
             assert_eq!(line.chunk().await.unwrap(), None);
             until(|| locks.is_empty()).await;
         }
+    });
+}
+
+#[test]
+fn a_body_that_is_cut_by_the_loss_of_its_lock_is_seen_as_a_part() {
+    run(async {
+        let (stage, next) = (Stage::new(), Next::default());
+        let remote = Remote::new(Reply::Grant, None);
+        let layer = remote.layer().hold_until_body_end(true).on_lost(OnLost::Abort);
+        let served = serve(streaming(&stage, &next).layer(layer.clone())).await;
+        let (send, chunks) = unbounded();
+        *next.lock().unwrap() = Some(chunks);
+        let mut line = Line::asking(served.addr, "POST", "/ada").await;
+        assert_eq!(line.head().await.unwrap().status, 200);
+        send.unbounded_send(Bytes::from("one")).unwrap();
+        assert_eq!(line.chunk().await.unwrap().unwrap(), b"one");
+        remote.loss.happen();
+        assert!(line.chunk().await.is_err(), "there is no last chunk");
+        assert!(send.is_closed() && remote.locks.is_empty());
+        assert_eq!((layer.stats().of(Outcome::Lost), layer.stats().requests()), (1, 1));
     });
 }
 

@@ -134,10 +134,11 @@ fn unavailable() -> LockError {
 type Counted = fn(&RetryCounts) -> u64;
 
 /// Each way in which a lock is not acquired, and the counter of it.
-const FAILURES: [(fn() -> LockError, Counted); 5] = [
+const FAILURES: [(fn() -> LockError, Counted); 6] = [
     (timed_out, |counts| counts.lock_timed_out),
     (busy, |counts| counts.lock_refused),
     (|| LockError::QueueFull, |counts| counts.lock_refused),
+    (|| LockError::BadKey("it is too long".into()), |counts| counts.lock_refused),
     (|| LockError::Lost, |counts| counts.lock_lost),
     (unavailable, |counts| counts.lock_unavailable),
 ];
