@@ -8,23 +8,23 @@ use crate::user_code::ignore_panic;
 #[cfg(feature = "tracing")]
 const TARGET: &str = "latchwork::pg";
 
-pub(super) fn connected(locks: &'static str) {
+pub(super) fn connected(lock: &'static str) {
     #[cfg(feature = "tracing")]
-    ignore_panic(|| tracing::debug!(target: TARGET, locks, "connected"));
+    ignore_panic(|| tracing::debug!(target: TARGET, lock, "connected"));
     #[cfg(not(feature = "tracing"))]
-    let _ = locks;
+    let _ = lock;
 }
 
-pub(super) fn disconnected(locks: &'static str, error: &sqlx::Error) {
+pub(super) fn disconnected(lock: &'static str, error: &sqlx::Error) {
     #[cfg(feature = "tracing")]
-    ignore_panic(|| tracing::warn!(target: TARGET, locks, %error, "connection lost"));
+    ignore_panic(|| tracing::warn!(target: TARGET, lock, %error, "connection lost"));
     #[cfg(not(feature = "tracing"))]
-    let _ = (locks, error);
+    let _ = (lock, error);
 }
 
-pub(super) fn lost(locks: &'static str, fence: u64) {
+pub(super) fn lost(lock: &'static str, fence: u64) {
     #[cfg(feature = "tracing")]
-    ignore_panic(|| tracing::warn!(target: TARGET, locks, fence, "lease lost"));
+    ignore_panic(|| tracing::warn!(target: TARGET, lock, fence, "lease lost"));
     #[cfg(not(feature = "tracing"))]
-    let _ = (locks, fence);
+    let _ = (lock, fence);
 }

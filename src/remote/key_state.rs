@@ -25,7 +25,7 @@ pub(super) struct Wish {
     pub(super) poll_at: Instant,
     /// Not before, even if the key is said to be free: it is another process's turn.
     pub(super) not_before: Instant,
-    /// How many busy answers there were.
+    /// How many busy answers there were since the key was last said to be free.
     pub(super) busy: u32,
     /// The key was said to be free while the last question was in flight, so its answer may be older than that.
     pub(super) woken: bool,

@@ -136,6 +136,9 @@ impl Machine {
         let Some(wish) = self.keys.get_mut(key).and_then(|state| state.wish.as_mut()) else { return };
         wish.poll_now(now);
         wish.woken = true;
+        // If another process is faster, it releases the key soon as well, and may do so before it can learn that this one
+        // still waits: its row is locked while it takes the key. So the pauses start anew.
+        wish.busy = 0;
         self.reschedule(key);
     }
 

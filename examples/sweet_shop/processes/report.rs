@@ -58,7 +58,7 @@ impl Run {
             stored_late_writes: u64::from(!is_refused),
             refused_late_writes: tally.refused,
             taken_over_after_kill: u64::from(has_leases),
-            taken_over_after_ms: has_leases.then(|| taken_over.as_secs_f64() * 1000.0),
+            taken_over_after_ms: has_leases.then_some(taken_over.as_secs_f64() * 1000.0),
             purchases_per_s: tally.purchases as f64 / took.as_secs_f64(),
             p50_ms: quantile_ms(&tally.took, 0.5),
             p99_ms: quantile_ms(&tally.took, 0.99),

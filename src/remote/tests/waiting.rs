@@ -63,6 +63,22 @@ fn notified_request_asks_at_once() {
 }
 
 #[test]
+fn notified_request_that_comes_too_late_asks_again_soon() {
+    let mut drive = Drive::connected();
+    drive.ask();
+    for _ in 0..8 {
+        assert_eq!(drive.sends(), Some(take()));
+        drive.answer(busy(LONG));
+        drive.wait();
+    }
+    drive.machine.woken(drive.now, &key());
+    assert_eq!(drive.sends(), Some(take()));
+    drive.answer(busy(LONG));
+    let pause = drive.wait();
+    assert!(pause <= rules().interval.mul_f64(1.25), "{pause:?}");
+}
+
+#[test]
 fn notification_during_a_look_makes_another_look() {
     let mut drive = Drive::connected();
     drive.ask();

@@ -139,8 +139,6 @@ async fn body_of_a_process() {
 
 /// Does single steps. Answers each.
 async fn clerk(pool: &Pool<Db>, orders: &mut Orders) {
-    const OPEN: &str = "it is begun first";
-
     let (locks, scope) = (locks(pool).await, Scope::new(pool.clone()));
     let (mut guard, mut tx) = (None, None);
     loop {
@@ -157,19 +155,20 @@ async fn clerk(pool: &Pool<Db>, orders: &mut Orders) {
             answer("begun");
             continue;
         }
+        let open = "it is begun first";
         match order.as_str() {
             "write" => {
                 let insert = query("insert into notes values ('of the clerk')");
-                insert.execute(&mut **tx.as_mut().expect(OPEN)).await.expect("it is done");
+                insert.execute(&mut **tx.as_mut().expect(open)).await.expect("it is done");
                 answer("written");
             }
-            "verify" => match held.verify(tx.as_mut().expect(OPEN)).await {
+            "verify" => match held.verify(tx.as_mut().expect(open)).await {
                 Ok(()) => answer("verified"),
                 Err(VerifyError::Lost) => answer("lost"),
                 Err(error) => answer(format_args!("{error:?}")),
             },
             "commit" => {
-                tx.take().expect(OPEN).commit().await.expect("nothing stands against it");
+                tx.take().expect(open).commit().await.expect("nothing stands against it");
                 answer("committed");
             }
             "write with the fence" => answer(write_with(held.fence(), pool).await),
