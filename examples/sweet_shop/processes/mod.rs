@@ -20,7 +20,8 @@
 //! - The second is stopped until another process has sold the sweet. Then it goes on, and writes what it read before.
 //!   `verify` refuses that.
 //!
-//! Workers say when they have come to that point, and nobody sleeps to wait for another.
+//! Workers say when they have come to that point, and nobody sleeps to wait for another. While a sweet waits for the end of
+//! a lease, most customers soon stand in its queue: that is what the slowest changes show.
 
 mod compare;
 mod locks;

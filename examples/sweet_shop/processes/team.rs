@@ -91,13 +91,17 @@ impl Team {
     ///
     /// # Errors
     ///
-    /// Returns an error if a worker ends that was not told to.
+    /// Returns an error if a change failed, or if a worker ends that was not told to.
     pub(crate) async fn next(&mut self) -> Result<(usize, Notice), Failure> {
         loop {
             let (nth, notice) = self.notices.recv().await.ok_or("no worker is left")?;
-            if let Some(notice) = notice {
-                self.tally.count(&notice);
-                return Ok((nth, notice));
+            match notice {
+                Some(Notice::Failed { error }) => return Err(format!("worker {nth}: {error}").into()),
+                Some(notice) => {
+                    self.tally.count(&notice);
+                    return Ok((nth, notice));
+                }
+                None => {}
             }
             let worker = &mut self.workers[nth];
             worker.is_there = false;
