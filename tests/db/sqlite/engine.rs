@@ -3,9 +3,10 @@
 use latchwork::sql::{CommitError, RowError, Scope, VersionedTable, statement_verdict, violated_constraint};
 use latchwork::verdict::{RetryKind, Verdict};
 use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{Error, Pool, query, query_scalar};
+use sqlx::{Connection, Error, Pool, query, query_scalar};
 
 use super::{Db, pool};
+use crate::polls::up_to;
 
 async fn numbers() -> Pool<Db> {
     let pool = pool(3).await;
@@ -125,4 +126,20 @@ async fn a_beginning_that_is_refused_costs_no_connection() {
     let mut second = pool.acquire().await.expect("it is back");
     let timeout: i64 = query_scalar("pragma busy_timeout").fetch_one(&mut *second).await.expect("a setting");
     assert_eq!(timeout, 0, "it is another connection");
+}
+
+/// The connection's thread is busy, so the rollback of the nested transaction waits for it.
+#[tokio::test]
+async fn a_commit_waits_for_the_rollback_of_a_nested_transaction() {
+    let pool = numbers().await;
+    let mut tx = Scope::new(pool.clone()).begin().await.expect("it opens");
+    query("update numbers set n = 1").execute(&mut *tx).await.expect("it is done");
+    let mut nested = tx.begin().await.expect("it is a savepoint");
+    query("update numbers set n = 2").execute(&mut *nested).await.expect("it is done");
+    let slow = "with recursive c(n) as (select 1 union all select n + 1 from c where n < 300000) select sum(n) from c";
+    assert!(up_to(1, query(slow).fetch_one(&mut *nested)).await.is_none(), "it takes its time");
+    drop(nested);
+    tx.commit().await.expect("the outer transaction is as it was");
+    let n: i64 = query_scalar("select n from numbers").fetch_one(&pool).await.expect("it is there");
+    assert_eq!(n, 1);
 }
