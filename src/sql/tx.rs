@@ -178,10 +178,11 @@ impl<DB: Database> Tx<DB> {
     ///
     /// Returns [`CommitError::Refused`] if nothing was stored, and [`CommitError::Unknown`] if nobody knows.
     ///
-    /// On PostgreSQL, a transaction in which a statement has failed is refused with 25P02: its error was ignored.
+    /// On PostgreSQL, a transaction in which a statement has failed is refused with 25P02: its error was ignored. See
+    /// [`check_commit`](super::Scope::check_commit).
     ///
-    /// If a transaction that was begun inside this one is still open, nothing is stored. If it has ended this one, the
-    /// statements after that were stored one by one. Both are [`CommitError::Unknown`].
+    /// If a transaction that was begun inside this one is still open, nothing is stored. If that one, or the database, has
+    /// ended this one before, the statements after that were stored one by one. Both are [`CommitError::Unknown`].
     ///
     /// # Cancel safety
     ///

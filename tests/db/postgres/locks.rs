@@ -293,3 +293,25 @@ async fn one_process_leads_and_another_takes_over() {
         led.expect("it does not panic").expect("it led");
     }
 }
+
+/// Otherwise a sum of times overflows in the task, and no request is answered any more.
+#[tokio::test]
+async fn settings_that_are_out_of_range_are_brought_into_it() {
+    let pool = pool(2).await;
+    for time in [Duration::ZERO, Duration::MAX] {
+        let builder = PgKeyedLock::<String>::builder(&pool).lease(time).poll_interval(time);
+        builder.create_table().await.expect("the role may create tables");
+        let (one, other) = (builder.connect().await.expect("the table is there"), locks(&pool).await);
+        let held = other.lock_owned(key()).await.expect("nobody has it");
+        let waiting = tokio::spawn({
+            let one = one.clone();
+            async move { one.lock_owned(key()).await.map(drop) }
+        });
+        while one.stats().counts().batches == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+        waiting.await.expect("it does not panic").expect("it was released, and that was said");
+        one.shut_down().await;
+    }
+}
