@@ -13,7 +13,7 @@ use crate::provider::{Ask, Begun, BegunFuture, LockError};
 ///
 /// - [`LockError::Busy`]: another holder has the key, and the request must not wait.
 /// - [`LockError::TimedOut`], [`LockError::QueueFull`]: the limits that were set.
-/// - [`LockError::BadKey`]: the key has too many bytes.
+/// - [`LockError::BadKey`]: the key has too many bytes, or the same bytes as another key that this process holds or waits for.
 /// - [`LockError::Unavailable`]: the locks were shut down; or the request does not wait, and the database did not answer for
 ///   the length of a lease. A request that waits goes on, so set a [`timeout`](Self::timeout).
 #[must_use = "a request does nothing until it is awaited"]

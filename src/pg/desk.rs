@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 
 use super::events;
-use super::lease::{Answer, Command, Lease, Unreachable, WeakLeases};
+use super::lease::{Answer, Command, Lease, SameBytes, Unreachable, WeakLeases};
 use super::stats::LeaseStats;
 use crate::error::Busy;
 use crate::provider::LockError;
@@ -127,6 +127,10 @@ impl Desk {
     fn obey(&mut self, command: Command) {
         let now = Instant::now();
         match command {
+            // The local locks take two keys for different ones whose bytes are equal.
+            Command::Ask { key, answer, .. } if self.machine.is_taken(&key) => {
+                let _ = answer.send(Err(LockError::BadKey(Box::new(SameBytes))));
+            }
             Command::Ask { ticket, key, waits, answer } => {
                 self.asked.insert(ticket, answer);
                 self.machine.ask(now, ticket, key, waits);

@@ -107,6 +107,11 @@ impl Drop for Asked {
 #[error("the locks were shut down")]
 pub(super) struct Ended;
 
+/// A key breaks the contract of its trait.
+#[derive(Debug, thiserror::Error)]
+#[error("another key of this process has the same bytes")]
+pub(super) struct SameBytes;
+
 /// A grant. If it is dropped, it is released.
 pub(super) struct Lease {
     held: Held,

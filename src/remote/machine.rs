@@ -68,6 +68,14 @@ impl Machine {
         }
     }
 
+    /// Returns `true` if a request for the key has no answer, or if its grant is used. Then it must not be asked for.
+    pub(crate) fn is_taken(&self, key: &KeyBytes) -> bool {
+        self.keys.get(key).is_some_and(|state| {
+            let is_used = |lease: &Lease| matches!(lease.stage, Stage::Used(_));
+            state.wish.is_some() || state.lease.as_ref().is_some_and(is_used)
+        })
+    }
+
     /// Asks for a key. At most one request per key has no answer, and none arrives while a grant of the key is used: a
     /// local lock stands in front.
     pub(crate) fn ask(&mut self, now: Instant, ticket: Ticket, key: KeyBytes, waits: bool) {

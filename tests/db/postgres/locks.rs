@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use latchwork::pg::{PgKeyedLock, VerifyError};
+use latchwork::pg::{PgKeyedLock, StableKey, VerifyError};
 use latchwork::provider::LockError;
 use latchwork::sql::Scope;
 use latchwork::{KeyedLock, provider::AnyLocks, provider::Ask, provider::HeldLock, provider::LockProvider};
@@ -314,4 +314,29 @@ async fn settings_that_are_out_of_range_are_brought_into_it() {
         waiting.await.expect("it does not panic").expect("it was released, and that was said");
         one.shut_down().await;
     }
+}
+
+/// A key that breaks its contract: upper and lower case are different keys, with the same bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Loud(&'static str);
+
+impl StableKey for Loud {
+    fn write_to(&self, bytes: &mut Vec<u8>) {
+        self.0.to_lowercase().write_to(bytes);
+    }
+}
+
+#[tokio::test]
+async fn keys_with_the_same_bytes_are_refused_and_do_not_share_a_lease() {
+    let pool = pool(2).await;
+    let builder = PgKeyedLock::<Loud>::builder(&pool).lease(LEASE);
+    builder.create_table().await.expect("the role may create tables");
+    let locks = builder.connect().await.expect("the table is there");
+    let held = locks.lock_owned(Loud("Ada")).await.expect("nobody has it");
+    for request in [locks.lock_owned(Loud("ADA")), locks.try_lock_owned(Loud("ADA"))] {
+        let error = request.await.expect_err("it is another key, with the same bytes");
+        assert!(matches!(error, LockError::BadKey(_)), "{error:?}");
+    }
+    held.release().await.expect("it was held to its end");
+    locks.lock_owned(Loud("ADA")).await.expect("nobody has it").release().await.expect("held");
 }
