@@ -34,8 +34,8 @@
 
 use std::time::Duration;
 
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Executor, Postgres, Row};
 
 use super::literal::{Bytes, from_hex, text};
 use super::table::{BEGIN, MICROS, Table};
@@ -53,19 +53,37 @@ pub(crate) struct Statements {
     lease: Duration,
 }
 
+/// The statements of a message, in their order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Kind {
+    Insert,
+    Renew,
+    Release,
+    Grant,
+    Want,
+    Look,
+}
+
+/// A part of a batch: its position, its key, and its fence. Fences are greater than zero, so zero says that there is none.
+type Part<'a> = (usize, &'a KeyBytes, u64);
+
+/// How a statement names what it is about.
+pub(super) struct Terms {
+    /// The parts of the batch, as a table `a`.
+    pub(super) asked: String,
+    pub(super) holder: String,
+    /// The length of a lease in microseconds.
+    pub(super) lease: String,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Insert, Self::Renew, Self::Release, Self::Grant, Self::Want, Self::Look];
+}
+
 impl Statements {
     pub(crate) fn new(table: Table, holder: i64, lease: Duration) -> Self {
         Self { table, holder, lease }
-    }
-
-    /// Asks the database. After an error that the server sent, nothing of the batch was done and no transaction is open.
-    pub(crate) async fn run<'c>(
-        &self,
-        connection: impl Executor<'c, Database = Postgres>,
-        batch: &Batch,
-    ) -> Result<Answers, sqlx::Error> {
-        let rows = sqlx::raw_sql(AssertSqlSafe(self.text(batch))).fetch_all(connection).await?;
-        self.answers(batch, &rows)
     }
 
     pub(super) fn table(&self) -> &Table {
@@ -77,34 +95,64 @@ impl Statements {
         from_hex(payload).map(Into::into)
     }
 
+    /// Returns the message of a batch. Each statement is planned for the parts that it is about.
     pub(super) fn text(&self, batch: &Batch) -> String {
-        let Batch { take, pass, renew, release } = batch;
-        // Fences are greater than zero, so zero says that there is none.
-        let takes = take.iter().map(|take| (&take.key, 0));
-        let waiting = take.iter().filter(|take| take.waits).map(|take| (&take.key, 0));
-        let keys = rows(0, takes.clone().chain(pass.iter().map(grant)));
+        self.steps(batch).into_iter().fold(self.begin(batch), |sql, (kind, parts)| {
+            let rows = list(&parts, |(n, key, fence)| format!("({n}, {}, {fence})", Bytes(key)));
+            let terms = Terms {
+                asked: format!("(values {rows}) a (n, key, fence)"),
+                holder: self.holder.to_string(),
+                lease: self.lease.as_micros().to_string(),
+            };
+            sql + &self.sql(kind, &terms) + "; "
+        })
+    }
 
-        let mut sql = self.begin(batch);
-        if !take.is_empty() {
-            sql += &self.insert(&rows(0, takes));
+    /// Returns the same message for a connection on which [`sql`](Self::sql) is prepared under these names, with the terms of
+    /// [`Terms::parameters`]. Does what stands in `first` before.
+    pub(super) fn text_prepared(&self, batch: &Batch, first: &str, name: impl Fn(Kind) -> String) -> String {
+        self.steps(batch).into_iter().fold(self.begin(batch) + first, |sql, (kind, parts)| {
+            let positions = list(&parts, |(n, ..)| n.to_string());
+            let keys = list(&parts, |(_, key, _)| Bytes(key).to_string());
+            let fences = list(&parts, |(_, _, fence)| fence.to_string());
+            let (holder, lease) = (self.holder, self.lease.as_micros());
+            let name = name(kind);
+            sql + &format!(
+                "execute {name} (array[{positions}], array[{keys}], array[{fences}], {holder}, {lease}); "
+            )
+        })
+    }
+
+    /// What must be done for a batch, and for which of its parts.
+    fn steps<'a>(&self, batch: &'a Batch) -> Vec<(Kind, Vec<Part<'a>>)> {
+        let Batch { take, pass, renew, release } = batch;
+        let grants = |first: usize, held: &'a [Held]| {
+            held.iter().enumerate().map(move |(n, held)| (first + n, &held.key, held.fence))
+        };
+        let takes = || take.iter().enumerate().map(|(n, take)| (n, &take.key, 0));
+        let waiting = takes().zip(take).filter(|(_, take)| take.waits).map(|(part, _)| part);
+        let keys = || takes().chain(grants(take.len(), pass)).collect();
+        let mut steps = vec![
+            (Kind::Insert, takes().collect()),
+            (Kind::Renew, grants(take.len() + pass.len(), renew).collect()),
+            (Kind::Release, grants(take.len() + pass.len() + renew.len(), release).collect()),
+            (Kind::Grant, keys()),
+            (Kind::Want, waiting.collect()),
+            (Kind::Look, keys()),
+        ];
+        steps.retain(|(_, parts): &(Kind, Vec<Part<'a>>)| !parts.is_empty());
+        steps
+    }
+
+    pub(super) fn sql(&self, kind: Kind, terms: &Terms) -> String {
+        match kind {
+            Kind::Insert => self.insert(terms),
+            Kind::Renew => self.renew(terms),
+            Kind::Release => self.release(terms),
+            Kind::Grant => self.grant(terms),
+            Kind::Want => self.want(terms),
+            Kind::Look => self.look(terms),
         }
-        if !renew.is_empty() {
-            sql += &self.renew(&rows(take.len() + pass.len(), renew.iter().map(grant)));
-        }
-        if !release.is_empty() {
-            let first = take.len() + pass.len() + renew.len();
-            sql += &self.release(&rows(first, release.iter().map(grant)));
-        }
-        if !take.is_empty() || !pass.is_empty() {
-            sql += &self.grant(&keys);
-        }
-        if waiting.clone().next().is_some() {
-            sql += &self.want(&rows(0, waiting));
-        }
-        if !take.is_empty() || !pass.is_empty() {
-            sql += &self.look(&keys);
-        }
-        sql
     }
 
     /// Settings of the transaction. Those of the role do not matter: its time limits are meant for other statements. A batch
@@ -122,35 +170,36 @@ impl Statements {
     }
 
     /// Takes keys that have no row.
-    fn insert(&self, asked: &str) -> String {
-        let Self { table, holder, .. } = self;
-        let until = self.until();
+    fn insert(&self, terms: &Terms) -> String {
+        let (table, until) = (&self.table, terms.until());
+        let Terms { asked, holder, .. } = terms;
         format!(
             "insert into {table} (key, fence, holder, expires) select a.key, {MICROS}, {holder}, {until} \
              from {asked} where not exists (select from {table} l where l.key = a.key) \
-             order by a.key on conflict do nothing; "
+             order by a.key on conflict do nothing"
         )
     }
 
-    fn renew(&self, asked: &str) -> String {
-        let Self { table, holder, .. } = self;
-        let until = self.until();
+    fn renew(&self, terms: &Terms) -> String {
+        let (table, until) = (&self.table, terms.until());
+        let Terms { asked, holder, .. } = terms;
         format!(
             "update {table} l set expires = {until} from {asked} \
              where l.key = a.key and l.fence = a.fence and l.holder = {holder} \
-             returning a.n, l.fence, l.wanted, null::bigint; "
+             returning a.n, l.fence, l.wanted, null::bigint"
         )
     }
 
     /// Leaves `wanted` as it is, because an update returns the row as it is afterwards. The next grant resets it.
-    fn release(&self, asked: &str) -> String {
-        let Self { table, holder, .. } = self;
+    fn release(&self, terms: &Terms) -> String {
+        let table = &self.table;
+        let Terms { asked, holder, .. } = terms;
         let channel = text(table.channel());
         format!(
             "update {table} l set holder = null, expires = clock_timestamp() from {asked} \
              where l.key = a.key and l.fence = a.fence and l.holder = {holder} \
              returning a.n, l.fence, l.wanted, null::bigint, \
-             case when l.wanted then pg_notify({channel}, encode(l.key, 'hex')) end; "
+             case when l.wanted then pg_notify({channel}, encode(l.key, 'hex')) end"
         )
     }
 
@@ -159,9 +208,9 @@ impl Statements {
     ///
     /// The rows are locked before they are changed, as an update alone waits for locked rows. The time is read after that,
     /// so it is later than the release before.
-    fn grant(&self, asked: &str) -> String {
-        let Self { table, holder, .. } = self;
-        let until = self.until();
+    fn grant(&self, terms: &Terms) -> String {
+        let (table, until) = (&self.table, terms.until());
+        let Terms { asked, holder, .. } = terms;
         format!(
             "with free as (select a.fence > 0 as is_pass, l.key from {asked} join {table} l on l.key = a.key \
              where case when a.fence > 0 then l.holder = {holder} and l.fence = a.fence \
@@ -169,18 +218,19 @@ impl Statements {
              or (l.holder = {holder} and l.xmin is distinct from {OWN}) end \
              order by l.key for update of l skip locked) \
              update {table} l set fence = greatest(l.fence + 1, {MICROS}), holder = {holder}, \
-             expires = {until}, wanted = free.is_pass and l.wanted from free where l.key = free.key; "
+             expires = {until}, wanted = free.is_pass and l.wanted from free where l.key = free.key"
         )
     }
 
     /// Tells the holders of busy keys that another process waits.
-    fn want(&self, asked: &str) -> String {
-        let Self { table, holder, .. } = self;
+    fn want(&self, terms: &Terms) -> String {
+        let table = &self.table;
+        let Terms { asked, holder, .. } = terms;
         format!(
             "with held as (select l.key from {asked} join {table} l on l.key = a.key \
              where not l.wanted and l.holder <> {holder} and l.expires > clock_timestamp() \
              order by l.key for no key update of l skip locked) \
-             update {table} l set wanted = true from held where l.key = held.key; "
+             update {table} l set wanted = true from held where l.key = held.key"
         )
     }
 
@@ -188,8 +238,9 @@ impl Statements {
     ///
     /// A key is granted if this process holds it and this transaction has written its row. There is no line for a pass whose
     /// grant is gone. If another transaction has locked the row, the key is busy, and no rest is known.
-    fn look(&self, asked: &str) -> String {
-        let Self { table, holder, .. } = self;
+    fn look(&self, terms: &Terms) -> String {
+        let table = &self.table;
+        let Terms { asked, holder, .. } = terms;
         format!(
             "select a.n, case when l.holder = {holder} and l.xmin = {OWN} then l.fence end, \
              coalesce(l.wanted, false), case when l.holder <> {holder} and l.expires > clock_timestamp() \
@@ -199,12 +250,7 @@ impl Statements {
         )
     }
 
-    /// When a lease ends that begins now.
-    fn until(&self) -> String {
-        format!("clock_timestamp() + {} * interval '1 microsecond'", self.lease.as_micros())
-    }
-
-    fn answers(&self, batch: &Batch, rows: &[PgRow]) -> Result<Answers, sqlx::Error> {
+    pub(super) fn answers(&self, batch: &Batch, rows: &[PgRow]) -> Result<Answers, sqlx::Error> {
         let unknown =
             || sqlx::Error::Protocol("an answer to a batch of leases fits none of its parts".to_owned());
         let Batch { take, pass, renew, release } = batch;
@@ -243,8 +289,23 @@ impl Statements {
     }
 }
 
-fn grant(held: &Held) -> (&KeyBytes, u64) {
-    (&held.key, held.fence)
+impl Terms {
+    /// The types of [`parameters`](Self::parameters).
+    pub(super) const TYPES: &str = "int[], bytea[], bigint[], bigint, bigint";
+
+    /// The terms of a prepared statement.
+    pub(super) fn parameters() -> Self {
+        Self {
+            asked: "unnest($1, $2, $3) a (n, key, fence)".to_owned(),
+            holder: "$4".to_owned(),
+            lease: "$5".to_owned(),
+        }
+    }
+
+    /// When a lease ends that begins now.
+    fn until(&self) -> String {
+        format!("clock_timestamp() + {} * interval '1 microsecond'", self.lease)
+    }
 }
 
 /// A part of a batch, by what an answer to it means.
@@ -255,9 +316,6 @@ enum Asked<'a> {
     Release(&'a Held),
 }
 
-/// Returns the parts of a batch as a table `a`, with their positions from `first` on.
-fn rows<'a>(first: usize, parts: impl Iterator<Item = (&'a KeyBytes, u64)>) -> String {
-    let rows: Vec<String> =
-        (first..).zip(parts).map(|(n, (key, fence))| format!("({n}, {}, {fence})", Bytes(key))).collect();
-    format!("(values {}) a (n, key, fence)", rows.join(", "))
+fn list(parts: &[Part<'_>], item: impl Fn(Part<'_>) -> String) -> String {
+    parts.iter().map(|part| item(*part)).collect::<Vec<_>>().join(", ")
 }

@@ -6,6 +6,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 
 use super::desk::{Desk, Turn};
+use super::plans::Plans;
 use super::statement::Statements;
 use crate::remote::{Answers, Batch, KeyBytes};
 
@@ -23,6 +24,7 @@ pub(super) struct Line {
 /// A connection.
 pub(super) struct Link<'a> {
     listener: PgListener,
+    plans: Plans,
     line: &'a Line,
 }
 
@@ -47,9 +49,11 @@ impl Line {
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.ignore_pool_close_event(true);
-        let mut link = Link { listener, line: self };
+        let mut link = Link { listener, plans: Plans::none(), line: self };
         if self.notify {
             within(CONNECT_LIMIT, link.listener.listen(self.statements.table().channel())).await?;
+            // What can listen has a session of its own. Otherwise nothing can be kept in the session.
+            link.plans = within(CONNECT_LIMIT, Plans::prepare(&self.statements, &mut link.listener)).await?;
         }
         within(CONNECT_LIMIT, self.statements.table().check(&mut link.listener)).await?;
         Ok(link)
@@ -67,7 +71,8 @@ async fn within<T>(
 
 impl Link<'_> {
     async fn ask(&mut self, batch: &Batch) -> Result<Answers, sqlx::Error> {
-        within(self.line.limit, self.line.statements.run(&mut self.listener, batch)).await
+        let Self { listener, plans, line } = self;
+        within(line.limit, plans.ask(&line.statements, listener, batch)).await
     }
 
     /// Waits until the database says that a key was released.

@@ -31,6 +31,13 @@ pub(crate) struct Batch {
     pub(crate) release: Vec<Held>,
 }
 
+impl Batch {
+    /// The number of its keys.
+    pub(crate) fn size(&self) -> usize {
+        self.take.len() + self.pass.len() + self.renew.len() + self.release.len()
+    }
+}
+
 /// What the database has answered to a whole [`Batch`]. A grant of the batch that is in none of the lists is gone.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Answers {

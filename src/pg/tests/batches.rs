@@ -3,10 +3,10 @@
 use sqlx::postgres::PgListener;
 use sqlx::{PgConnection, query_scalar};
 
-use super::super::literal::identifier;
-use super::super::statement::Statements;
 use super::databases::{connect, options, run, table};
 use super::*;
+use crate::pg::literal::identifier;
+use crate::pg::statement::Statements;
 
 fn held(grants: &[Grant]) -> Vec<&Held> {
     grants.iter().map(|grant| &grant.held).collect()
@@ -255,7 +255,7 @@ async fn settings_of_a_batch_end_with_it_and_an_error_leaves_no_transaction_open
 
     run(&mut ada.connection, &format!("alter table {} rename to elsewhere", table())).await;
     let batch = Batch { release: vec![grant], ..Batch::default() };
-    ada.statements.run(&mut ada.connection, &batch).await.expect_err("there is no such table");
+    ada.try_ask(&batch).await.expect_err("there is no such table");
     assert_eq!(settings(&mut ada.connection).await, before);
     let sql = "select state from pg_stat_activity where pid = $1";
     let pid: i32 =
@@ -267,7 +267,7 @@ async fn settings_of_a_batch_end_with_it_and_an_error_leaves_no_transaction_open
 
 #[tokio::test]
 async fn grants_survive_a_crash_and_only_releases_may_be_lost() {
-    let statements = process(&database().await, LEASE).await.statements;
+    let mut ada = process(&database().await, LEASE).await;
     let held = || vec![Held { key: key("tea"), fence: 7 }];
     let take = || vec![Take { key: key("coffee"), waits: false }];
     let mixed = Batch { release: held(), take: take(), ..Batch::default() };
@@ -279,7 +279,7 @@ async fn grants_survive_a_crash_and_only_releases_may_be_lost() {
         (Batch { release: held(), ..Batch::default() }, "off"),
     ];
     for (batch, setting) in batches {
-        let text = statements.text(&batch);
+        let text = ada.plans.message(&ada.statements, &batch);
         assert!(text.contains(&format!("synchronous_commit = {setting}; ")), "{text}");
     }
     // PostgreSQL empties a table that is not logged when it starts after a crash.

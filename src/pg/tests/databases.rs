@@ -6,9 +6,10 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, raw_sql};
 
-use super::super::statement::Statements;
-use super::super::table::{BEGIN, Table};
 use super::{Answers, Batch, Busy, Held, Take, cluster};
+use crate::pg::plans::Plans;
+use crate::pg::statement::Statements;
+use crate::pg::table::{BEGIN, Table};
 use crate::remote::KeyBytes;
 
 pub(super) fn options(database: &str) -> PgConnectOptions {
@@ -52,19 +53,34 @@ pub(super) fn key(name: &str) -> KeyBytes {
 pub(super) struct Process {
     pub(super) connection: PgConnection,
     pub(super) statements: Statements,
-}
-
-/// Connects as a new process.
-pub(super) async fn process(database: &str, lease: Duration) -> Process {
-    static NEXT: AtomicI64 = AtomicI64::new(1);
-
-    let holder = NEXT.fetch_add(1, Ordering::Relaxed);
-    Process { connection: connect(database).await, statements: Statements::new(table(), holder, lease) }
+    pub(super) plans: Plans,
 }
 
 impl Process {
+    /// Connects as a new process.
+    pub(super) async fn connect(database: &str, lease: Duration) -> Self {
+        static NEXT: AtomicI64 = AtomicI64::new(1);
+
+        let holder = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self {
+            connection: connect(database).await,
+            statements: Statements::new(table(), holder, lease),
+            plans: Plans::none(),
+        }
+    }
+
+    /// Prepares its statements.
+    pub(super) async fn prepared(mut self) -> Self {
+        self.plans = Plans::prepare(&self.statements, &mut self.connection).await.expect("the names are new");
+        self
+    }
+
+    pub(super) async fn try_ask(&mut self, batch: &Batch) -> Result<Answers, sqlx::Error> {
+        self.plans.ask(&self.statements, &mut self.connection, batch).await
+    }
+
     pub(super) async fn ask(&mut self, batch: &Batch) -> Answers {
-        self.statements.run(&mut self.connection, batch).await.expect("the database answers")
+        self.try_ask(batch).await.expect("the database answers")
     }
 
     /// Takes the key if it is free.
@@ -96,9 +112,9 @@ impl Process {
 
     /// Returns `true` if this batch writes anything: then its transaction gets an id.
     pub(super) async fn writes(&mut self, batch: &Batch) -> bool {
-        let statements = self.statements.text(batch);
+        let statements = self.plans.message(&self.statements, batch);
         // The last statement of the same message, and so of the same transaction.
-        let sql = format!("{statements}; select pg_current_xact_id_if_assigned() is not null as writes");
+        let sql = format!("{statements}select pg_current_xact_id_if_assigned() is not null as writes");
         let rows =
             raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await.expect("the database answers");
         rows.last().expect("each look has a line").try_get("writes").expect("it is the last line")

@@ -1,20 +1,47 @@
 //! What the statements do on a real server, which the tests start themselves.
 
-mod batches;
+// What batches do does not depend on whether their statements are prepared.
+#![allow(clippy::duplicate_mod, reason = "one source, compiled for each kind of message")]
+
 #[path = "../../../tests/db/cluster.rs"]
 #[allow(dead_code, reason = "the tests over transactions use all of it")]
 mod cluster;
 mod databases;
-mod history;
+mod plans;
 #[path = "../../../tests/db/server.rs"]
 mod server;
 mod tables;
-mod verified;
 
 use std::time::Duration;
 
-use self::databases::{database, key, process};
+use self::databases::{Process, database, key};
 use crate::remote::{Answers, Batch, Busy, Grant, Held, Take};
+
+#[path = "."]
+mod as_text {
+    use super::*;
+
+    mod batches;
+    mod history;
+    mod verified;
+
+    async fn process(database: &str, lease: Duration) -> Process {
+        Process::connect(database, lease).await
+    }
+}
+
+#[path = "."]
+mod prepared {
+    use super::*;
+
+    mod batches;
+    mod history;
+    mod verified;
+
+    async fn process(database: &str, lease: Duration) -> Process {
+        Process::connect(database, lease).await.prepared().await
+    }
+}
 
 /// Longer than any test.
 const LEASE: Duration = Duration::from_secs(600);

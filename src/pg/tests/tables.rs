@@ -29,7 +29,7 @@ async fn the_migration_makes_the_same_table_and_can_be_repeated() {
     let mut connection = connect(&database).await;
     run(&mut connection, &table().migration()).await;
     run(&mut connection, &table().migration()).await;
-    process(&database, LEASE).await.take("tea").await.expect("the key is free");
+    Process::connect(&database, LEASE).await.take("tea").await.expect("the key is free");
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn a_role_that_may_not_create_tables_finds_the_table() {
 #[tokio::test]
 async fn a_purge_deletes_rows_that_were_idle_for_longer() {
     let database = database().await;
-    let mut ada = process(&database, LEASE).await;
+    let mut ada = Process::connect(&database, LEASE).await;
     for name in ["held", "released", "lapsed", "verified", "ahead of the clock"] {
         let grant = ada.take(name).await.expect("the key is free");
         match name {
@@ -90,7 +90,8 @@ async fn a_purge_goes_on_over_many_portions() {
 #[tokio::test]
 async fn fences_rise_after_a_purge() {
     let database = database().await;
-    let (mut ada, mut bob) = (process(&database, LEASE).await, process(&database, LEASE).await);
+    let (mut ada, mut bob) =
+        (Process::connect(&database, LEASE).await, Process::connect(&database, LEASE).await);
     let mut latest = 0;
     for _ in 0..3 {
         for process in [&mut ada, &mut bob] {

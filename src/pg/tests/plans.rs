@@ -1,0 +1,84 @@
+//! What a connection keeps, and what it does if that is gone.
+
+use sqlx::{AssertSqlSafe, query_scalar};
+
+use super::databases::{run, table};
+use super::*;
+
+async fn prepared(database: &str) -> Process {
+    Process::connect(database, LEASE).await.prepared().await
+}
+
+fn takes(count: usize) -> Batch {
+    let take = |n| Take { key: key(&format!("key {n}")), waits: true };
+    Batch { take: (0..count).map(take).collect(), ..Batch::default() }
+}
+
+/// How often the server has executed a kept plan, and how often it has planned for some parameters.
+async fn executed(process: &mut Process) -> (i64, i64) {
+    let sql = "select sum(generic_plans)::bigint, sum(custom_plans)::bigint from pg_prepared_statements \
+               where name like 'latchwork%'";
+    sqlx::query_as(sql).fetch_one(&mut process.connection).await.expect("it has statements")
+}
+
+#[tokio::test]
+async fn a_small_batch_is_executed_by_kept_plans_and_a_big_one_is_planned() {
+    let mut ada = prepared(&database().await).await;
+    ada.ask(&takes(3)).await;
+    assert_eq!(executed(&mut ada).await, (4, 0), "of the insertion, the grant, the mark and the look");
+    ada.take("tea").await.expect("it is free");
+    assert_eq!(executed(&mut ada).await, (7, 0), "it does not wait, so nothing is marked");
+    assert_eq!(ada.ask(&takes(100)).await.granted.len(), 100);
+    assert_eq!(executed(&mut ada).await, (7, 0));
+}
+
+#[tokio::test]
+async fn in_a_session_that_lacks_its_statements_a_batch_is_asked_as_text() {
+    let database = database().await;
+    let mut ada = prepared(&database).await;
+    let tea = ada.take("tea").await.expect("it is free");
+
+    run(&mut ada.connection, "deallocate all").await;
+    assert_eq!(ada.release(&tea).await.released, [tea]);
+    assert_eq!(ada.ask(&takes(2)).await.granted.len(), 2);
+}
+
+#[tokio::test]
+async fn in_a_session_that_others_have_used_nothing_is_prepared() {
+    let database = database().await;
+    let mut ada = prepared(&database).await;
+    // A pooler in transaction mode gives Ada's session to Bob.
+    let bob = Process::connect(&database, LEASE).await;
+    let mut bob = Process { connection: ada.connection, ..bob }.prepared().await;
+    let tea = bob.take("tea").await.expect("it is free");
+    assert_eq!(executed(&mut bob).await, (0, 0));
+
+    // And back: statements that Bob has prepared serve Ada, under the number of Ada.
+    ada.connection = bob.connection;
+    ada.take("tea").await.expect_err("Bob holds it");
+    assert_eq!(ada.release(&tea).await, Answers::default());
+}
+
+#[tokio::test]
+async fn a_plan_that_was_made_for_an_empty_table_is_not_kept_for_long() {
+    let mut ada = prepared(&database().await).await;
+    let tea = ada.take("tea").await.expect("it is free");
+    assert!(!ada.plans.message(&ada.statements, &takes(1)).contains("discard"), "the plans are new");
+    let rows =
+        "select convert_to('key ' || n, 'UTF8'), 1, null, 'infinity' from generate_series(1, 20000) keys (n)";
+    run(&mut ada.connection, &format!("insert into {} {rows}", table())).await;
+
+    ada.plans.grow_old();
+    assert_eq!(ada.release(&tea).await.released, [tea]);
+    assert!(!ada.plans.message(&ada.statements, &takes(1)).contains("discard"), "the plans are new again");
+    let name = "select name from pg_prepared_statements where name like 'latchwork%look'";
+    let name: String = query_scalar(name).fetch_one(&mut ada.connection).await.expect("it is prepared");
+    let plan = format!(
+        "set plan_cache_mode = force_generic_plan; \
+         explain (costs off) execute {name} (array[0], array['tea'::bytea], array[0], 1, 1)"
+    );
+    let plan =
+        sqlx::raw_sql(AssertSqlSafe(plan)).fetch_all(&mut ada.connection).await.expect("it is planned");
+    let plan: Vec<&str> = plan.iter().map(|row| sqlx::Row::get(row, 0)).collect();
+    assert!(plan.iter().any(|line| line.contains("Index Cond")), "{plan:#?}");
+}
