@@ -80,6 +80,7 @@ impl<K> PgKeyedBuilder<K> {
                 longest_pause: Duration::from_secs(1),
                 passes: 8,
                 patience: lease,
+                batch: 500,
             },
             notify: true,
             name: "leases",

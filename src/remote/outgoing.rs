@@ -24,6 +24,9 @@ impl Machine {
             if self.put(&mut batch, &key, now) {
                 self.reschedule(&key);
                 keys.push(key);
+                if keys.len() == self.rules.batch {
+                    break;
+                }
             }
         }
         self.in_flight = Some(InFlight { asked: now, keys });

@@ -15,6 +15,8 @@ pub(crate) struct Rules {
     pub(crate) passes: u32,
     /// How long a request that does not wait stays unanswered without a connection.
     pub(crate) patience: Duration,
+    /// The most keys in a batch. The others are in the next one.
+    pub(crate) batch: usize,
 }
 
 impl Rules {

@@ -131,3 +131,22 @@ fn all_keys_of_a_process_are_polled_together() {
     let intervals = 100 * rules().longest_pause.as_millis() / rules().interval.as_millis();
     assert!(batches <= intervals, "{batches} batches in {intervals} intervals");
 }
+
+#[test]
+fn a_batch_has_a_greatest_size_and_the_next_one_asks_for_the_rest() {
+    let mut drive = Drive::connected();
+    let names: Vec<_> = (0..50).map(|name| named(&format!("key {name:02}"))).collect();
+    for name in &names {
+        drive.ask_for(name.clone(), false);
+    }
+    let mut asked = Vec::new();
+    for size in [20, 20, 10] {
+        let batch = drive.sends().expect("there is more to ask");
+        assert_eq!(batch.size(), size);
+        asked.extend(batch.take.into_iter().map(|take| take.key));
+        drive.answer(nothing());
+    }
+    asked.sort_unstable();
+    assert_eq!(asked, names);
+    assert_eq!(drive.sends(), None);
+}

@@ -17,6 +17,7 @@ pub(super) fn rules() -> Rules {
         longest_pause: 300 * MILLISECOND,
         passes: 3,
         patience: 100 * MILLISECOND,
+        batch: 20,
     }
 }
 
@@ -69,7 +70,9 @@ impl World {
     fn process(&mut self) -> Process {
         self.next_holder += 1;
         self.seed = self.seed.wrapping_add(1);
-        Process::new(self.next_holder, Machine::new(self.time(), rules(), self.seed))
+        // Some have room for one key in a batch.
+        let batch = 1 + self.next_holder % 3;
+        Process::new(self.next_holder, Machine::new(self.time(), Rules { batch, ..rules() }, self.seed))
     }
 
     pub(super) fn time(&self) -> Instant {
