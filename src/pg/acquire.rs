@@ -16,6 +16,22 @@ use crate::provider::{Ask, Begun, BegunFuture, LockError};
 /// - [`LockError::BadKey`]: the key has too many bytes, or the same bytes as another key that this process holds or waits for.
 /// - [`LockError::Unavailable`]: the locks were shut down; or the request does not wait, and the database did not answer for
 ///   the length of a lease. A request that waits goes on, so set a [`timeout`](Self::timeout).
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use latchwork::provider::LockError;
+///
+/// # async fn example(items: latchwork::pg::PgKeyedLock<i64>) -> Result<(), LockError> {
+/// match items.lock_owned(7).timeout(Duration::from_secs(2)).max_waiters(100).await {
+///     Ok(item) => assert_eq!(*item.key(), 7),
+///     Err(LockError::TimedOut(_) | LockError::QueueFull) => println!("too many want item 7"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a request does nothing until it is awaited"]
 pub struct PgAcquire<G> {
     begin: Box<dyn FnOnce(Ask) -> Begun<G, PgWait<G>> + Send>,

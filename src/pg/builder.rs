@@ -13,10 +13,11 @@ use super::desk::Desk;
 use super::key::StableKey;
 use super::lease::Leases;
 use super::lock::{PgKeyedLock, Shared};
+use super::pooler;
 use super::statement::Statements;
 use super::stats::LeaseStats;
 use super::table::{BadName, Table};
-use super::task::{self, Line};
+use super::task::{self, CONNECT_LIMIT, Line, within};
 use crate::keyed::KeyedLock;
 use crate::remote::{Machine, Rules};
 
@@ -30,6 +31,12 @@ pub enum PgLockError {
     /// The database refused, or did not answer. The table may be missing.
     #[error("the locks can't be set up in the database")]
     Database(#[from] sqlx::Error),
+    /// The pool connects to a pooler in transaction mode, where a session belongs to several clients, and nothing can be
+    /// listened to. Set [`notify(false)`](PgKeyedBuilder::notify), or give the builder a pool that connects to the server.
+    #[error(
+        "a pooler shares the sessions of the database: turn `notify` off, or connect to the server itself"
+    )]
+    SharedSessions,
 }
 
 /// The settings of a [`PgKeyedLock`]. All processes that share keys must have the same table and namespace.
@@ -127,7 +134,8 @@ impl<K> PgKeyedBuilder<K> {
     }
 
     /// Sets whether a release wakes the processes that wait for the key (`NOTIFY`). On by default. Without it they find out
-    /// by looking. Turn it off behind a pooler in transaction mode, where `LISTEN` does not work.
+    /// by looking. Turn it off behind a pooler in transaction mode, where `LISTEN` does not work:
+    /// [`connect`](Self::connect) returns an error then.
     pub fn notify(mut self, notify: bool) -> Self {
         self.notify = notify;
         self
@@ -173,7 +181,8 @@ impl<K> PgKeyedBuilder<K> {
     ///
     /// # Errors
     ///
-    /// Returns the error of the database, for example if there is no such table, or of the names.
+    /// Returns the error of the database, for example if there is no such table, or of the names. Returns
+    /// [`SharedSessions`](PgLockError::SharedSessions) if it finds a pooler that `notify` can't work with.
     ///
     /// # Panics
     ///
@@ -187,21 +196,23 @@ impl<K> PgKeyedBuilder<K> {
         K: StableKey + Eq + Hash + Send + Sync + 'static,
     {
         let statements = Statements::new(self.table_of()?, own_number(), self.rules.lease);
-        let line = Line {
+        let line = Arc::new(Line {
             // Its statements are many and have the keys in them.
             options: (*self.pool.connect_options()).clone().disable_statement_logging(),
             statements: statements.clone(),
             notify: self.notify,
             limit: self.rules.lease / 3,
-        };
+        });
+        if self.notify && within(CONNECT_LIMIT, pooler::shares_sessions(&line.options, random())).await? {
+            return Err(PgLockError::SharedSessions);
+        }
         let link = line.connect().await?;
-        drop(link);
 
         let (leases, commands) = Leases::new();
         let stats = LeaseStats::default();
         let machine = Machine::new(Instant::now(), self.rules, random());
         let desk = Desk::new(machine, commands, leases.downgrade(), stats.clone(), self.name);
-        tokio::spawn(task::run(desk, line));
+        tokio::spawn(task::run(desk, link));
         Ok(PgKeyedLock::new(Shared {
             local: Arc::new(KeyedLock::builder().name(self.name).build()),
             leases,

@@ -26,6 +26,24 @@ use crate::provider::{HeldLock, LockError};
 ///   seen: a [`FenceGate`](crate::fence::FenceGate), or `where fence <= $1`.
 ///
 /// The drop does not wait, and needs no runtime. A task sends the release.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example(items: latchwork::pg::PgKeyedLock<i64>, pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+/// let item = items.lock_owned(7).await?;
+/// assert_eq!(*item.key(), 7);
+///
+/// let mut tx = pool.begin().await?;
+/// item.verify(&mut tx).await?; // fails if another process has got the key meanwhile
+/// sqlx::query("update items set stock = stock - 1 where id = 7").execute(&mut *tx).await?;
+/// tx.commit().await?;
+///
+/// assert!(!item.is_lost());
+/// item.release().await?; // or drop it: the release is sent, and nobody waits for its answer
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "the key is released at once if its guard is not kept"]
 pub struct PgGuard<K: Eq + Hash> {
     // Declared before the local lock: the next local request must ask after this one was released.

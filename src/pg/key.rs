@@ -9,7 +9,8 @@ use crate::remote::KeyBytes;
 ///
 /// Processes agree on a key only by these bytes. A hash is not enough: `Hash` may give other results in another version of
 /// a compiler, and two keys may share one. So two equal keys must write equal bytes, and two different keys of the type
-/// must write different bytes.
+/// must write different bytes. If two different ones write equal bytes, they are one key for other processes, and a process
+/// that holds one is refused the other: [`BadKey`](crate::provider::LockError::BadKey).
 ///
 /// | type | bytes |
 /// |---|---|

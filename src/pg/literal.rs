@@ -1,5 +1,5 @@
-//! Bytes, names and texts inside SQL. All statements are plain text: through a pooler in transaction mode, prepared
-//! statements may fail.
+//! Bytes, names and texts inside SQL. A message of several statements is plain text: only a single statement can have
+//! parameters beside it.
 
 use std::fmt;
 

@@ -11,7 +11,7 @@
 //! desk       the machine of `remote`, and the requests and holders that it answers
 //! task       the task that owns the connection
 //! statement  Statements: what is asked in one message, as text; rows as answers
-//! plans      Plans: what a connection keeps prepared
+//! plans      Plans: what a connection keeps prepared; pooler: whether it can keep anything
 //! verify     the check of a grant inside a user's transaction
 //! table      Table: the table of the leases, its creation and its purge
 //! literal    bytes, names and texts inside SQL
@@ -39,6 +39,7 @@ mod lease;
 mod literal;
 mod lock;
 mod plans;
+mod pooler;
 mod statement;
 mod stats;
 mod table;

@@ -3,8 +3,8 @@
 //! # One message, one transaction
 //!
 //! The statements of a message without `begin` are one transaction: one round trip and one commit, whatever is asked.
-//! Several small statements take the server half the time of one with many parts, most of which is planning. Answers name
-//! what they answer by its position in the batch.
+//! Several small statements take the server half the time of one with many parts, most of which is planning. Each can be
+//! sent as text, or prepared before and executed: `plans` chooses. Answers name what they answer by its position in the batch.
 //!
 //! # No batch waits for a user's transaction
 //!

@@ -1,5 +1,6 @@
 //! The task that owns the connection. No future of a user touches it, so no statement is dropped half way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
@@ -22,14 +23,14 @@ pub(super) struct Line {
 }
 
 /// A connection.
-pub(super) struct Link<'a> {
+pub(super) struct Link {
     listener: PgListener,
     plans: Plans,
-    line: &'a Line,
+    line: Arc<Line>,
 }
 
 /// How long it may take to connect.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The pause after the second failure in a row. The first one is followed by another try at once, as leases may end soon.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
@@ -37,7 +38,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Line {
-    pub(super) async fn connect(&self) -> Result<Link<'_>, sqlx::Error> {
+    pub(super) async fn connect(self: &Arc<Self>) -> Result<Link, sqlx::Error> {
         // A listener takes its connection from a pool. A new pool each time: the old connection may hang for long.
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -49,7 +50,7 @@ impl Line {
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.ignore_pool_close_event(true);
-        let mut link = Link { listener, plans: Plans::none(), line: self };
+        let mut link = Link { listener, plans: Plans::none(), line: self.clone() };
         if self.notify {
             within(CONNECT_LIMIT, link.listener.listen(self.statements.table().channel())).await?;
             // What can listen has a session of its own. Otherwise nothing can be kept in the session.
@@ -61,7 +62,7 @@ impl Line {
 }
 
 /// An answer that does not come in time is an error of the connection.
-async fn within<T>(
+pub(super) async fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
@@ -69,7 +70,7 @@ async fn within<T>(
     timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
 }
 
-impl Link<'_> {
+impl Link {
     async fn ask(&mut self, batch: &Batch) -> Result<Answers, sqlx::Error> {
         let Self { listener, plans, line } = self;
         within(line.limit, plans.ask(&line.statements, listener, batch)).await
@@ -90,10 +91,11 @@ impl Link<'_> {
     }
 }
 
-/// Runs until all is released after a shutdown.
-pub(super) async fn run(mut desk: Desk, line: Line) {
-    let mut pause = Duration::ZERO;
-    while let Some(error) = serve(&mut desk, &line, &mut pause).await {
+/// Runs until all is released after a shutdown. The first connection is made already.
+pub(super) async fn run(mut desk: Desk, link: Link) {
+    let line = link.line.clone();
+    let (mut link, mut pause) = (Some(link), Duration::ZERO);
+    while let Some(error) = serve(&mut desk, &line, link.take(), &mut pause).await {
         desk.disconnected(error);
         // Processes that have lost their server together must not come back together.
         let spread = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
@@ -105,16 +107,24 @@ pub(super) async fn run(mut desk: Desk, line: Line) {
     desk.close().await;
 }
 
-/// Serves over one connection. Returns the error that ended it, or `None` if the task ends.
+/// Serves over this connection, or makes one. Returns the error that ended it, or `None` if the task ends.
 ///
 /// An answer ends the `pause` between tries. A connection alone does not: a server can accept connections and refuse all
 /// that is asked.
-async fn serve(desk: &mut Desk, line: &Line, pause: &mut Duration) -> Option<sqlx::Error> {
-    let mut link = match desk.beside(line.connect()).await {
-        Turn::Done(Ok(link)) => link,
-        Turn::Done(Err(error)) => return Some(error),
-        Turn::Batch(_) => unreachable!("there is no connection"),
-        Turn::Over => return None,
+async fn serve(
+    desk: &mut Desk,
+    line: &Arc<Line>,
+    link: Option<Link>,
+    pause: &mut Duration,
+) -> Option<sqlx::Error> {
+    let mut link = match link {
+        Some(link) => link,
+        None => match desk.beside(line.connect()).await {
+            Turn::Done(Ok(link)) => link,
+            Turn::Done(Err(error)) => return Some(error),
+            Turn::Batch(_) => unreachable!("there is no connection"),
+            Turn::Over => return None,
+        },
     };
     desk.connected();
     loop {

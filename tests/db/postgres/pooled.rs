@@ -4,10 +4,10 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use latchwork::pg::PgKeyedLock;
+use latchwork::pg::{PgKeyedLock, PgLockError};
 use latchwork::sql::Scope;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Pool, query_scalar, raw_sql};
+use sqlx::{Pool, query_as, query_scalar, raw_sql};
 use tokio::task::JoinSet;
 
 use super::{Db, connect, pool};
@@ -58,6 +58,21 @@ fn program() -> Option<PathBuf> {
     folders.map(|folder| folder.join("pgbouncer")).find(|program| program.exists())
 }
 
+/// Starts a pooler. Returns how to connect through it to the database of the pool.
+async fn pooler_of(direct: &Pool<Db>) -> (Server, PgConnectOptions) {
+    let script = SCRIPT.replace("SOCKET", cluster::socket().to_str().expect("it is text"));
+    let program = program().expect(MISSING);
+    let pooler = tokio::task::spawn_blocking(move || Server::start(&script, &program, cluster::USER));
+    let pooler = pooler.await.expect("it starts");
+    let options = PgConnectOptions::new()
+        .socket(pooler.folder())
+        .username("tests")
+        .database(direct.connect_options().get_database().expect("it has one"))
+        // Prepared statements belong to sessions.
+        .statement_cache_capacity(0);
+    (pooler, options)
+}
+
 /// Returns locks in a pool of their own, as a process has them.
 async fn process(options: &PgConnectOptions) -> (Pool<Db>, PgKeyedLock<i64>) {
     let pool = connect(4, options.clone()).await;
@@ -77,16 +92,7 @@ async fn locks_work_behind_a_pooler_in_transaction_mode() {
         .execute(&direct)
         .await
         .expect("it is new");
-    let script = SCRIPT.replace("SOCKET", cluster::socket().to_str().expect("it is text"));
-    let program = program().expect(MISSING);
-    let pooler = tokio::task::spawn_blocking(move || Server::start(&script, &program, cluster::USER));
-    let pooler = pooler.await.expect("it starts");
-    let options = PgConnectOptions::new()
-        .socket(pooler.folder())
-        .username("tests")
-        .database(direct.connect_options().get_database().expect("it has one"))
-        // Prepared statements belong to sessions.
-        .statement_cache_capacity(0);
+    let (_pooler, options) = pooler_of(&direct).await;
     let mut tasks = JoinSet::new();
     for _ in 0..2 {
         let (pool, locks) = process(&options).await;
@@ -109,6 +115,25 @@ async fn locks_work_behind_a_pooler_in_transaction_mode() {
     }
     let sum = query_scalar::<_, i64>("select sum(n)::bigint from counters");
     assert_eq!(sum.fetch_one(&direct).await.expect("a number"), 2 * 6 * 10);
+}
+
+#[tokio::test]
+async fn a_pooler_in_transaction_mode_is_found_before_a_session_of_others_listens() {
+    let direct = pool(1).await;
+    let (_pooler, options) = pooler_of(&direct).await;
+    let pooled = connect(4, options).await;
+    let builder = || PgKeyedLock::<i64>::builder(&pooled);
+    builder().create_table().await.expect("the role may create tables");
+    for _ in 0..2 {
+        let error = builder().connect().await.expect_err("the sessions are shared");
+        assert!(matches!(error, PgLockError::SharedSessions), "{error:?}");
+    }
+    // The session that was used last.
+    let left = "select (select count(*) from pg_listening_channels()), coalesce(current_setting('latchwork.session', true), '')";
+    let left: (i64, String) = query_as(left).fetch_one(&pooled).await.expect("a row");
+    assert_eq!(left, (0, String::new()));
+    let locks = PgKeyedLock::<i64>::builder(&direct).connect().await.expect("its sessions are its own");
+    locks.shut_down().await;
 }
 
 /// In two statements, so that others could come between them.
