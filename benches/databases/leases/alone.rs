@@ -1,61 +1,42 @@
 //! A process that nobody else competes with, and one request at a time.
 
-use std::time::Instant;
+use super::database::{Database, builder};
+use super::peers::{Kind, Peer};
+use super::redis::{self, Redis};
+use crate::harness::{Measure, Report};
 
-use latchwork::pg::PgKeyedLock;
-use sqlx::{PgPool, query};
-use tokio::runtime::Runtime;
+pub(super) fn run(report: &mut Report, database: &Database<'_>) {
+    let Database { runtime, pool, locks, .. } = database;
+    let turns = |mut peer: Peer| move |ops: u64| runtime.block_on(peer.turns(7, ops));
+    let ours = || turns(Peer::Lease(locks.clone()));
 
-use super::{connect, in_turn};
-use crate::harness::{Measure, Report, per_op};
-
-pub(super) fn run(report: &mut Report, runtime: &Runtime, pool: &PgPool, locks: &PgKeyedLock<u64>) {
-    let advisory = |ops: u64| {
-        runtime.block_on(async {
-            let mut session = pool.acquire().await.expect("there are four");
-            let start = Instant::now();
-            for _ in 0..ops {
-                query("select pg_advisory_lock(7)").execute(&mut *session).await.expect("it is free");
-                query("select pg_advisory_unlock(7)").execute(&mut *session).await.expect("it is held");
-            }
-            per_op(start.elapsed(), ops)
-        })
-    };
-    let in_transaction = |sql: &'static str| {
-        move |ops: u64| {
-            runtime.block_on(async {
-                let start = Instant::now();
-                for _ in 0..ops {
-                    let mut tx = pool.begin().await.expect("there are four");
-                    query(sql).execute(&mut *tx).await.expect("it is free");
-                    tx.commit().await.expect("nothing stands against it");
-                }
-                per_op(start.elapsed(), ops)
-            })
+    let title = "a key of PostgreSQL, acquired and released";
+    let mut measure = Measure::new(title).run("latchwork", ours());
+    for kind in Kind::OTHERS {
+        measure = measure.run(kind.name(), turns(runtime.block_on(Peer::connect(kind, pool))));
+        if let Some(goal) = kind.goal() {
+            measure = measure.goal(goal);
         }
-    };
-    let measure = Measure::new("a key of PostgreSQL, acquired and released")
-        .run("latchwork", |ops| runtime.block_on(in_turn(locks, ops)))
-        .run("session advisory lock", advisory)
-        .goal(4.0)
-        .run("pg_advisory_xact_lock", in_transaction("select pg_advisory_xact_lock(7)"))
-        .run("for update", in_transaction("select id from latchwork_bench_rows where id = 7 for update"))
-        .goal(2.0);
+    }
+    for (name, url) in redis::servers(runtime) {
+        measure = measure.run(name, turns(Peer::Redis(runtime.block_on(Redis::connect(&url)))));
+    }
     report.add(measure);
 
+    let mut peer = Peer::Lease(locks.clone());
     let batches = |ops: u64| {
         let before = locks.stats().counts().batches;
-        runtime.block_on(in_turn(locks, ops));
+        runtime.block_on(peer.turns(7, ops));
         (locks.stats().counts().batches - before) as f64 / ops as f64
     };
     let title = "messages to PostgreSQL for a key, acquired and released";
-    report.add(Measure::new(title).unit("messages").run("latchwork", batches).bound(2.0));
+    let measure = Measure::new(title).unit("messages").at_most_rounds(3).fixed(200);
+    report.add(measure.run("latchwork", batches).bound(2.0));
 
-    let silent = runtime.block_on(connect(pool, false));
-    let silently = silent.clone();
+    let silent = runtime.block_on(builder(pool).notify(false).connect()).expect("the table is there");
     let measure = Measure::new("a key of PostgreSQL that nobody else waits for, with NOTIFY")
-        .run("latchwork", |ops| runtime.block_on(in_turn(locks, ops)))
-        .run("latchwork without NOTIFY", move |ops| runtime.block_on(in_turn(&silently, ops)))
+        .run("latchwork", ours())
+        .run("latchwork without NOTIFY", turns(Peer::Lease(silent.clone())))
         .goal(1.05);
     report.add(measure);
     runtime.block_on(silent.shut_down());

@@ -3,24 +3,27 @@
 use std::time::Instant;
 
 use latchwork::pg::PgKeyedLock;
-use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use super::in_turn;
+use super::database::Database;
+use super::peers::Peer;
 use crate::harness::{Measure, Report, per_op};
 
-const KEYS: u64 = 64;
-
-pub(super) fn run(report: &mut Report, runtime: &Runtime, locks: &PgKeyedLock<u64>) {
+pub(super) fn run(report: &mut Report, database: &Database<'_>) {
+    let Database { runtime, locks, .. } = database;
+    let in_turn = || {
+        let mut peer = Peer::Lease(locks.clone());
+        move |ops: u64| runtime.block_on(peer.turns(7, ops))
+    };
     let measure = Measure::new("64 keys of PostgreSQL at the same time, a key")
-        .run("latchwork", |ops| runtime.block_on(tasks(locks, KEYS, ops, |task| task)))
-        .run("one after the other", |ops| runtime.block_on(in_turn(locks, ops)))
+        .run("latchwork", |ops| runtime.block_on(tasks(locks, 64, ops, |task| task)))
+        .run("one after the other", in_turn())
         .goal(0.05);
     report.add(measure);
 
     let measure = Measure::new("a key of PostgreSQL, passed from task to task")
         .run("latchwork", |ops| runtime.block_on(tasks(locks, 8, ops, |_| 7)))
-        .run("released and acquired", |ops| runtime.block_on(in_turn(locks, ops)))
+        .run("released and acquired", in_turn())
         .goal(0.77);
     report.add(measure);
     let batches = |ops: u64| {
@@ -29,23 +32,24 @@ pub(super) fn run(report: &mut Report, runtime: &Runtime, locks: &PgKeyedLock<u6
         (locks.stats().counts().batches - before) as f64 / ops as f64
     };
     let title = "messages to PostgreSQL for a key, passed from task to task";
-    report.add(Measure::new(title).unit("messages").run("latchwork", batches).bound(1.1));
+    let measure = Measure::new(title).unit("messages").at_most_rounds(3).fixed(400);
+    report.add(measure.run("latchwork", batches).bound(1.1));
 }
 
-/// Runs so many tasks, each of which acquires and releases keys.
-async fn tasks(locks: &PgKeyedLock<u64>, tasks: u64, ops: u64, key: fn(u64) -> u64) -> f64 {
-    let (start, each) = (Instant::now(), ops.div_ceil(tasks));
+/// Runs tasks, each of which acquires and releases keys. Returns the time of one lock.
+async fn tasks(locks: &PgKeyedLock<i64>, tasks: u32, ops: u64, key: fn(i64) -> i64) -> f64 {
+    let (start, each) = (Instant::now(), ops.div_ceil(tasks.into()));
     let mut set = JoinSet::new();
     for task in 0..tasks {
         let locks = locks.clone();
         set.spawn(async move {
             for _ in 0..each {
-                drop(locks.lock_owned(key(task)).await.expect("the server answers"));
+                drop(locks.lock_owned(key(task.into())).await.expect("the server answers"));
             }
         });
     }
     while let Some(done) = set.join_next().await {
         done.expect("it does not panic");
     }
-    per_op(start.elapsed(), each * tasks)
+    per_op(start.elapsed(), each * u64::from(tasks))
 }

@@ -1,32 +1,27 @@
 //! The check of a guard inside a transaction.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use latchwork::pg::PgKeyedLock;
 use latchwork::sql::Scope;
-use sqlx::PgPool;
-use tokio::runtime::Runtime;
 
+use super::database::Database;
 use crate::harness::{Measure, Report, per_op};
 
-pub(super) fn run(report: &mut Report, runtime: &Runtime, pool: &PgPool, locks: &PgKeyedLock<u64>) {
-    let held = Arc::new(runtime.block_on(async { locks.lock_owned(8).await.expect("the server answers") }));
+pub(super) fn run(report: &mut Report, database: &Database<'_>) {
+    let Database { runtime, pool, locks, .. } = database;
+    let held = runtime.block_on(locks.lock_owned(8).into_future()).expect("the server answers");
     let scope = Scope::new(pool.clone());
-    let verified = {
-        let (held, scope) = (held.clone(), scope.clone());
-        move |ops: u64| {
-            runtime.block_on(async {
-                let mut tx = scope.begin().await.expect("there are four");
-                let start = Instant::now();
-                for _ in 0..ops {
-                    held.verify(&mut tx).await.expect("it is held");
-                }
-                per_op(start.elapsed(), ops)
-            })
-        }
+    let verified = |ops: u64| {
+        runtime.block_on(async {
+            let mut tx = scope.begin().await.expect("there are four");
+            let start = Instant::now();
+            for _ in 0..ops {
+                held.verify(&mut tx).await.expect("it is held");
+            }
+            per_op(start.elapsed(), ops)
+        })
     };
-    let selected = move |ops: u64| {
+    let selected = |ops: u64| {
         runtime.block_on(async {
             let mut tx = scope.begin().await.expect("there are four");
             let start = Instant::now();

@@ -1,0 +1,91 @@
+//! The locks over several processes that are compared, each acquired and released in the same loop.
+
+use std::time::Instant;
+
+use latchwork::pg::PgKeyedLock;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres, query};
+
+use super::database::builder;
+use super::redis::Redis;
+use crate::harness::per_op;
+
+/// A lock of PostgreSQL.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Lease,
+    Session,
+    Transaction,
+    ForUpdate,
+}
+
+impl Kind {
+    pub(super) const OTHERS: [Self; 3] = [Self::Session, Self::Transaction, Self::ForUpdate];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Lease => "latchwork",
+            Self::Session => "session advisory lock",
+            Self::Transaction => "pg_advisory_xact_lock",
+            Self::ForUpdate => "for update",
+        }
+    }
+
+    /// How many times its time a lease may take.
+    pub(super) fn goal(self) -> Option<f64> {
+        match self {
+            Self::Session => Some(4.0),
+            Self::ForUpdate => Some(2.0),
+            Self::Lease | Self::Transaction => None,
+        }
+    }
+}
+
+/// A lock, with its connection.
+pub(super) enum Peer {
+    Lease(PgKeyedLock<i64>),
+    Session(PoolConnection<Postgres>),
+    InTransaction(PgPool, &'static str),
+    Redis(Redis),
+}
+
+impl Peer {
+    pub(super) async fn connect(kind: Kind, pool: &PgPool) -> Self {
+        let in_transaction = |lock| Self::InTransaction(pool.clone(), lock);
+        match kind {
+            Kind::Lease => Self::Lease(builder(pool).connect().await.expect("the table is there")),
+            Kind::Session => Self::Session(pool.acquire().await.expect("one is free")),
+            Kind::Transaction => in_transaction("select pg_advisory_xact_lock($1)"),
+            Kind::ForUpdate => in_transaction("select id from latchwork_bench_rows where id = $1 for update"),
+        }
+    }
+
+    /// Acquires and releases a key, one time after the other. Returns the time of one turn.
+    pub(super) async fn turns(&mut self, key: i64, turns: u64) -> f64 {
+        let start = Instant::now();
+        for _ in 0..turns {
+            self.turn(key).await;
+        }
+        per_op(start.elapsed(), turns)
+    }
+
+    async fn turn(&mut self, key: i64) {
+        match self {
+            Self::Lease(locks) => {
+                let held = locks.lock_owned(key).await.expect("the server answers");
+                held.release().await.expect("it was held to its end");
+            }
+            Self::Session(session) => {
+                for sql in ["select pg_advisory_lock($1)", "select pg_advisory_unlock($1)"] {
+                    query(sql).bind(key).execute(&mut **session).await.expect("the server answers");
+                }
+            }
+            Self::InTransaction(pool, lock) => {
+                let mut tx = pool.begin().await.expect("one is free");
+                query(*lock).bind(key).execute(&mut *tx).await.expect("the server answers");
+                tx.commit().await.expect("nothing stands against it");
+            }
+            Self::Redis(redis) => redis.turn(key).await,
+        }
+    }
+}
