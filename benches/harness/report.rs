@@ -59,11 +59,16 @@ impl Report {
     /// Runs one measure, unless it is filtered out.
     pub(crate) fn add(&mut self, mut measure: Measure<'_>) {
         measure.title.push_str(&self.suffix);
-        let wanted = |part: &Option<String>| part.as_ref().is_none_or(|part| measure.title.contains(part));
-        if wanted(&self.options.filter) && wanted(&self.options.title) {
+        if self.wants(&measure.title) {
             measure.measure(self.options.rounds, self.options.smoke);
             self.print(&measure);
         }
+    }
+
+    /// Returns `false` if a measure with this title is filtered out.
+    pub(crate) fn wants(&self, title: &str) -> bool {
+        let wanted = |part: &Option<String>| part.as_ref().is_none_or(|part| title.contains(part));
+        wanted(&self.options.filter) && wanted(&self.options.title)
     }
 
     fn print(&mut self, measure: &Measure<'_>) {

@@ -4,6 +4,7 @@ mod alone;
 mod database;
 mod peers;
 mod redis;
+mod statements;
 mod together;
 mod verified;
 mod waiting;
@@ -18,6 +19,7 @@ pub(crate) fn run(report: &mut Report, runtime: &Runtime, url: &str) {
     let _inside = runtime.enter();
     let database = Database::connect(runtime, url);
     alone::run(report, &database);
+    statements::run(report, &database);
     together::run(report, &database);
     verified::run(report, &database);
     waiting::run(report, &database);

@@ -20,6 +20,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    pub(super) const ALL: [Self; 4] = [Self::Lease, Self::Session, Self::Transaction, Self::ForUpdate];
     pub(super) const OTHERS: [Self; 3] = [Self::Session, Self::Transaction, Self::ForUpdate];
 
     pub(super) fn name(self) -> &'static str {
