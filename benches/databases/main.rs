@@ -1,5 +1,10 @@
-//! What a scope costs: `cargo bench -p benches --bench databases -- [--filter SUBSTR] [--rounds N] [--markdown]`. With
-//! `DATABASE_URL=postgres://…` also on PostgreSQL, in tables that are dropped again.
+//! What transactions and leases cost: `cargo bench -p benches --bench databases -- [--filter SUBSTR] [--rounds N] [--markdown]`.
+//!
+//! - `DATABASE_URL=postgres://…` adds the rows of PostgreSQL, in tables that are dropped again. Those of leases are run by
+//!   several processes: this program starts itself again.
+//! - `REDIS_URL="redis://… redis://…"` adds one or more Redis servers as peers. They need `DATABASE_URL` as well.
+//! - If PostgreSQL has `pg_stat_statements` in its `shared_preload_libraries`, its statements are counted. The role must be a
+//!   superuser.
 
 mod classify;
 #[path = "../harness/counting.rs"]
@@ -13,6 +18,9 @@ mod scopes;
 use std::env;
 
 fn main() {
+    if leases::play_a_role() {
+        return;
+    }
     let mut report = harness::Report::new();
     let runtime = harness::crowd::runtime();
     scopes::run(&mut report, &runtime);

@@ -9,6 +9,8 @@ use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
 const TABLE: &str = "latchwork_bench_locks";
+/// The first pause between two looks at a busy key. It is the default.
+pub(super) const INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) struct Database<'a> {
     pub(super) runtime: &'a Runtime,
