@@ -1,7 +1,7 @@
 //! What transactions and leases cost: `cargo bench -p benches --bench databases -- [--filter SUBSTR] [--rounds N] [--markdown]`.
 //!
-//! - `DATABASE_URL=postgres://…` adds the rows of PostgreSQL, in tables that are dropped again. Those of leases are run by
-//!   several processes: this program starts itself again.
+//! - `DATABASE_URL=postgres://…` adds the rows of PostgreSQL, in tables that are dropped again. Some
+//!   rows of leases need several processes: this program starts itself again.
 //! - `REDIS_URL="redis://… redis://…"` adds one or more Redis servers as peers. They need `DATABASE_URL` as well.
 //! - If PostgreSQL has `pg_stat_statements` in its `shared_preload_libraries`, its statements are counted. The role must be a
 //!   superuser.
