@@ -23,7 +23,7 @@ pub(super) struct Plans {
 struct Prepared {
     /// The beginning of the statements' names.
     name: String,
-    /// When the server was told to plan anew.
+    /// When the server last planned, or began to plan anew.
     planned: Instant,
 }
 

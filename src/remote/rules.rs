@@ -9,7 +9,7 @@ pub(crate) struct Rules {
     pub(crate) lease: Duration,
     /// The pause after the first busy answer. It doubles with each further one.
     pub(crate) interval: Duration,
-    /// The longest pause between two looks at a key.
+    /// The longest pause between two looks at a key, if the interval is not longer.
     pub(crate) longest_pause: Duration,
     /// How often in a row a key is passed to the next local request while another process waits for it.
     pub(crate) passes: u32,
@@ -46,7 +46,8 @@ impl Rules {
     /// Processes that were refused together must not come back together. So each draws its pause.
     pub(super) fn pause(&self, busy: u32, rest: Duration, random: &mut fastrand::Rng) -> Duration {
         let doubled = self.interval.saturating_mul(1 << busy.saturating_sub(1).min(20));
-        let spread = doubled.min(self.longest_pause.mul_f64(0.8)).mul_f64(1.0 + random.f64() / 4.0);
+        let spread =
+            doubled.min(self.longest_pause.mul_f64(0.8)).max(self.interval).mul_f64(1.0 + random.f64() / 4.0);
         // Never at once: the key of a lease that has ended can be locked by a transaction that verifies it.
         let at_its_end = rest.saturating_add(self.interval.mul_f64(0.375 + random.f64() / 4.0));
         spread.min(at_its_end)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Answers, Busy, Event, Take};
+use super::super::{Answers, Busy, Event, Rules, Take};
 use super::drive::{Drive, busy, granted, key, named, nothing, take};
 use super::world::{MILLISECOND, rules};
 
@@ -36,6 +36,19 @@ fn request_comes_back_when_the_holders_lease_ends() {
     drive.answer(busy(20 * MILLISECOND));
     let pause = drive.wait();
     assert!(20 * MILLISECOND < pause && pause < 20 * MILLISECOND + rules().interval, "{pause:?}");
+}
+
+#[test]
+fn no_pause_is_shorter_than_a_long_interval() {
+    let rules = Rules { interval: Duration::from_secs(1), longest_pause: Duration::from_secs(1), ..rules() };
+    let mut random = fastrand::Rng::with_seed(7);
+    for busy in 1..1000 {
+        let pause = rules.pause(busy, LONG, &mut random);
+        assert!(
+            (rules.interval..=rules.interval.mul_f64(1.25)).contains(&pause),
+            "{pause:?} after {busy} answers"
+        );
+    }
 }
 
 #[test]
