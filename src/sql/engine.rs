@@ -1,5 +1,6 @@
 //! Which database it is, and the statement that begins a transaction there.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -89,18 +90,17 @@ impl Default for Settings {
 
 impl Settings {
     /// Returns the statement that begins a transaction. It is one message, so that it costs one round trip.
-    pub(super) fn begin(&self, engine: Engine) -> String {
+    pub(super) fn begin(&self, engine: Engine) -> Cow<'static, str> {
         match engine {
             Engine::Postgres => self.begin_postgres(),
-            Engine::Sqlite if self.is_immediate => "BEGIN IMMEDIATE".to_owned(),
-            Engine::Sqlite => "BEGIN".to_owned(),
-            Engine::MySql => self.begin_mysql(),
-            Engine::Other => "BEGIN".to_owned(),
+            Engine::Sqlite if self.is_immediate => Cow::Borrowed("BEGIN IMMEDIATE"),
+            Engine::Sqlite | Engine::Other => Cow::Borrowed("BEGIN"),
+            Engine::MySql => Cow::Owned(self.begin_mysql()),
         }
     }
 
-    fn begin_postgres(&self) -> String {
-        let mut sql = "BEGIN".to_owned();
+    fn begin_postgres(&self) -> Cow<'static, str> {
+        let mut sql = Cow::Borrowed("BEGIN");
         if let Some(isolation) = self.isolation {
             sql += " ISOLATION LEVEL ";
             sql += isolation.sql();
@@ -115,7 +115,7 @@ impl Settings {
         ];
         for (name, timeout) in timeouts {
             if let Some(timeout) = timeout {
-                write!(sql, "; SET LOCAL {name} = {}", millis(timeout))
+                write!(sql.to_mut(), "; SET LOCAL {name} = {}", millis(timeout))
                     .expect("a string takes what is written");
             }
         }

@@ -1,5 +1,6 @@
 //! [`Session`]: a connection of the pool, and the transaction in it.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -69,9 +70,12 @@ impl<DB: Database> Session<DB> {
     }
 
     /// Sends BEGIN. It must not be dropped before it has ended.
-    pub(super) async fn begin(mut self, begin: String) -> Result<Self, Error> {
+    pub(super) async fn begin(mut self, begin: Cow<'static, str>) -> Result<Self, Error> {
         self.at_drop = AtDrop::RollBack;
-        let begin = AssertSqlSafe(begin).into_sql_str();
+        let begin = match begin {
+            Cow::Borrowed(sql) => sql.into_sql_str(),
+            Cow::Owned(sql) => AssertSqlSafe(sql).into_sql_str(),
+        };
         match Manager::<DB>::begin(&mut self, Some(begin)).await {
             Ok(()) => Ok(self),
             Err(error) => {

@@ -28,8 +28,8 @@ impl<T: 'static> Future for Uninterrupted<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         // If it panics, it is not polled again.
         let mut pending = self.pending.take().expect("it is not polled again after its end");
-        let runtime = current_or(&self.runtime);
-        let _entered = runtime.enter();
+        // The pool needs a runtime, and any will do: the current one need not be entered again.
+        let _entered = Handle::try_current().is_err().then(|| self.runtime.enter());
         let polled = pending.as_mut().poll(cx);
         if polled.is_pending() {
             self.pending = Some(pending);
