@@ -23,7 +23,7 @@ use crate::mode::{Mode, ModeSwitch};
 /// | [`isolation`](Self::isolation) | yes | always serializable | yes |
 /// | [`read_only`](Self::read_only) | yes | no effect | yes |
 /// | [`immediate`](Self::immediate) | no effect | yes | no effect |
-/// | [`check_commit`](Self::check_commit) | yes | not needed | yes |
+/// | [`check_commit`](Self::check_commit) | yes | yes | yes |
 /// | [`statement_timeout`](Self::statement_timeout), [`lock_timeout`](Self::lock_timeout), [`idle_timeout`](Self::idle_timeout) | yes | no effect: see `busy_timeout` of the connection | no effect: set them for the session |
 ///
 /// `sqlx::Any` has only `check_commit`: its transactions are plain.
@@ -141,6 +141,10 @@ impl<DB: Database> Scope<DB> {
     ///
     /// MySQL and MariaDB roll back by themselves after a deadlock, and go on without a transaction. The commit finds that, too.
     /// A statement that commits by itself there, such as `create table`, also makes the commit fail.
+    ///
+    /// SQLite refuses to commit what it has ended. sqlx does not: if a nested transaction fails to begin, or is dropped while
+    /// it begins, sqlx rolls the outer one back. So the commit first waits until the connection's thread has done all that
+    /// was sent before. An unchecked commit directly after such a beginning reports success, and nothing is stored.
     #[must_use]
     pub fn check_commit(mut self, check: bool) -> Self {
         self.settings.checks_commit = check;

@@ -94,8 +94,14 @@ impl<DB: Database> Session<DB> {
     /// Sends COMMIT. It must not be dropped before it has ended.
     pub(super) async fn commit(&mut self, checks_first: bool) -> Result<(), CommitError> {
         let engine = Engine::of::<DB>();
-        if matches!(engine, Engine::Sqlite | Engine::Other) {
-            // If a nested transaction was dropped, its rollback is queued. It ends before this is answered.
+        // On SQLite the rollback of a nested transaction that was dropped is queued, and a queue can only lower the depth. It
+        // is done when the connection's thread answers. More than 1 says that it is not done, or that none is queued.
+        let asks = match engine {
+            Engine::Sqlite => checks_first || self.depth() > 1,
+            Engine::Other => true,
+            Engine::Postgres | Engine::MySql => false,
+        };
+        if asks {
             self.ping().await.map_err(CommitError::Refused)?;
         }
         if self.depth() != 1 {

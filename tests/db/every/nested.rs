@@ -4,7 +4,7 @@
 use std::mem;
 
 use latchwork::sql::{CommitError, Ending, Scope};
-use sqlx::{Connection, query};
+use sqlx::{Connection, Executor, query};
 
 use super::{assert_whole, number, numbers};
 use crate::polls::up_to;
@@ -14,15 +14,17 @@ const ADD: &str = "update numbers set n = n + 1 where id = 1";
 #[tokio::test]
 async fn a_nested_transaction_that_is_dropped_takes_only_its_own_changes_along() {
     let pool = numbers(1).await;
-    let scope = Scope::new(pool.clone());
-    let mut tx = scope.begin().await.expect("it opens");
-    query(ADD).execute(&mut *tx).await.expect("it is done");
-    let mut nested = tx.begin().await.expect("it is a savepoint");
-    query(ADD).execute(&mut *nested).await.expect("it is done");
-    drop(nested);
-    tx.commit().await.expect("the outer transaction is as it was");
-    assert_whole(&pool).await;
-    assert_eq!(number(&pool).await, 1);
+    for (checks, stored) in [(true, 1), (false, 2)] {
+        let scope = Scope::new(pool.clone()).check_commit(checks);
+        let mut tx = scope.begin().await.expect("it opens");
+        query(ADD).execute(&mut *tx).await.expect("it is done");
+        let mut nested = tx.begin().await.expect("it is a savepoint");
+        query(ADD).execute(&mut *nested).await.expect("it is done");
+        drop(nested);
+        tx.commit().await.expect("the outer transaction is as it was");
+        assert_whole(&pool).await;
+        assert_eq!(number(&pool).await, stored);
+    }
 }
 
 #[tokio::test]
@@ -50,16 +52,58 @@ async fn a_nested_beginning_that_is_dropped_is_no_silent_loss() {
     assert_eq!(counts.ended(Ending::Committed) + counts.ended(Ending::CommitUnknown), counts.opened);
 }
 
+/// sqlx rolls back what did not begin, so the outer transaction.
+#[tokio::test]
+async fn a_nested_beginning_that_is_refused_is_no_silent_loss() {
+    let pool = numbers(1).await;
+    let mut tx = Scope::new(pool.clone()).begin().await.expect("it opens");
+    query(ADD).execute(&mut *tx).await.expect("it is done");
+    tx.begin_with("begin").await.expect_err("a savepoint begins in another way");
+    let error = tx.commit().await.expect_err("there is no transaction");
+    assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+    assert_whole(&pool).await;
+    assert_eq!(number(&pool).await, 0);
+}
+
+#[tokio::test]
+async fn a_nested_beginning_that_was_never_polled_changes_nothing() {
+    let pool = numbers(1).await;
+    for (checks, stored) in [(true, 1), (false, 2)] {
+        let mut tx = Scope::new(pool.clone()).check_commit(checks).begin().await.expect("it opens");
+        query(ADD).execute(&mut *tx).await.expect("it is done");
+        drop(tx.begin());
+        tx.commit().await.expect("the outer transaction is as it was");
+        assert_whole(&pool).await;
+        assert_eq!(number(&pool).await, stored);
+    }
+}
+
+#[tokio::test]
+async fn a_savepoint_by_text_is_committed_as_the_text_says() {
+    let pool = numbers(1).await;
+    for (checks, stored) in [(true, 2), (false, 4)] {
+        let mut tx = Scope::new(pool.clone()).check_commit(checks).begin().await.expect("it opens");
+        for sql in [ADD, "savepoint mine", ADD, "rollback to savepoint mine", ADD] {
+            tx.execute(sql).await.expect("it is done");
+        }
+        tx.commit().await.expect("sqlx knows nothing of a savepoint");
+        assert_whole(&pool).await;
+        assert_eq!(number(&pool).await, stored);
+    }
+}
+
 #[tokio::test]
 #[allow(clippy::mem_forget, reason = "only so does one stay open")]
 async fn a_commit_beside_a_nested_transaction_that_is_open_stores_nothing() {
     let pool = numbers(1).await;
-    let scope = Scope::new(pool.clone());
-    let mut tx = scope.begin().await.expect("it opens");
-    query(ADD).execute(&mut *tx).await.expect("it is done");
-    mem::forget(tx.begin().await.expect("it is a savepoint"));
-    let error = tx.commit().await.expect_err("the nested one is open");
-    assert!(CommitError::is_unknown(&error), "{error:?}");
-    assert_whole(&pool).await;
-    assert_eq!(number(&pool).await, 0);
+    for checks in [true, false] {
+        let scope = Scope::new(pool.clone()).check_commit(checks);
+        let mut tx = scope.begin().await.expect("it opens");
+        query(ADD).execute(&mut *tx).await.expect("it is done");
+        mem::forget(tx.begin().await.expect("it is a savepoint"));
+        let error = tx.commit().await.expect_err("the nested one is open");
+        assert!(CommitError::is_unknown(&error), "{error:?}");
+        assert_whole(&pool).await;
+        assert_eq!(number(&pool).await, 0);
+    }
 }

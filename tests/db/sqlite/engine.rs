@@ -128,18 +128,38 @@ async fn a_beginning_that_is_refused_costs_no_connection() {
     assert_eq!(timeout, 0, "it is another connection");
 }
 
+/// It takes its time.
+const SLOW: &str =
+    "with recursive c(n) as (select 1 union all select n + 1 from c where n < 300000) select sum(n) from c";
+
 /// The connection's thread is busy, so the rollback of the nested transaction waits for it.
 #[tokio::test]
 async fn a_commit_waits_for_the_rollback_of_a_nested_transaction() {
     let pool = numbers().await;
+    for checks in [true, false] {
+        query("update numbers set n = 0").execute(&pool).await.expect("it is done");
+        let mut tx = Scope::new(pool.clone()).check_commit(checks).begin().await.expect("it opens");
+        query("update numbers set n = 1").execute(&mut *tx).await.expect("it is done");
+        let mut nested = tx.begin().await.expect("it is a savepoint");
+        query("update numbers set n = 2").execute(&mut *nested).await.expect("it is done");
+        assert!(up_to(1, query(SLOW).fetch_one(&mut *nested)).await.is_none(), "it takes its time");
+        drop(nested);
+        tx.commit().await.expect("the outer transaction is as it was");
+        let n: i64 = query_scalar("select n from numbers").fetch_one(&pool).await.expect("it is there");
+        assert_eq!(n, 1);
+    }
+}
+
+/// The connection's thread is busy, so the depth is still that of the outer transaction when the commit begins.
+#[tokio::test]
+async fn a_commit_notices_a_nested_beginning_that_waits_for_the_thread() {
+    let pool = numbers().await;
     let mut tx = Scope::new(pool.clone()).begin().await.expect("it opens");
     query("update numbers set n = 1").execute(&mut *tx).await.expect("it is done");
-    let mut nested = tx.begin().await.expect("it is a savepoint");
-    query("update numbers set n = 2").execute(&mut *nested).await.expect("it is done");
-    let slow = "with recursive c(n) as (select 1 union all select n + 1 from c where n < 300000) select sum(n) from c";
-    assert!(up_to(1, query(slow).fetch_one(&mut *nested)).await.is_none(), "it takes its time");
-    drop(nested);
-    tx.commit().await.expect("the outer transaction is as it was");
+    assert!(up_to(1, query(SLOW).fetch_one(&mut *tx)).await.is_none(), "it takes its time");
+    assert!(up_to(1, Connection::begin(&mut *tx)).await.is_none(), "it waits");
+    let error = tx.commit().await.expect_err("sqlx rolls the outer transaction back");
+    assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
     let n: i64 = query_scalar("select n from numbers").fetch_one(&pool).await.expect("it is there");
-    assert_eq!(n, 1);
+    assert_eq!(n, 0);
 }
