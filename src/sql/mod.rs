@@ -50,7 +50,8 @@
 //!   [`check_commit`](Scope::check_commit).
 //! - MySQL rolls back by itself after a deadlock, and stores the next statements one by one. A commit asks for a savepoint that
 //!   was made at the beginning.
-//! - sqlx rolls the outer transaction back if a nested one fails to begin. A commit looks at the count.
+//! - sqlx rolls the outer transaction back if a nested one fails to begin. A commit looks at the count. On SQLite a checked
+//!   commit first waits until the connection's thread has done that.
 //! - PostgreSQL does the first part of BEGIN's message, and refuses the rest. The connection is closed.
 //! - SQLite rolls back by itself, for example when the disk is full. The rollback begins a transaction to end it, so that both
 //!   count the same.

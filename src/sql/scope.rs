@@ -142,9 +142,10 @@ impl<DB: Database> Scope<DB> {
     /// MySQL and MariaDB roll back by themselves after a deadlock, and go on without a transaction. The commit finds that, too.
     /// A statement that commits by itself there, such as `create table`, also makes the commit fail.
     ///
-    /// SQLite refuses to commit what it has ended. sqlx does not: if a nested transaction fails to begin, or is dropped while
-    /// it begins, sqlx rolls the outer one back. So the commit first waits until the connection's thread has done all that
-    /// was sent before. An unchecked commit directly after such a beginning reports success, and nothing is stored.
+    /// SQLite itself refuses to commit what it has ended. But if a nested transaction fails to begin, or is dropped while it
+    /// begins, sqlx queues a rollback of the outer one, and then answers the COMMIT with success. So the commit first waits
+    /// until the connection's thread has done all that is queued, which takes microseconds. Turn it off only where no nested
+    /// transaction is begun, or where a statement follows each.
     #[must_use]
     pub fn check_commit(mut self, check: bool) -> Self {
         self.settings.checks_commit = check;

@@ -94,8 +94,8 @@ impl<DB: Database> Session<DB> {
     /// Sends COMMIT. It must not be dropped before it has ended.
     pub(super) async fn commit(&mut self, checks_first: bool) -> Result<(), CommitError> {
         let engine = Engine::of::<DB>();
-        // On SQLite the rollback of a nested transaction that was dropped is queued, and a queue can only lower the depth. It
-        // is done when the connection's thread answers. More than 1 says that it is not done, or that none is queued.
+        // SQLite's driver queues the rollback of a nested transaction that was dropped, and never says that it has. What is
+        // queued can only lower the depth. The connection's thread answers a ping when it has done all that.
         let asks = match engine {
             Engine::Sqlite => checks_first || self.depth() > 1,
             Engine::Other => true,
