@@ -143,7 +143,7 @@ impl<DB: Database> Scope<DB> {
     /// A statement that commits by itself there, such as `create table`, also makes the commit fail.
     ///
     /// SQLite itself refuses to commit what it has ended. But if a nested transaction fails to begin, or is dropped while it
-    /// begins, sqlx queues a rollback of the outer one, and then answers the COMMIT with success. So the commit first waits
+    /// begins, sqlx queues a rollback of the outer one. sqlx then answers the COMMIT with success. So the commit first waits
     /// until the connection's thread has done all that is queued, which takes microseconds. Turn it off only where no nested
     /// transaction is begun, or where a statement follows each.
     #[must_use]
