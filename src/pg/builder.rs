@@ -13,11 +13,10 @@ use super::desk::Desk;
 use super::key::StableKey;
 use super::lease::Leases;
 use super::lock::{PgKeyedLock, Shared};
-use super::pooler;
 use super::statement::Statements;
 use super::stats::LeaseStats;
 use super::table::{BadName, Table};
-use super::task::{self, CONNECT_LIMIT, Line, within};
+use super::task::{self, Line};
 use crate::keyed::KeyedLock;
 use crate::remote::{Machine, Rules};
 
@@ -202,11 +201,9 @@ impl<K> PgKeyedBuilder<K> {
             statements: statements.clone(),
             notify: self.notify,
             limit: self.rules.lease / 3,
+            name: self.name,
         });
-        if self.notify && within(CONNECT_LIMIT, pooler::shares_sessions(&line.options, random())).await? {
-            return Err(PgLockError::SharedSessions);
-        }
-        let link = line.connect().await?;
+        let link = line.connect_first(random()).await?.ok_or(PgLockError::SharedSessions)?;
 
         let (leases, commands) = Leases::new();
         let stats = LeaseStats::default();

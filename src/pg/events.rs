@@ -22,6 +22,13 @@ pub(super) fn disconnected(lock: &'static str, error: &sqlx::Error) {
     let _ = (lock, error);
 }
 
+pub(super) fn shared(lock: &'static str) {
+    #[cfg(feature = "tracing")]
+    ignore_panic(|| tracing::warn!(target: TARGET, lock, "sessions shared by a pooler"));
+    #[cfg(not(feature = "tracing"))]
+    let _ = lock;
+}
+
 pub(super) fn lost(lock: &'static str, fence: u64) {
     #[cfg(feature = "tracing")]
     ignore_panic(|| tracing::warn!(target: TARGET, lock, fence, "lease lost"));

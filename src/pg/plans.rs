@@ -10,6 +10,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Executor, Postgres};
 
 use super::statement::{Kind, Statements, Terms};
+use super::table::BEGIN;
 use crate::remote::{Answers, Batch};
 
 /// The plans of one connection.
@@ -39,7 +40,12 @@ impl Plans {
         Self { prepared: None }
     }
 
-    /// Prepares the statements on a new connection.
+    /// Whether anything is prepared. If nothing is, the connection has no session of its own.
+    pub(super) fn are_kept(&self) -> bool {
+        self.prepared.is_some()
+    }
+
+    /// Prepares the statements on a new connection. Prepares nothing if another one has done that in the same session.
     pub(super) async fn prepare<'c>(
         statements: &Statements,
         connection: impl Executor<'c, Database = Postgres>,
@@ -49,15 +55,15 @@ impl Plans {
         // A pooler may give sessions of others, and statements prepared by others, to this connection. What has the same name
         // must be the same then.
         let mut hasher = DefaultHasher::new();
-        texts.hash(&mut hasher);
+        (Terms::TYPES, &texts).hash(&mut hasher);
         let prepared = Prepared { name: format!("latchwork_{:x}", hasher.finish()), planned: Instant::now() };
-        let mut sql = String::new();
+        let mut sql = BEGIN.to_owned();
         for (kind, text) in Kind::ALL.into_iter().zip(&texts) {
             sql += &format!("prepare {} ({}) as {text}; ", prepared.named(kind), Terms::TYPES);
         }
         match connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await {
             Ok(_) => Ok(Self { prepared: Some(prepared) }),
-            // In a new connection! So it shares sessions with others.
+            // The connection is new, and its session is not.
             Err(error) if has_code(&error, "42P05") => Ok(Self::none()),
             Err(error) => Err(error),
         }

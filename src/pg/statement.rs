@@ -244,7 +244,7 @@ impl Statements {
         format!(
             "select a.n, case when l.holder = {holder} and l.xmin = {OWN} then l.fence end, \
              coalesce(l.wanted, false), case when l.holder <> {holder} and l.expires > clock_timestamp() \
-             then ceil(extract(epoch from l.expires - clock_timestamp()) * 1000)::bigint end \
+             and isfinite(l.expires) then ceil(extract(epoch from l.expires - clock_timestamp()) * 1000)::bigint end \
              from {asked} left join {table} l on l.key = a.key \
              where a.fence = 0 or (l.holder = {holder} and (l.fence = a.fence or l.xmin = {OWN}))"
         )

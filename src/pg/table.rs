@@ -15,6 +15,9 @@ pub(super) const BEGIN: &str = "set transaction isolation level read committed, 
 /// The time of the server, in microseconds since 1970. It makes fences rise after the row of a key was deleted.
 pub(super) const MICROS: &str = "(extract(epoch from clock_timestamp()) * 1000000)::bigint";
 
+/// Fences are microseconds, so this is a date in the far future. A greater one that a hand has written could not be raised.
+const GREATEST: i64 = 9_000_000_000_000_000_000;
+
 /// Taken while a table is created. `create table if not exists` fails if two transactions do it at the same time.
 const CREATION: i64 = i64::from_be_bytes(*b"latchwrk");
 
@@ -87,7 +90,8 @@ impl Table {
     /// Half of each page stays free for new versions of its rows, as all that is done to a row is to replace it.
     pub(crate) fn migration(&self) -> String {
         format!(
-            "create table if not exists {self} (key bytea primary key, fence bigint not null, holder bigint, \
+            "create table if not exists {self} (key bytea primary key, \
+             fence bigint not null check (fence between 1 and {GREATEST}), holder bigint, \
              expires timestamptz not null, wanted boolean not null default false, unique (key, fence)) \
              with (fillfactor = 50);"
         )
@@ -110,7 +114,7 @@ impl Table {
         &self,
         connection: impl Executor<'c, Database = Postgres>,
     ) -> Result<(), sqlx::Error> {
-        let look = format!("select key, fence, holder, expires, wanted from {self} limit 0");
+        let look = format!("{BEGIN}select key, fence, holder, expires, wanted from {self} limit 0");
         sqlx::raw_sql(AssertSqlSafe(look)).execute(connection).await?;
         Ok(())
     }

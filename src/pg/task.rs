@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 use super::desk::{Desk, Turn};
 use super::plans::Plans;
 use super::statement::Statements;
+use super::{events, pooler};
 use crate::remote::{Answers, Batch, KeyBytes};
 
 /// How to make a connection.
@@ -20,6 +21,7 @@ pub(super) struct Line {
     /// How long the server may take to answer. After that the connection counts as lost, and there is time left to renew over
     /// another one.
     pub(super) limit: Duration,
+    pub(super) name: &'static str,
 }
 
 /// A connection.
@@ -30,7 +32,7 @@ pub(super) struct Link {
 }
 
 /// How long it may take to connect.
-pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The pause after the second failure in a row. The first one is followed by another try at once, as leases may end soon.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
@@ -38,7 +40,27 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Line {
-    pub(super) async fn connect(self: &Arc<Self>) -> Result<Link, sqlx::Error> {
+    /// Makes the first connection. Returns `None` if it would listen to a session of others.
+    pub(super) async fn connect_first(self: &Arc<Self>, mark: u64) -> Result<Option<Link>, sqlx::Error> {
+        let mut link = self.open().await?;
+        if self.notify {
+            let look = pooler::shares_sessions(&mut link.listener, &self.options, mark);
+            if within(CONNECT_LIMIT, look).await? {
+                return Ok(None);
+            }
+        }
+        link.begin().await?;
+        let is_shared = self.notify && !link.plans.are_kept();
+        Ok(if is_shared { None } else { Some(link) })
+    }
+
+    async fn connect(self: &Arc<Self>) -> Result<Link, sqlx::Error> {
+        let mut link = self.open().await?;
+        link.begin().await?;
+        Ok(link)
+    }
+
+    async fn open(self: &Arc<Self>) -> Result<Link, sqlx::Error> {
         // A listener takes its connection from a pool. A new pool each time: the old connection may hang for long.
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -50,19 +72,12 @@ impl Line {
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.ignore_pool_close_event(true);
-        let mut link = Link { listener, plans: Plans::none(), line: self.clone() };
-        if self.notify {
-            within(CONNECT_LIMIT, link.listener.listen(self.statements.table().channel())).await?;
-            // What can listen has a session of its own. Otherwise nothing can be kept in the session.
-            link.plans = within(CONNECT_LIMIT, Plans::prepare(&self.statements, &mut link.listener)).await?;
-        }
-        within(CONNECT_LIMIT, self.statements.table().check(&mut link.listener)).await?;
-        Ok(link)
+        Ok(Link { listener, plans: Plans::none(), line: self.clone() })
     }
 }
 
 /// An answer that does not come in time is an error of the connection.
-pub(super) async fn within<T>(
+async fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
@@ -71,9 +86,29 @@ pub(super) async fn within<T>(
 }
 
 impl Link {
+    /// Makes the session ready for batches.
+    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        let Self { listener, plans, line } = self;
+        within(CONNECT_LIMIT, line.statements.table().check(&mut *listener)).await?;
+        if line.notify {
+            *plans = within(CONNECT_LIMIT, Plans::prepare(&line.statements, &mut *listener)).await?;
+            if plans.are_kept() {
+                within(CONNECT_LIMIT, listener.listen(line.statements.table().channel())).await?;
+            } else {
+                events::shared(line.name);
+            }
+        }
+        Ok(())
+    }
+
     async fn ask(&mut self, batch: &Batch) -> Result<Answers, sqlx::Error> {
         let Self { listener, plans, line } = self;
-        within(line.limit, plans.ask(&line.statements, listener, batch)).await
+        let were_kept = plans.are_kept();
+        let answers = within(line.limit, plans.ask(&line.statements, listener, batch)).await;
+        if were_kept && !plans.are_kept() {
+            events::shared(line.name);
+        }
+        answers
     }
 
     /// Waits until the database says that a key was released.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::batch::{Held, KeyBytes};
 use super::event::{Event, Ticket};
-use super::key_state::{KeyState, Lease, Stage, Wish};
+use super::key_state::{Ask, KeyState, Lease, Stage, Wish};
 use super::rules::Rules;
 use super::schedule::Schedule;
 
@@ -25,7 +25,9 @@ pub(crate) struct Machine {
     /// The keys of requests without an answer, and of grants that are used.
     pub(super) tickets: HashMap<Ticket, KeyBytes>,
     pub(super) in_flight: Option<InFlight>,
-    /// When keys must be in a batch.
+    /// When leases must be renewed.
+    pub(super) renewals: Schedule,
+    /// When other keys must be in a batch.
     pub(super) sends: Schedule,
     /// When something happens to keys without an answer.
     pub(super) changes: Schedule,
@@ -62,6 +64,7 @@ impl Machine {
             keys: BTreeMap::new(),
             tickets: HashMap::new(),
             in_flight: None,
+            renewals: Schedule::default(),
             sends: Schedule::default(),
             changes: Schedule::default(),
             events: VecDeque::new(),
@@ -188,6 +191,7 @@ impl Machine {
         self.tickets.clear();
         if leave {
             self.keys.clear();
+            self.renewals.clear();
             self.sends.clear();
             self.changes.clear();
             self.in_flight = None;
@@ -203,13 +207,18 @@ impl Machine {
 
     /// When it must be asked for events and batches again, although nothing happened. It can be in the past.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        let send = if self.may_send() { self.sends.first() } else { None };
+        let send = if self.may_send() { self.next_send() } else { None };
         [send, self.changes.first()].into_iter().flatten().min()
     }
 
     /// What happened, in order.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// When a batch must be sent.
+    pub(super) fn next_send(&self) -> Option<Instant> {
+        [self.renewals.first(), self.sends.first()].into_iter().flatten().min()
     }
 
     pub(super) fn may_send(&self) -> bool {
@@ -220,7 +229,12 @@ impl Machine {
     pub(super) fn reschedule(&mut self, key: &KeyBytes) {
         let gives_up = self.gives_up();
         let Some(state) = self.keys.get(key) else { return };
-        self.sends.set(key, state.next_ask(&self.rules).map(|(at, _)| at));
+        let (renewal, send) = match state.next_ask(&self.rules) {
+            Some((at, Ask::Renew)) => (Some(at), None),
+            ask => (None, ask.map(|(at, _)| at)),
+        };
+        self.renewals.set(key, renewal);
+        self.sends.set(key, send);
         self.changes.set(key, state.next_change(gives_up));
         if state.is_empty() {
             self.keys.remove(key);
@@ -249,6 +263,7 @@ impl Machine {
         self.keys.is_empty()
             && self.tickets.is_empty()
             && self.in_flight.is_none()
+            && self.renewals.is_empty()
             && self.sends.is_empty()
             && self.changes.is_empty()
             && self.events.is_empty()

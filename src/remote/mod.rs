@@ -30,7 +30,8 @@
 //!    holder's lease ends first, whatever the network does.
 //! 2. A deadline is final. An answer that arrives later does not revive the lease, and a grant that arrives after its own
 //!    deadline is not given out. What the database still keeps is released.
-//! 3. One batch is in flight. What becomes due meanwhile goes into the next one, with the renewals and polls that are due soon.
+//! 3. One batch is in flight, of a limited size. What becomes due meanwhile goes into the next ones: renewals first, with some
+//!    room for the rest. If there is room, renewals and polls go along that are due soon.
 //! 4. A lease is renewed from a third of its length on, and only while it is used.
 //! 5. Releases, renewals and passes name key and number. A late or repeated one cannot touch a later grant.
 //! 6. A release precedes a take of the same key. Otherwise takes of the own row would keep other processes out.

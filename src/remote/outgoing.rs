@@ -14,18 +14,26 @@ impl Machine {
     pub(crate) fn next_batch(&mut self, now: Instant) -> Option<Batch> {
         self.tick(now);
         // What could go along does not make a batch of its own.
-        if !self.may_send() || self.sends.first().is_none_or(|first| first > now) {
+        if !self.may_send() || self.next_send().is_none_or(|first| first > now) {
             return None;
         }
         let mut batch = Batch::default();
         let mut keys = Vec::new();
-        let early = self.rules.renew_early().max(self.rules.poll_early());
-        for key in self.sends.until(now + early) {
-            if self.put(&mut batch, &key, now) {
-                self.reschedule(&key);
-                keys.push(key);
-                if keys.len() == self.rules.batch {
-                    break;
+        let size = self.rules.greatest_batch();
+        // What is due precedes what could go along. No flood of requests may end a lease, and no number of leases may keep
+        // requests out.
+        let parts = [
+            (true, now, size - size / 5),
+            (false, now, size),
+            (true, now + self.rules.renew_early(), size),
+            (false, now + self.rules.poll_early(), size),
+        ];
+        for (are_renewals, last, most) in parts {
+            let schedule = if are_renewals { &self.renewals } else { &self.sends };
+            for key in schedule.until(last, most.saturating_sub(keys.len())) {
+                if self.put(&mut batch, &key, now) {
+                    self.reschedule(&key);
+                    keys.push(key);
                 }
             }
         }
@@ -65,7 +73,7 @@ impl Machine {
     /// Lets everything happen that was due by now. All inputs begin with it, so what happens depends on the time alone and
     /// not on how often it is called.
     pub(super) fn tick(&mut self, now: Instant) {
-        for key in self.changes.until(now) {
+        for key in self.changes.until(now, usize::MAX) {
             self.change(&key, now);
             self.reschedule(&key);
         }

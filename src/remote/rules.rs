@@ -15,7 +15,7 @@ pub(crate) struct Rules {
     pub(crate) passes: u32,
     /// How long a request that does not wait stays unanswered without a connection.
     pub(crate) patience: Duration,
-    /// The most keys in a batch. The others are in the next one.
+    /// The most keys in a batch. The others are in the next ones.
     pub(crate) batch: usize,
 }
 
@@ -34,6 +34,12 @@ impl Rules {
     /// interval. Pauses are not shorter than this, so most batches do not poll a key again.
     pub(super) fn poll_early(&self) -> Duration {
         self.interval
+    }
+
+    /// The most keys in a batch. It must be answered well before a lease ends, and a key can take a tenth of a millisecond.
+    pub(super) fn greatest_batch(&self) -> usize {
+        let millis = usize::try_from(self.lease.as_millis()).unwrap_or(usize::MAX);
+        self.batch.min(millis).max(1)
     }
 
     /// How long a released grant waits for the next local request. It is short, as nobody uses the key meanwhile.

@@ -32,9 +32,9 @@ impl Schedule {
         self.order.first().map(|(at, _)| *at)
     }
 
-    /// The keys whose time is `last` or earlier, the earliest first.
-    pub(super) fn until(&self, last: Instant) -> Vec<KeyBytes> {
-        self.order.iter().take_while(|(at, _)| *at <= last).map(|(_, key)| key.clone()).collect()
+    /// The keys whose time is `last` or earlier, the earliest first, and not more than `most`.
+    pub(super) fn until(&self, last: Instant, most: usize) -> Vec<KeyBytes> {
+        self.order.iter().take(most).take_while(|(at, _)| *at <= last).map(|(_, key)| key.clone()).collect()
     }
 
     pub(super) fn clear(&mut self) {

@@ -153,6 +153,37 @@ async fn a_busy_poll_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_key_that_a_hand_has_blocked_is_busy_and_keeps_no_other_key() {
+    let database = database().await;
+    let mut ada = process(&database, LEASE).await;
+    let held = ada.take("tea").await.expect("it is free");
+    let row = format!("insert into {} values (convert_to('blocked', 'UTF8'), 1, 0, 'infinity')", table());
+    run(&mut ada.connection, &row).await;
+
+    let take = ["blocked", "coffee"].map(|name| Take { key: key(name), waits: true });
+    let answers = ada.ask(&Batch { take: take.into(), renew: vec![held.clone()], ..Batch::default() }).await;
+    assert_eq!(answers.busy, [Busy { key: key("blocked"), rest: LEASE }]);
+    assert_eq!((answers.granted.len(), answers.renewed.len()), (1, 1));
+    let freed = format!("update {} set holder = null where expires = 'infinity'", table());
+    run(&mut ada.connection, &freed).await;
+    assert!(ada.take("blocked").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_hand_writes_no_fence_that_cannot_rise() {
+    let mut connection = connect(&database().await).await;
+    for fence in [i64::MIN, 0, i64::MAX] {
+        let row = format!("insert into {} values ('x', {fence}, null, 'infinity')", table());
+        let error = sqlx::raw_sql(sqlx::AssertSqlSafe(row))
+            .execute(&mut connection)
+            .await
+            .expect_err("a check fails");
+        let code = error.as_database_error().and_then(|error| error.code()).expect("it has a code");
+        assert_eq!(code, "23514", "{fence}");
+    }
+}
+
+#[tokio::test]
 async fn a_release_notifies_if_another_process_waits_and_else_does_not() {
     let database = database().await;
     let (mut ada, mut bob) = (process(&database, LEASE).await, process(&database, LEASE).await);

@@ -43,5 +43,21 @@ mod prepared {
     }
 }
 
+#[path = "."]
+mod mixed {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    mod history;
+
+    async fn process(database: &str, lease: Duration) -> Process {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+        let process = Process::connect(database, lease).await;
+        if NEXT.fetch_add(1, Ordering::Relaxed) % 2 == 0 { process } else { process.prepared().await }
+    }
+}
+
 /// Longer than any test.
 const LEASE: Duration = Duration::from_secs(600);

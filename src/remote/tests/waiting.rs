@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Answers, Busy, Event, Rules, Take};
+use super::super::{Answers, Busy, Event, Grant, Held, Rules, Take};
 use super::drive::{Drive, busy, granted, key, named, nothing, take};
 use super::world::{MILLISECOND, rules};
 
@@ -162,4 +162,35 @@ fn a_batch_has_a_greatest_size_and_the_next_one_asks_for_the_rest() {
     asked.sort_unstable();
     assert_eq!(asked, names);
     assert_eq!(drive.sends(), None);
+}
+
+#[test]
+fn a_flood_of_requests_ends_no_lease_and_many_leases_keep_no_request_out() {
+    let mut drive = Drive::connected();
+    let names: Vec<_> = (0..30).map(|name| named(&format!("held {name:02}"))).collect();
+    for name in &names {
+        drive.ask_for(name.clone(), true);
+    }
+    for _ in 0..2 {
+        let take = drive.sends().expect("they are asked for").take;
+        let grant = |take: Take| Grant { held: Held { key: take.key, fence: 1 }, is_wanted: false };
+        drive.answer(Answers { granted: take.into_iter().map(grant).collect(), ..nothing() });
+    }
+    for name in 0..100 {
+        drive.ask_for(named(&format!("asked {name:02}")), false);
+    }
+    // An answer takes as long as a third of the leases: then all are due.
+    let flood = drive.sends().expect("there is room");
+    assert_eq!((flood.renew.len(), flood.take.len()), (0, 20));
+    drive.pass_time(rules().lease / 3);
+    drive.answer(nothing());
+    let mut renewed = 0;
+    for renewals in [16, 14, 0] {
+        let batch = drive.sends().expect("there is more to ask");
+        assert_eq!((batch.renew.len(), batch.take.len()), (renewals, 20 - renewals));
+        renewed += renewals;
+        let renewed = batch.renew.into_iter().map(|held| Grant { held, is_wanted: false }).collect();
+        drive.answer(Answers { renewed, ..nothing() });
+    }
+    assert_eq!(renewed, names.len());
 }

@@ -14,7 +14,7 @@ use super::{Db, connect, pool};
 use crate::cluster;
 use crate::server::Server;
 
-/// Two sessions serve all. Its argument is the program.
+/// Its argument is the program.
 const SCRIPT: &str = r#"
 set -eu
 dir=$(mktemp -d) pooler=
@@ -33,8 +33,7 @@ listen_addr =
 listen_port = 5432
 unix_socket_dir = $dir
 auth_type = any
-pool_mode = transaction
-default_pool_size = 2
+SETTINGS
 ignore_startup_parameters = extra_float_digits
 END
 "$1" "$dir/settings" >"$dir/log" 2>&1 &
@@ -58,9 +57,13 @@ fn program() -> Option<PathBuf> {
     folders.map(|folder| folder.join("pgbouncer")).find(|program| program.exists())
 }
 
+/// Each transaction gets the session that was used last.
+const TRANSACTIONS: &str = "pool_mode = transaction\ndefault_pool_size = 2";
+
 /// Starts a pooler. Returns how to connect through it to the database of the pool.
-async fn pooler_of(direct: &Pool<Db>) -> (Server, PgConnectOptions) {
-    let script = SCRIPT.replace("SOCKET", cluster::socket().to_str().expect("it is text"));
+async fn pooler_of(direct: &Pool<Db>, settings: &str) -> (Server, PgConnectOptions) {
+    let socket = cluster::socket().to_str().expect("it is text");
+    let script = SCRIPT.replace("SOCKET", socket).replace("SETTINGS", settings);
     let program = program().expect(MISSING);
     let pooler = tokio::task::spawn_blocking(move || Server::start(&script, &program, cluster::USER));
     let pooler = pooler.await.expect("it starts");
@@ -92,7 +95,7 @@ async fn locks_work_behind_a_pooler_in_transaction_mode() {
         .execute(&direct)
         .await
         .expect("it is new");
-    let (_pooler, options) = pooler_of(&direct).await;
+    let (_pooler, options) = pooler_of(&direct, TRANSACTIONS).await;
     let mut tasks = JoinSet::new();
     for _ in 0..2 {
         let (pool, locks) = process(&options).await;
@@ -118,21 +121,39 @@ async fn locks_work_behind_a_pooler_in_transaction_mode() {
 }
 
 #[tokio::test]
-async fn a_pooler_in_transaction_mode_is_found_before_a_session_of_others_listens() {
-    let direct = pool(1).await;
-    let (_pooler, options) = pooler_of(&direct).await;
-    let pooled = connect(4, options).await;
-    let builder = || PgKeyedLock::<i64>::builder(&pooled);
-    builder().create_table().await.expect("the role may create tables");
-    for _ in 0..2 {
-        let error = builder().connect().await.expect_err("the sessions are shared");
-        assert!(matches!(error, PgLockError::SharedSessions), "{error:?}");
+async fn a_pooler_that_shares_sessions_is_found_before_one_of_them_listens() {
+    let in_turn = format!("{TRANSACTIONS}\nserver_round_robin = 1");
+    for settings in [TRANSACTIONS, &in_turn] {
+        let direct = pool(1).await;
+        let (_pooler, options) = pooler_of(&direct, settings).await;
+        let pooled = connect(4, options).await;
+        // At the same time, so that it opens both of its sessions.
+        let sleep = || raw_sql("select pg_sleep(0.2)").execute(&pooled);
+        tokio::try_join!(sleep(), sleep()).expect("they sleep");
+
+        let builder = || PgKeyedLock::<i64>::builder(&pooled);
+        builder().create_table().await.expect("the role may create tables");
+        for _ in 0..3 {
+            let error = builder().connect().await.expect_err(settings);
+            assert!(matches!(error, PgLockError::SharedSessions), "{error:?}");
+        }
+        let listening =
+            "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen%'";
+        assert_eq!(query_as::<_, (i32,)>(listening).fetch_all(&direct).await.expect("a list"), []);
+        let locks = PgKeyedLock::<i64>::builder(&direct).connect().await.expect("its sessions are its own");
+        locks.shut_down().await;
     }
-    // The session that was used last.
-    let left = "select (select count(*) from pg_listening_channels()), coalesce(current_setting('latchwork.session', true), '')";
-    let left: (i64, String) = query_as(left).fetch_one(&pooled).await.expect("a row");
-    assert_eq!(left, (0, String::new()));
-    let locks = PgKeyedLock::<i64>::builder(&direct).connect().await.expect("its sessions are its own");
+}
+
+#[tokio::test]
+async fn one_session_is_enough_if_it_is_not_shared() {
+    let direct = pool(1).await;
+    let (_pooler, options) = pooler_of(&direct, "pool_mode = session\ndefault_pool_size = 1").await;
+    PgKeyedLock::<i64>::builder(&direct).create_table().await.expect("the role may create tables");
+    let lazy = sqlx::Pool::<Db>::connect_lazy_with(options);
+    let locks = PgKeyedLock::builder(&lazy).connect().await.expect("it has the session");
+    let guard = locks.lock_owned(7).await.expect("it is free");
+    guard.release().await.expect("it was held to its end");
     locks.shut_down().await;
 }
 
