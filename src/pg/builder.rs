@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::marker::PhantomData;
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
 
 use sqlx::{ConnectOptions, PgPool};
@@ -202,6 +203,7 @@ impl<K> PgKeyedBuilder<K> {
             notify: self.notify,
             limit: self.rules.lease / 3,
             name: self.name,
+            prepares: AtomicBool::new(false),
         });
         let link = line.connect_first(random()).await?.ok_or(PgLockError::SharedSessions)?;
 

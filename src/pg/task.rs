@@ -1,6 +1,7 @@
 //! The task that owns the connection. No future of a user touches it, so no statement is dropped half way.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
@@ -22,6 +23,8 @@ pub(super) struct Line {
     /// another one.
     pub(super) limit: Duration,
     pub(super) name: &'static str,
+    /// Connections have sessions of their own, as far as is known.
+    pub(super) prepares: AtomicBool,
 }
 
 /// A connection.
@@ -40,18 +43,19 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Line {
-    /// Makes the first connection. Returns `None` if it would listen to a session of others.
+    /// Makes the first connection, and finds out whether it has a session of its own. Returns `None` if it would listen
+    /// in a session of others.
     pub(super) async fn connect_first(self: &Arc<Self>, mark: u64) -> Result<Option<Link>, sqlx::Error> {
         let mut link = self.open().await?;
-        if self.notify {
-            let look = pooler::shares_sessions(&mut link.listener, &self.options, mark);
-            if within(CONNECT_LIMIT, look).await? {
-                return Ok(None);
-            }
+        let look = pooler::shares_sessions(&mut link.listener, &self.options, mark);
+        let is_shared = within(CONNECT_LIMIT, look).await?;
+        if is_shared && self.notify {
+            return Ok(None);
         }
+        self.prepares.store(!is_shared, Ordering::Relaxed);
         link.begin().await?;
-        let is_shared = self.notify && !link.plans.are_kept();
-        Ok(if is_shared { None } else { Some(link) })
+        let may_serve = link.plans.are_kept() || !self.notify;
+        Ok(if may_serve { Some(link) } else { None })
     }
 
     async fn connect(self: &Arc<Self>) -> Result<Link, sqlx::Error> {
@@ -90,13 +94,14 @@ impl Link {
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
         let Self { listener, plans, line } = self;
         within(CONNECT_LIMIT, line.statements.table().check(&mut *listener)).await?;
-        if line.notify {
+        if line.prepares.load(Ordering::Relaxed) {
             *plans = within(CONNECT_LIMIT, Plans::prepare(&line.statements, &mut *listener)).await?;
-            if plans.are_kept() {
-                within(CONNECT_LIMIT, listener.listen(line.statements.table().channel())).await?;
-            } else {
+            if !plans.are_kept() {
                 events::shared(line.name);
             }
+        }
+        if line.notify && plans.are_kept() {
+            within(CONNECT_LIMIT, listener.listen(line.statements.table().channel())).await?;
         }
         Ok(())
     }
