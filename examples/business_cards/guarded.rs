@@ -8,7 +8,8 @@ use axum::response::IntoResponse;
 use latchwork::web::{IfMatch, IfNoneMatch, Problem, Tagged};
 use latchwork::{retry::RetryError, versioned::Expect};
 
-use crate::input::{Body, CardId, Edit, NewCard, NewProfile, UserId};
+use crate::body::Body;
+use crate::input::{CardId, Edit, NewCard, NewProfile, UserId};
 use crate::service::{App, created, upserted};
 use crate::slug::{slugify, with_suffix};
 use crate::store::{Card, Profile, Store, StoreError, Views, check};

@@ -1,22 +1,14 @@
 //! What comes from outside, checked: ids, bodies, and the version that an edit was made from.
 
-use std::borrow::Cow;
-
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::StatusCode;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use latchwork::web::{IfMatch, Problem};
 use latchwork::{Stamp, stamp::ParseStampError, versioned::Expect};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use serde_json::error::Category;
 
+use crate::body::{Content, bad_request, unprocessable};
 use crate::store::StoreError;
-
-/// Larger bodies are refused unread.
-pub(crate) const MAX_BODY: usize = 16 * 1024;
 
 const MAX_NAME: usize = 80;
 const MAX_TITLE: usize = 120;
@@ -71,14 +63,6 @@ async fn path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, Pr
     let Path(text) =
         path.map_err(|rejection| Problem::new(rejection.status()).with_detail(rejection.body_text()))?;
     Ok(text)
-}
-
-fn bad_request(detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST).with_detail(detail)
-}
-
-fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY).with_detail(detail)
 }
 
 #[derive(Deserialize)]
@@ -142,15 +126,6 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Res
     T::deserialize(deserializer).map(Some)
 }
 
-/// What a body is read as.
-pub(crate) trait Content: DeserializeOwned {
-    /// An example for those whose body is not like it.
-    const LIKE: &str;
-
-    /// The content, if its texts are in order.
-    fn checked(self) -> Result<Self, Problem>;
-}
-
 impl Content for NewCard {
     const LIKE: &str = r#"{"name": "Ada Lovelace", "title": "Analyst", "note": ""}"#;
 
@@ -207,33 +182,4 @@ fn text(field: &str, text: String, longest: usize) -> Result<String, Problem> {
         return Err(unprocessable(format!("the {field} has a control character")));
     }
     Ok(text)
-}
-
-/// A body that is one JSON object.
-pub(crate) struct Body<T>(pub(crate) T);
-
-impl<T: Content, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|rejection| match rejection.status() {
-            status @ StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(status).with_detail(format!("the body is longer than {MAX_BODY} bytes"))
-            }
-            status => Problem::new(status).with_detail(rejection.body_text()),
-        })?;
-        // Derived code takes an array for a struct, too.
-        if !body.trim_ascii_start().starts_with(b"{") {
-            return Err(bad_request(format!("the body must be a JSON object like {}", T::LIKE)));
-        }
-        let content: T = serde_json::from_slice(&body).map_err(|error| {
-            let detail = format!("the body must be like {}: {error}", T::LIKE);
-            match error.classify() {
-                Category::Data => unprocessable(detail),
-                _ => bad_request(detail),
-            }
-        })?;
-        Ok(Self(content.checked()?))
-    }
 }

@@ -7,6 +7,8 @@
 //! ```
 
 mod audit;
+#[path = "../shared/body.rs"]
+mod body;
 mod client;
 mod drive;
 mod guarded;

@@ -8,7 +8,8 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use latchwork::web::Tagged;
 
-use crate::input::{Body, CardId, Edit, NewCard, NewProfile, UserId};
+use crate::body::Body;
+use crate::input::{CardId, Edit, NewCard, NewProfile, UserId};
 use crate::service::{App, created, upserted};
 use crate::slug::{slugify, with_suffix};
 use crate::store::{Card, StoreError, Views};

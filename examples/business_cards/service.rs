@@ -19,7 +19,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::input::{CardId, MAX_BODY, SlugText, UserId};
+use crate::body::MAX_BODY;
+use crate::input::{CardId, SlugText, UserId};
 use crate::policies::Policies;
 use crate::store::{Card, Profile, Slugs, Store, StoreError, Views};
 use crate::{guarded, naive, scrape};

@@ -66,20 +66,22 @@ pub(crate) struct Wish {
 impl Content for Login {
     const LIKE: &str = r#"{"name": "ada", "password": "engine"}"#;
 
-    fn check(&self) -> Result<(), Problem> {
+    fn checked(self) -> Result<Self, Problem> {
         check_name("name", &self.name)?;
-        check_name("password", &self.password)
+        check_name("password", &self.password)?;
+        Ok(self)
     }
 }
 
 impl Content for Wish {
     const LIKE: &str = r#"{"dish": "ramen", "theme": "dark"}"#;
 
-    fn check(&self) -> Result<(), Problem> {
+    fn checked(self) -> Result<Self, Problem> {
         if !THEMES.contains(&self.theme.as_str()) {
             return Err(unprocessable(format!("the theme must be one of {}", THEMES.join(", "))));
         }
-        check_name("dish", &self.dish)
+        check_name("dish", &self.dish)?;
+        Ok(self)
     }
 }
 

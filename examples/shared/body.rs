@@ -10,15 +10,15 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 /// Larger bodies are refused unread.
-pub(crate) const MAX_BODY: usize = 1024;
+pub(crate) const MAX_BODY: usize = 16 * 1024;
 
 /// What a body is read as.
 pub(crate) trait Content: DeserializeOwned {
     /// An example for clients whose body is not like it.
     const LIKE: &str;
 
-    /// Returns what is wrong with it.
-    fn check(&self) -> Result<(), Problem>;
+    /// Returns the content, if it is in order.
+    fn checked(self) -> Result<Self, Problem>;
 }
 
 /// A body that is one JSON object.
@@ -46,8 +46,7 @@ impl<T: Content, S: Send + Sync> FromRequest<S> for Body<T> {
                 _ => bad_request(detail),
             }
         })?;
-        content.check()?;
-        Ok(Self(content))
+        Ok(Self(content.checked()?))
     }
 }
 

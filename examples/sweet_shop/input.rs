@@ -77,24 +77,24 @@ pub(crate) struct Amount {
 impl Content for NewUser {
     const LIKE: &str = r#"{"name": "ada"}"#;
 
-    fn check(&self) -> Result<(), Problem> {
-        let Self { name } = self;
+    fn checked(self) -> Result<Self, Problem> {
+        let Self { name } = &self;
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(unprocessable("the name must not be empty or contain white space"));
         }
         if name.chars().count() > MAX_NAME {
             return Err(unprocessable(format!("the name is longer than {MAX_NAME} characters")));
         }
-        Ok(())
+        Ok(self)
     }
 }
 
 impl Content for Amount {
     const LIKE: &str = r#"{"quantity": 2}"#;
 
-    fn check(&self) -> Result<(), Problem> {
+    fn checked(self) -> Result<Self, Problem> {
         if QUANTITIES.contains(&self.quantity) {
-            return Ok(());
+            return Ok(self);
         }
         let (least, most) = QUANTITIES.into_inner();
         Err(unprocessable(format!("the quantity must be from {least} to {most}")))
