@@ -1,7 +1,7 @@
 //! Whether a connection has a session of its own, or shares those of a pooler.
 //!
-//! A pooler in transaction mode gives a session to another client after each transaction. So notifications come to clients that
-//! do not listen, and sqlx takes one for a broken answer.
+//! A pooler in transaction mode gives a session to another client after each transaction. So clients that do not listen get
+//! notifications, and sqlx takes one for a broken answer.
 
 use std::time::Duration;
 
