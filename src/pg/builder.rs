@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
 
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::PgPool;
 
 use super::desk::Desk;
 use super::key::StableKey;
@@ -134,8 +134,8 @@ impl<K> PgKeyedBuilder<K> {
     }
 
     /// Sets whether a release wakes the processes that wait for the key (`NOTIFY`). On by default. Without it they find out
-    /// by looking. Turn it off behind a pooler in transaction mode, where `LISTEN` does not work:
-    /// [`connect`](Self::connect) returns an error then.
+    /// by looking. Turn it off behind a pooler in transaction mode, where `LISTEN` does not work. If it is on there,
+    /// [`connect`](Self::connect) returns an error, unless it does not notice the pooler.
     pub fn notify(mut self, notify: bool) -> Self {
         self.notify = notify;
         self
@@ -190,22 +190,21 @@ impl<K> PgKeyedBuilder<K> {
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped, nothing stays.
+    /// If it is dropped, nothing stays. It can be dropped anywhere.
     pub async fn connect(self) -> Result<PgKeyedLock<K>, PgLockError>
     where
         K: StableKey + Eq + Hash + Send + Sync + 'static,
     {
         let statements = Statements::new(self.table_of()?, own_number(), self.rules.lease);
         let line = Arc::new(Line {
-            // Its statements are many and have the keys in them.
-            options: (*self.pool.connect_options()).clone().disable_statement_logging(),
+            pool: self.pool.clone(),
             statements: statements.clone(),
             notify: self.notify,
             limit: self.rules.lease / 3,
             name: self.name,
-            prepares: AtomicBool::new(false),
+            is_alone: AtomicBool::new(false),
         });
-        let link = line.connect_first(random()).await?.ok_or(PgLockError::SharedSessions)?;
+        let link = line.connect_first().await?.ok_or(PgLockError::SharedSessions)?;
 
         let (leases, commands) = Leases::new();
         let stats = LeaseStats::default();

@@ -24,7 +24,7 @@ pub(super) struct Plans {
 struct Prepared {
     /// The beginning of the statements' names.
     name: String,
-    /// When the server last planned, or began to plan anew.
+    /// The last time of planning.
     planned: Instant,
 }
 
@@ -34,38 +34,41 @@ const SMALL: usize = 20;
 /// After this time the server plans anew. A plan for an almost empty table reads the whole table, and the table may grow.
 const LASTS: Duration = Duration::from_secs(1);
 
+/// A process that holds nothing asks nothing. Its session must not be ended for that. PostgreSQL 13 has no such limit.
+const NEVER_IDLE: &str =
+    "select set_config(name, '0', false) from pg_settings where name = 'idle_session_timeout'; ";
+
 impl Plans {
     /// Keeps nothing: each batch is planned.
     pub(super) fn none() -> Self {
         Self { prepared: None }
     }
 
-    /// Whether anything is prepared. If nothing is, the connection has no session of its own.
+    /// Whether anything is prepared.
     pub(super) fn are_kept(&self) -> bool {
         self.prepared.is_some()
     }
 
-    /// Prepares the statements on a new connection. Prepares nothing if another one has done that in the same session.
+    /// Prepares the statements on a new connection.
     pub(super) async fn prepare<'c>(
         statements: &Statements,
         connection: impl Executor<'c, Database = Postgres>,
     ) -> Result<Self, sqlx::Error> {
         let terms = Terms::parameters();
         let texts = Kind::ALL.map(|kind| statements.sql(kind, &terms));
-        // A pooler may give sessions of others, and statements prepared by others, to this connection. What has the same name
-        // must be the same then.
+        // A pooler can give an old session to a new connection, with the statements of another process. So what has the
+        // same name must be the same.
         let mut hasher = DefaultHasher::new();
         (Terms::TYPES, &texts).hash(&mut hasher);
         let prepared = Prepared { name: format!("latchwork_{:x}", hasher.finish()), planned: Instant::now() };
-        let mut sql = BEGIN.to_owned();
+        let mut sql = BEGIN.to_owned() + NEVER_IDLE;
         for (kind, text) in Kind::ALL.into_iter().zip(&texts) {
             sql += &format!("prepare {} ({}) as {text}; ", prepared.named(kind), Terms::TYPES);
         }
         match connection.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await {
-            Ok(_) => Ok(Self { prepared: Some(prepared) }),
-            // The connection is new, and its session is not.
-            Err(error) if has_code(&error, "42P05") => Ok(Self::none()),
-            Err(error) => Err(error),
+            // The session is not new, and has them already.
+            Err(error) if !has_code(&error, "42P05") => Err(error),
+            _ => Ok(Self { prepared: Some(prepared) }),
         }
     }
 

@@ -6,42 +6,45 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres, Row, raw_sql};
+use sqlx::{Connection, Executor, PgConnection, Postgres, Row, raw_sql};
 use tokio::time::timeout;
 
-/// How long another connection may take. If there is none to have, nothing is known.
+/// How long another connection may take. If it can't be made, nothing is known.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Marks the session of a connection. Returns `true` if the mark is gone right after that, or if another connection has it.
+/// Returns `true` if the session of a connection changes, or if another connection gets the same one.
 ///
 /// Poolers give the session that was used last, or each in turn. So `false` is no proof while others use the pooler.
 pub(super) async fn shares_sessions(
     first: &mut PgListener,
     options: &PgConnectOptions,
-    mark: u64,
 ) -> Result<bool, sqlx::Error> {
-    let mark = mark.to_string();
-    let set = AssertSqlSafe(format!("set latchwork.session = '{mark}'"));
-    raw_sql(set).execute(&mut *first).await?;
-    // Several times, as others may take their turns in between.
+    let own = session(&mut *first).await?;
+    let mut second = timeout(LIMIT, PgConnection::connect_with(options)).await.ok().and_then(Result::ok);
+    // Several times, as others may take their turns in between. And the first one twice in a row: two that ask in turn could
+    // get the same two sessions again and again.
     for _ in 0..5 {
-        if look(&mut *first).await? != mark {
+        if let Some(connection) = &mut second {
+            match timeout(LIMIT, session(connection)).await {
+                Ok(Ok(other)) if other == own => return Ok(true),
+                Ok(Ok(_)) => {}
+                _ => second = None,
+            }
+        }
+        if session(&mut *first).await? != own || session(&mut *first).await? != own {
             return Ok(true);
         }
     }
-    let second = timeout(LIMIT, async {
-        let mut second = PgConnection::connect_with(options).await?;
-        let seen = look(&mut second).await?;
-        second.close().await?;
-        Ok::<_, sqlx::Error>(seen)
-    });
-    let is_seen = matches!(second.await, Ok(Ok(seen)) if seen == mark);
-    raw_sql("reset latchwork.session").execute(first).await?;
-    Ok(is_seen)
+    if let Some(connection) = second {
+        // What it would say is known already.
+        let _ = timeout(LIMIT, connection.close()).await;
+    }
+    Ok(false)
 }
 
-/// Returns the mark of a session. Without one, it is empty.
-async fn look<'c>(connection: impl Executor<'c, Database = Postgres>) -> Result<String, sqlx::Error> {
-    let sql = "select coalesce(current_setting('latchwork.session', true), '')";
-    raw_sql(sql).fetch_one(connection).await?.try_get(0)
+/// Returns what no other session has: the number of the server's process, and when the server began.
+async fn session<'c>(connection: impl Executor<'c, Database = Postgres>) -> Result<(i32, i64), sqlx::Error> {
+    let sql = "select pg_backend_pid(), (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint";
+    let row = raw_sql(sql).fetch_one(connection).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
 }

@@ -6,7 +6,7 @@
 //! Several small statements take the server half the time of one with many parts, most of which is planning. Each can be
 //! sent as text, or prepared before and executed: `plans` chooses. Answers name what they answer by its position in the batch.
 //!
-//! # No batch waits for a user's transaction
+//! # No batch waits for a transaction that verifies
 //!
 //! A transaction that verifies a grant may stay open for long. It locks the row `for key share`.
 //!

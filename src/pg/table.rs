@@ -15,7 +15,7 @@ pub(super) const BEGIN: &str = "set transaction isolation level read committed, 
 /// The time of the server, in microseconds since 1970. It makes fences rise after the row of a key was deleted.
 pub(super) const MICROS: &str = "(extract(epoch from clock_timestamp()) * 1000000)::bigint";
 
-/// Fences are microseconds, so this is a date in the far future. A greater one that a hand has written could not be raised.
+/// Fences are microseconds, so this is a date in the far future. This one or a greater one, written by a hand, could not be raised.
 const GREATEST: i64 = 9_000_000_000_000_000_000;
 
 /// Taken while a table is created. `create table if not exists` fails if two transactions do it at the same time.

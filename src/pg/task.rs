@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool};
+use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use super::desk::{Desk, Turn};
@@ -15,7 +17,7 @@ use crate::remote::{Answers, Batch, KeyBytes};
 
 /// How to make a connection.
 pub(super) struct Line {
-    pub(super) options: PgConnectOptions,
+    pub(super) pool: PgPool,
     pub(super) statements: Statements,
     /// Releases are listened to.
     pub(super) notify: bool,
@@ -23,15 +25,25 @@ pub(super) struct Line {
     /// another one.
     pub(super) limit: Duration,
     pub(super) name: &'static str,
-    /// Connections have sessions of their own, as far as is known.
-    pub(super) prepares: AtomicBool,
+    /// As far as is known, connections have sessions of their own.
+    pub(super) is_alone: AtomicBool,
 }
 
 /// A connection.
 pub(super) struct Link {
-    listener: PgListener,
+    /// Always there, until it is dropped.
+    listener: Option<PgListener>,
     plans: Plans,
     line: Arc<Line>,
+    runtime: Handle,
+}
+
+/// sqlx needs a runtime for that. A future that makes a connection can be dropped anywhere.
+impl Drop for Link {
+    fn drop(&mut self) {
+        let _entered = self.runtime.enter();
+        drop(self.listener.take());
+    }
 }
 
 /// How long it may take to connect.
@@ -45,17 +57,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 impl Line {
     /// Makes the first connection, and finds out whether it has a session of its own. Returns `None` if it would listen
     /// in a session of others.
-    pub(super) async fn connect_first(self: &Arc<Self>, mark: u64) -> Result<Option<Link>, sqlx::Error> {
+    pub(super) async fn connect_first(self: &Arc<Self>) -> Result<Option<Link>, sqlx::Error> {
         let mut link = self.open().await?;
-        let look = pooler::shares_sessions(&mut link.listener, &self.options, mark);
-        let is_shared = within(CONNECT_LIMIT, look).await?;
+        let options = self.options();
+        let is_shared = within(CONNECT_LIMIT, pooler::shares_sessions(link.listener(), &options)).await?;
         if is_shared && self.notify {
             return Ok(None);
         }
-        self.prepares.store(!is_shared, Ordering::Relaxed);
+        self.is_alone.store(!is_shared, Ordering::Relaxed);
         link.begin().await?;
-        let may_serve = link.plans.are_kept() || !self.notify;
-        Ok(if may_serve { Some(link) } else { None })
+        Ok(Some(link))
+    }
+
+    /// Read each time: the pool's may change, with passwords that last for some minutes.
+    fn options(&self) -> PgConnectOptions {
+        // Its statements are many and have the keys in them.
+        (*self.pool.connect_options()).clone().disable_statement_logging()
     }
 
     async fn connect(self: &Arc<Self>) -> Result<Link, sqlx::Error> {
@@ -72,11 +89,12 @@ impl Line {
             .max_lifetime(None)
             .idle_timeout(None)
             .test_before_acquire(false)
-            .connect_lazy_with(self.options.clone());
+            .connect_lazy_with(self.options());
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.ignore_pool_close_event(true);
-        Ok(Link { listener, plans: Plans::none(), line: self.clone() })
+        let (plans, runtime) = (Plans::none(), Handle::current());
+        Ok(Link { listener: Some(listener), plans, line: self.clone(), runtime })
     }
 }
 
@@ -90,27 +108,32 @@ async fn within<T>(
 }
 
 impl Link {
+    fn listener(&mut self) -> &mut PgListener {
+        self.listener.as_mut().expect("it is taken when this is dropped")
+    }
+
     /// Makes the session ready for batches.
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        let Self { listener, plans, line } = self;
-        within(CONNECT_LIMIT, line.statements.table().check(&mut *listener)).await?;
-        if line.prepares.load(Ordering::Relaxed) {
-            *plans = within(CONNECT_LIMIT, Plans::prepare(&line.statements, &mut *listener)).await?;
-            if !plans.are_kept() {
-                events::shared(line.name);
+        let line = self.line.clone();
+        within(CONNECT_LIMIT, line.statements.table().check(self.listener())).await?;
+        if line.is_alone.load(Ordering::Relaxed) {
+            self.plans = within(CONNECT_LIMIT, Plans::prepare(&line.statements, self.listener())).await?;
+            if line.notify {
+                let channel = line.statements.table().channel();
+                within(CONNECT_LIMIT, self.listener().listen(channel)).await?;
             }
-        }
-        if line.notify && plans.are_kept() {
-            within(CONNECT_LIMIT, listener.listen(line.statements.table().channel())).await?;
         }
         Ok(())
     }
 
     async fn ask(&mut self, batch: &Batch) -> Result<Answers, sqlx::Error> {
-        let Self { listener, plans, line } = self;
+        let Self { listener, plans, line, .. } = self;
+        let listener = listener.as_mut().expect("it is taken when this is dropped");
         let were_kept = plans.are_kept();
         let answers = within(line.limit, plans.ask(&line.statements, listener, batch)).await;
         if were_kept && !plans.are_kept() {
+            // The next connection does not listen.
+            line.is_alone.store(false, Ordering::Relaxed);
             events::shared(line.name);
         }
         answers
@@ -118,7 +141,7 @@ impl Link {
 
     /// Waits until the database says that a key was released.
     async fn notified(&mut self) -> Result<Option<KeyBytes>, sqlx::Error> {
-        match self.listener.try_recv().await? {
+        match self.listener().try_recv().await? {
             Some(notification) => Ok(Statements::notified(notification.payload())),
             None => Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into())),
         }
@@ -126,7 +149,7 @@ impl Link {
 
     /// Returns what it has said meanwhile.
     fn buffered(&mut self) -> Option<Option<KeyBytes>> {
-        let notification = self.listener.next_buffered()?;
+        let notification = self.listener().next_buffered()?;
         Some(Statements::notified(notification.payload()))
     }
 }

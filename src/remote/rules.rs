@@ -31,7 +31,7 @@ impl Rules {
     }
 
     /// Polls that are due this soon go along with a batch. So all keys of a process are polled together, at most once in an
-    /// interval. Pauses are not shorter than this, so most batches do not poll a key again.
+    /// interval. Pauses are rarely shorter than this, so most batches do not poll a key again.
     pub(super) fn poll_early(&self) -> Duration {
         self.interval
     }

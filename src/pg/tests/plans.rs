@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, query_scalar};
 
-use super::databases::{run, table};
+use super::databases::{connect, run, table};
 use super::*;
 
 async fn prepared(database: &str) -> Process {
@@ -30,19 +30,32 @@ async fn a_small_batch_is_executed_by_kept_plans_and_a_big_one_is_asked_as_text(
 }
 
 #[tokio::test]
-async fn in_a_session_that_others_have_used_nothing_is_prepared() {
+async fn in_an_old_session_the_statements_of_another_process_ask_for_this_one() {
     let database = database().await;
     let mut ada = prepared(&database).await;
-    // A pooler in transaction mode gives Ada's session to Bob.
+    // A pooler gives Ada's session to Bob.
     let bob = Process::connect(&database, LEASE).await;
     let mut bob = Process { connection: ada.connection, ..bob }.prepared().await;
-    assert!(!bob.plans.are_kept());
     let tea = bob.take("tea").await.expect("it is free");
+    assert!(bob.plans.are_kept());
 
-    // And back: statements that Bob has prepared serve Ada, under the number of Ada.
+    // And back: Ada does not have what Bob holds.
     ada.connection = bob.connection;
     ada.take("tea").await.expect_err("Bob holds it");
     assert_eq!(ada.release(&tea).await, Answers::default());
+}
+
+#[tokio::test]
+async fn no_role_ends_a_session_because_nothing_is_asked() {
+    let mut connection = connect(&database().await).await;
+    let limit =
+        "select set_config(name, '3600000', false) from pg_settings where name = 'idle_session_timeout'";
+    run(&mut connection, limit).await;
+    let ada = Process::connect(&database().await, LEASE).await;
+    let mut ada = Process { connection, ..ada }.prepared().await;
+    let limit = "select count(*) from pg_settings where name = 'idle_session_timeout' and setting <> '0'";
+    let limits: i64 = query_scalar(limit).fetch_one(&mut ada.connection).await.expect("a number");
+    assert_eq!(limits, 0);
 }
 
 #[tokio::test]

@@ -218,3 +218,23 @@ async fn a_key_of_a_forgotten_guard_is_free_after_the_shutdown() {
     next.release().await.expect("it was held to its end");
     nothing_held(&pool).await;
 }
+
+#[test]
+fn a_connection_that_is_being_made_can_be_dropped_without_a_runtime() {
+    let runtime = runtime(0);
+    let pool = runtime.block_on(async {
+        let pool = pool(1).await;
+        PgKeyedLock::<String>::builder(&pool).create_table().await.expect("the role may create tables");
+        pool
+    });
+    for polls in 1..100 {
+        let mut connecting = Box::pin(PgKeyedLock::<String>::builder(&pool).connect());
+        let connected = runtime.block_on(up_to(polls, connecting.as_mut()));
+        drop(connecting);
+        if let Some(locks) = connected {
+            runtime.block_on(locks.expect("the table is there").shut_down());
+            return;
+        }
+    }
+    panic!("it connects after some polls");
+}
