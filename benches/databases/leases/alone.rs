@@ -10,7 +10,7 @@ pub(super) fn run(report: &mut Report, database: &Database<'_>) {
     let turns = |mut peer: Peer| move |ops: u64| runtime.block_on(peer.turns(7, ops));
     let ours = || turns(Peer::Lease(locks.clone()));
 
-    let title = "a key of PostgreSQL, acquired and released";
+    let title = "a key for several processes, acquired and released";
     let mut measure = Measure::new(title).run("latchwork", ours());
     for kind in Kind::OTHERS {
         measure = measure.run(kind.name(), turns(runtime.block_on(Peer::connect(kind, pool))));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use latchwork::pg::PgKeyedLock;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres, query};
+use sqlx::{Connection, PgPool, Postgres, query};
 
 use super::database::builder;
 use super::redis::Redis;
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// How many times its time a lease may take.
+    /// How many times its time a lease may take, in one process.
     pub(super) fn goal(self) -> Option<f64> {
         match self {
             Self::Session => Some(4.0),
@@ -42,22 +42,26 @@ impl Kind {
     }
 }
 
-/// A lock, with its connection.
+/// A lock, with its connection. The locks of PostgreSQL hold theirs from turn to turn, so that none of them pays for a pool,
+/// which pings a connection that it hands out or gets back.
 pub(super) enum Peer {
     Lease(PgKeyedLock<i64>),
     Session(PoolConnection<Postgres>),
-    InTransaction(PgPool, &'static str),
+    InTransaction(PoolConnection<Postgres>, &'static str),
     Redis(Redis),
 }
 
 impl Peer {
     pub(super) async fn connect(kind: Kind, pool: &PgPool) -> Self {
-        let in_transaction = |lock| Self::InTransaction(pool.clone(), lock);
+        let session = async || pool.acquire().await.expect("one is free");
         match kind {
             Kind::Lease => Self::Lease(builder(pool).connect().await.expect("the table is there")),
-            Kind::Session => Self::Session(pool.acquire().await.expect("one is free")),
-            Kind::Transaction => in_transaction("select pg_advisory_xact_lock($1)"),
-            Kind::ForUpdate => in_transaction("select id from latchwork_bench_rows where id = $1 for update"),
+            Kind::Session => Self::Session(session().await),
+            Kind::Transaction => Self::InTransaction(session().await, "select pg_advisory_xact_lock($1)"),
+            Kind::ForUpdate => {
+                let sql = "select id from latchwork_bench_rows where id = $1 for update";
+                Self::InTransaction(session().await, sql)
+            }
         }
     }
 
@@ -81,8 +85,8 @@ impl Peer {
                     query(sql).bind(key).execute(&mut **session).await.expect("the server answers");
                 }
             }
-            Self::InTransaction(pool, lock) => {
-                let mut tx = pool.begin().await.expect("one is free");
+            Self::InTransaction(session, lock) => {
+                let mut tx = session.begin().await.expect("the server answers");
                 query(*lock).bind(key).execute(&mut *tx).await.expect("the server answers");
                 tx.commit().await.expect("nothing stands against it");
             }

@@ -34,9 +34,6 @@ fn side_by_side(report: &mut Report, database: &Database<'_>) {
     let mut measure = Measure::new("a key of its own in each of 4 processes, acquired and released");
     for kind in Kind::ALL {
         measure = measure.run(kind.name(), turns(kind.name(), database.url));
-        if let Some(goal) = kind.goal() {
-            measure = measure.goal(goal);
-        }
     }
     for (name, url) in redis::servers(database.runtime) {
         measure = measure.run(name, turns(REDIS, &url));

@@ -6,24 +6,20 @@ use latchwork::pg::PgKeyedLock;
 use tokio::task::JoinSet;
 
 use super::database::Database;
-use super::peers::Peer;
 use crate::harness::{Measure, Report, per_op};
 
 pub(super) fn run(report: &mut Report, database: &Database<'_>) {
     let Database { runtime, locks, .. } = database;
-    let in_turn = || {
-        let mut peer = Peer::Lease(locks.clone());
-        move |ops: u64| runtime.block_on(peer.turns(7, ops))
-    };
+    let in_turn = |ops| runtime.block_on(tasks(locks, 1, ops, |_| 7));
     let measure = Measure::new("64 keys of PostgreSQL at the same time, a key")
         .run("latchwork", |ops| runtime.block_on(tasks(locks, 64, ops, |task| task)))
-        .run("one after the other", in_turn())
+        .run("one after the other", in_turn)
         .goal(0.05);
     report.add(measure);
 
     let measure = Measure::new("a key of PostgreSQL, passed from task to task")
         .run("latchwork", |ops| runtime.block_on(tasks(locks, 8, ops, |_| 7)))
-        .run("released and acquired", in_turn())
+        .run("released and acquired", in_turn)
         .goal(0.77);
     report.add(measure);
     let batches = |ops: u64| {
@@ -36,7 +32,7 @@ pub(super) fn run(report: &mut Report, database: &Database<'_>) {
     report.add(measure.run("latchwork", batches).bound(1.1));
 }
 
-/// Runs tasks, each of which acquires and releases keys. Returns the time of one lock.
+/// Runs tasks, each of which acquires keys and drops their guards. Returns the time of one lock.
 async fn tasks(locks: &PgKeyedLock<i64>, tasks: u32, ops: u64, key: fn(i64) -> i64) -> f64 {
     let (start, each) = (Instant::now(), ops.div_ceil(tasks.into()));
     let mut set = JoinSet::new();
