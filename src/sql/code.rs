@@ -59,13 +59,15 @@ impl Code {
         }
     }
 
-    /// Returns `true` if there is no transaction, though there should be. Each statement was stored by itself then.
+    /// Returns `true` if a check before a commit has found no transaction. Each statement was stored by itself then.
     pub(super) fn has_no_transaction(self) -> bool {
         match self {
             Self::SqlState(state) => &state == b"25P01",
             // The savepoint of its beginning is not there.
             Self::MySql(number) => number == 1305,
-            Self::Sqlite(_) | Self::Unknown => false,
+            // Nor here. SQLite has no finer code for it.
+            Self::Sqlite(code) => code == 1,
+            Self::Unknown => false,
         }
     }
 

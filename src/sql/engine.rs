@@ -67,7 +67,7 @@ pub(super) struct Settings {
     pub(super) isolation: Option<Isolation>,
     pub(super) is_read_only: bool,
     pub(super) is_immediate: bool,
-    /// A commit first looks whether the transaction has failed. MySQL forgets the savepoint of the beginning then.
+    /// A commit first looks whether the transaction has failed. MySQL and SQLite forget the savepoint of the beginning then.
     pub(super) checks_commit: bool,
     pub(super) statement_timeout: Option<Duration>,
     pub(super) lock_timeout: Option<Duration>,
@@ -93,8 +93,8 @@ impl Settings {
     pub(super) fn begin(&self, engine: Engine) -> Cow<'static, str> {
         match engine {
             Engine::Postgres => self.begin_postgres(),
-            Engine::Sqlite if self.is_immediate => Cow::Borrowed("BEGIN IMMEDIATE"),
-            Engine::Sqlite | Engine::Other => Cow::Borrowed("BEGIN"),
+            Engine::Sqlite => Cow::Borrowed(self.begin_sqlite()),
+            Engine::Other => Cow::Borrowed("BEGIN"),
             Engine::MySql => Cow::Owned(self.begin_mysql()),
         }
     }
@@ -120,6 +120,15 @@ impl Settings {
             }
         }
         sql
+    }
+
+    const fn begin_sqlite(&self) -> &'static str {
+        match (self.is_immediate, self.checks_commit) {
+            (false, false) => "BEGIN",
+            (false, true) => "BEGIN; SAVEPOINT latchwork",
+            (true, false) => "BEGIN IMMEDIATE",
+            (true, true) => "BEGIN IMMEDIATE; SAVEPOINT latchwork",
+        }
     }
 
     fn begin_mysql(&self) -> String {
@@ -166,15 +175,18 @@ mod tests {
             "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; SET LOCAL statement_timeout = 2000; \
              SET LOCAL lock_timeout = 1; SET LOCAL idle_in_transaction_session_timeout = 2147483647"
         );
-        assert_eq!(settings.begin(Engine::Sqlite), "BEGIN IMMEDIATE");
+        assert_eq!(settings.begin(Engine::Sqlite), "BEGIN IMMEDIATE; SAVEPOINT latchwork");
         assert_eq!(
             settings.begin(Engine::MySql),
             "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION READ ONLY; SAVEPOINT latchwork"
         );
-        for engine in [Engine::Postgres, Engine::Sqlite, Engine::Other] {
+        for engine in [Engine::Postgres, Engine::Other] {
             assert_eq!(Settings::default().begin(engine), "BEGIN");
         }
+        assert_eq!(Settings::default().begin(Engine::Sqlite), "BEGIN; SAVEPOINT latchwork");
         let unchecked = Settings { checks_commit: false, ..Settings::default() };
         assert_eq!(unchecked.begin(Engine::MySql), "START TRANSACTION");
+        assert_eq!(unchecked.begin(Engine::Sqlite), "BEGIN");
+        assert_eq!(Settings { is_immediate: true, ..unchecked }.begin(Engine::Sqlite), "BEGIN IMMEDIATE");
     }
 }

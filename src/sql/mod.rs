@@ -51,10 +51,11 @@
 //! - MySQL rolls back by itself after a deadlock, and stores the next statements one by one. A commit asks for a savepoint that
 //!   was made at the beginning.
 //! - sqlx rolls the outer transaction back if a nested one fails to begin. A commit looks at the count. On SQLite a checked
-//!   commit first waits until the connection's thread has done that.
+//!   commit looks again when the connection's thread has done what was queued.
 //! - PostgreSQL does the first part of BEGIN's message, and refuses the rest. The connection is closed.
-//! - SQLite rolls back by itself, for example when the disk is full. The rollback begins a transaction to end it, so that both
-//!   count the same.
+//! - SQLite rolls back by itself, for example when the disk is full. A later savepoint begins a new transaction there. A
+//!   commit asks for a savepoint that was made at the beginning. The rollback begins a transaction if there is none, and ends
+//!   it, so that both count the same.
 
 mod classify;
 mod code;

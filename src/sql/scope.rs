@@ -142,10 +142,10 @@ impl<DB: Database> Scope<DB> {
     /// MySQL and MariaDB roll back by themselves after a deadlock, and go on without a transaction. The commit finds that, too.
     /// A statement that commits by itself there, such as `create table`, also makes the commit fail.
     ///
-    /// SQLite itself refuses to commit what it has ended. But if a nested transaction fails to begin, or is dropped while it
-    /// begins, sqlx queues a rollback of the outer one. sqlx then answers the COMMIT with success. So the commit first waits
-    /// until the connection's thread has done all that is queued, which takes microseconds. Turn it off only where no nested
-    /// transaction is begun, or where a statement follows each.
+    /// SQLite also rolls back by itself, for example when the disk is full. A nested transaction that begins after that is a
+    /// new transaction for SQLite, and its COMMIT succeeds. If a nested transaction fails to begin, sqlx queues a rollback of
+    /// the outer one, and answers the COMMIT with success. A commit finds both: it asks the connection's thread first, which
+    /// takes microseconds. Turn it off only where there is no savepoint and no nested transaction.
     #[must_use]
     pub fn check_commit(mut self, check: bool) -> Self {
         self.settings.checks_commit = check;

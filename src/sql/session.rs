@@ -79,10 +79,13 @@ impl<DB: Database> Session<DB> {
         match Manager::<DB>::begin(&mut self, Some(begin)).await {
             Ok(()) => Ok(self),
             Err(error) => {
-                // SQLite says whether there is a transaction, and is often busy here. Elsewhere BEGIN may have been done, and
-                // the rest of its message not. That is rare, and sqlx does not count it as a transaction.
+                // BEGIN may have been done, and the rest of its message not. That is rare, and sqlx does not count it as a
+                // transaction. SQLite is often busy here, and only refuses a rollback if nothing is open.
                 self.at_drop = match Engine::of::<DB>() {
-                    Engine::Sqlite if self.depth() == 0 => AtDrop::GiveBack,
+                    Engine::Sqlite if self.depth() == 0 => {
+                        drop((self.execute)(&mut self, "ROLLBACK").await);
+                        AtDrop::GiveBack
+                    }
                     Engine::Sqlite => AtDrop::RollBack,
                     _ => AtDrop::Close,
                 };
@@ -97,22 +100,31 @@ impl<DB: Database> Session<DB> {
         // SQLite's driver queues the rollback of a nested transaction that was dropped, and never says that it has. What is
         // queued can only lower the depth. The connection's thread answers a ping when it has done all that.
         let asks = match engine {
-            Engine::Sqlite => checks_first || self.depth() > 1,
+            Engine::Sqlite => self.depth() > 1,
             Engine::Other => true,
             Engine::Postgres | Engine::MySql => false,
         };
         if asks {
             self.ping().await.map_err(CommitError::Refused)?;
         }
-        if self.depth() != 1 {
-            return Err(CommitError::Unknown(nested(self.depth())));
-        }
+        self.look_at_depth()?;
         if checks_first {
-            self.check(engine).await.map_err(CommitError::before_commit)?;
+            let checked = self.check(engine).await;
+            // SQLite's thread has now done what was still queued, which may have ended the transaction.
+            self.look_at_depth()?;
+            checked.map_err(CommitError::before_commit)?;
         }
         Manager::<DB>::commit(self).await.map_err(CommitError::of)?;
         self.at_drop = AtDrop::GiveBack;
         Ok(())
+    }
+
+    /// Fails unless this transaction is open, and no other one inside it, as far as sqlx knows.
+    fn look_at_depth(&self) -> Result<(), CommitError> {
+        match self.depth() {
+            1 => Ok(()),
+            depth => Err(CommitError::Unknown(nested(depth))),
+        }
     }
 
     /// Fails if the transaction has failed, or has ended.
@@ -122,8 +134,9 @@ impl<DB: Database> Session<DB> {
             Engine::Postgres | Engine::Other => (self.execute)(self, "SAVEPOINT latchwork").await,
             // A deadlock rolls all back, with the savepoint that was made at the beginning.
             Engine::MySql => limited((self.execute)(self, "RELEASE SAVEPOINT latchwork")).await,
-            // It refuses to commit what is not there.
-            Engine::Sqlite => Ok(()),
+            // It, too, rolls all back by itself. A later savepoint then opens a transaction, which COMMIT would end with success.
+            // No limit: it answers when the running statement has ended.
+            Engine::Sqlite => (self.execute)(self, "RELEASE SAVEPOINT latchwork").await,
         }
     }
 

@@ -93,6 +93,33 @@ async fn a_savepoint_by_text_is_committed_as_the_text_says() {
 }
 
 #[tokio::test]
+async fn a_commit_stores_what_its_nested_transactions_and_savepoints_have_kept() {
+    let pool = numbers(1).await;
+    for (checks, stored) in [(true, 4), (false, 8)] {
+        let mut tx = Scope::new(pool.clone()).check_commit(checks).begin().await.expect("it opens");
+        tx.execute(ADD).await.expect("it is done");
+        let mut kept = tx.begin().await.expect("it is a savepoint");
+        kept.execute(ADD).await.expect("it is done");
+        let mut inner = kept.begin().await.expect("it is a savepoint");
+        inner.execute(ADD).await.expect("it is done");
+        inner.commit().await.expect("it is open");
+        let mut dropped = kept.begin().await.expect("it is a savepoint");
+        dropped.execute(ADD).await.expect("it is done");
+        drop(dropped);
+        kept.commit().await.expect("it is open");
+        let mut undone = tx.begin().await.expect("it is a savepoint");
+        undone.execute(ADD).await.expect("it is done");
+        undone.rollback().await.expect("it is open");
+        for sql in ["savepoint mine", ADD] {
+            tx.execute(sql).await.expect("it is done");
+        }
+        tx.commit().await.expect("a savepoint by text may be open");
+        assert_whole(&pool).await;
+        assert_eq!(number(&pool).await, stored);
+    }
+}
+
+#[tokio::test]
 #[allow(clippy::mem_forget, reason = "only so does one stay open")]
 async fn a_commit_beside_a_nested_transaction_that_is_open_stores_nothing() {
     let pool = numbers(1).await;

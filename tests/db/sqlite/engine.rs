@@ -1,9 +1,11 @@
 //! What SQLite does: its lock for writers, and the codes of its errors.
 
-use latchwork::sql::{CommitError, RowError, Scope, VersionedTable, statement_verdict, violated_constraint};
+use latchwork::sql::{
+    CommitError, RowError, Scope, Tx, VersionedTable, statement_verdict, violated_constraint,
+};
 use latchwork::verdict::{RetryKind, Verdict};
 use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{Connection, Error, Pool, query, query_scalar};
+use sqlx::{Connection, Error, Executor, Pool, query, query_scalar};
 
 use super::{Db, pool};
 use crate::polls::up_to;
@@ -81,14 +83,23 @@ async fn a_row_whose_commit_fails_is_not_reported_as_written() {
     assert_eq!(cards.row(1_i64).stamp(&mut db).await.expect("it can be read"), None);
 }
 
-/// SQLite ends a transaction by itself when the disk is full, and where a statement says so. sqlx does not notice.
-#[tokio::test]
-async fn a_transaction_that_sqlite_has_rolled_back_leaves_its_connection_whole() {
-    // In memory: if the connection were closed, the table would be gone.
+/// Returns a pool of one connection to a table in memory: if the connection were closed, the table would be gone.
+async fn in_memory() -> Pool<Db> {
     let pool =
         SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.expect("it opens");
     query("create table numbers (id integer primary key)").execute(&pool).await.expect("it is new");
     query("insert into numbers values (1)").execute(&pool).await.expect("it is new");
+    pool
+}
+
+async fn ids(pool: &Pool<Db>) -> Vec<i64> {
+    query_scalar("select id from numbers").fetch_all(pool).await.expect("they are there")
+}
+
+/// SQLite ends a transaction by itself when the disk is full, and where a statement says so. sqlx does not notice.
+#[tokio::test]
+async fn a_transaction_that_sqlite_has_rolled_back_leaves_its_connection_whole() {
+    let pool = in_memory().await;
     let scope = Scope::new(pool.clone());
     let again = "insert or rollback into numbers values (1)";
 
@@ -106,9 +117,82 @@ async fn a_transaction_that_sqlite_has_rolled_back_leaves_its_connection_whole()
     assert!(CommitError::is_unknown(&error), "{error:?}");
 
     scope.begin().await.expect("a commit has ended it").commit().await.expect("nothing stands against it");
-    let ids: Vec<i64> =
-        query_scalar("select id from numbers").fetch_all(&pool).await.expect("they are there");
-    assert_eq!(ids, [1, 3]);
+    assert_eq!(ids(&pool).await, [1, 3]);
+}
+
+/// Returns a transaction that SQLite has rolled back, and sqlx still counts.
+async fn ended_by_sqlite(pool: &Pool<Db>) -> Tx<Db> {
+    let mut tx = Scope::new(pool.clone()).begin().await.expect("it opens");
+    query("insert into numbers values (2)").execute(&mut *tx).await.expect("it is done");
+    query("insert or rollback into numbers values (1)").execute(&mut *tx).await.expect_err("it is there");
+    tx
+}
+
+/// Outside a transaction a savepoint opens one, which COMMIT would end.
+#[tokio::test]
+async fn a_savepoint_does_not_stand_for_the_transaction_that_sqlite_has_rolled_back() {
+    let pool = in_memory().await;
+    // A nested transaction is stored if it is committed: it was the outermost one.
+    for (commits, stored) in [(false, &[1][..]), (true, &[1, 3])] {
+        let mut tx = ended_by_sqlite(&pool).await;
+        let mut nested = tx.begin().await.expect("it is a savepoint");
+        query("insert into numbers values (3)").execute(&mut *nested).await.expect("it is done");
+        if commits {
+            nested.commit().await.expect("it is open");
+        } else {
+            drop(nested);
+        }
+        let error = tx.commit().await.expect_err("the transaction has ended");
+        assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+        assert_eq!(ids(&pool).await, stored);
+    }
+    let tx = Scope::new(pool.clone()).begin().await.expect("a commit has ended it");
+    tx.commit().await.expect("nothing stands against it");
+}
+
+#[tokio::test]
+async fn a_savepoint_by_text_does_not_stand_for_the_transaction_that_sqlite_has_rolled_back() {
+    let pool = in_memory().await;
+    for undoes in [false, true] {
+        let mut tx = ended_by_sqlite(&pool).await;
+        tx.execute("savepoint mine").await.expect("it opens a transaction");
+        tx.execute("insert into numbers values (3)").await.expect("it is done");
+        if undoes {
+            tx.execute("rollback to savepoint mine").await.expect("it is there");
+        }
+        let error = tx.commit().await.expect_err("the transaction has ended");
+        assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+        assert_eq!(ids(&pool).await, [1], "the commit rolls back what the savepoint has opened");
+    }
+    let tx = Scope::new(pool.clone()).begin().await.expect("a commit has ended it");
+    tx.commit().await.expect("nothing stands against it");
+}
+
+/// BEGIN and the savepoint after it are one message. Each part of it is interrupted once.
+#[tokio::test]
+async fn a_beginning_that_is_interrupted_leaves_no_transaction_open() {
+    let pool = in_memory().await;
+    let mut interrupted = 0;
+    loop {
+        let mut connection = pool.acquire().await.expect("there is one");
+        let mut operations = 0;
+        connection.lock_handle().await.expect("it is idle").set_progress_handler(1, move || {
+            operations += 1;
+            operations != interrupted + 1
+        });
+        drop(connection);
+        if let Ok(mut tx) = Scope::new(pool.clone()).begin().await {
+            tx.lock_handle().await.expect("it is idle").remove_progress_handler();
+            break;
+        }
+        let mut connection = pool.acquire().await.expect("it is back");
+        connection.lock_handle().await.expect("it is idle").remove_progress_handler();
+        query("begin").execute(&mut *connection).await.expect("no transaction is open");
+        query("rollback").execute(&mut *connection).await.expect("it is open");
+        interrupted += 1;
+    }
+    assert!(interrupted > 1, "only {interrupted} operations were interrupted");
+    assert_eq!(ids(&pool).await, [1], "the connection was kept");
 }
 
 #[tokio::test]
@@ -159,7 +243,7 @@ async fn a_commit_notices_a_nested_beginning_that_waits_for_the_thread() {
     assert!(up_to(1, query(SLOW).fetch_one(&mut *tx)).await.is_none(), "it takes its time");
     assert!(up_to(1, Connection::begin(&mut *tx)).await.is_none(), "it waits");
     let error = tx.commit().await.expect_err("sqlx rolls the outer transaction back");
-    assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+    assert!(matches!(error, CommitError::Unknown(Error::Protocol(_))), "it names the reason: {error:?}");
     let n: i64 = query_scalar("select n from numbers").fetch_one(&pool).await.expect("it is there");
     assert_eq!(n, 0);
 }
