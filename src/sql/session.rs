@@ -80,7 +80,7 @@ impl<DB: Database> Session<DB> {
             Ok(()) => Ok(self),
             Err(error) => {
                 // BEGIN may have been done, and the rest of its message not. That is rare, and sqlx does not count it as a
-                // transaction. SQLite is often busy here, and only refuses a rollback if nothing is open.
+                // transaction. SQLite is often busy here: nothing is open then, and it refuses the rollback.
                 self.at_drop = match Engine::of::<DB>() {
                     Engine::Sqlite if self.depth() == 0 => {
                         drop((self.execute)(&mut self, "ROLLBACK").await);
