@@ -55,7 +55,11 @@ mod mixed {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
 
         let process = Process::connect(database, lease).await;
-        if NEXT.fetch_add(1, Ordering::Relaxed) % 2 == 0 { process } else { process.prepared().await }
+        if NEXT.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            process
+        } else {
+            process.prepared().await
+        }
     }
 }
 
