@@ -75,7 +75,7 @@ impl Line {
         (*self.pool.connect_options()).clone().disable_statement_logging()
     }
 
-    async fn connect(self: &Arc<Self>) -> Result<Link, sqlx::Error> {
+    pub(super) async fn connect(self: &Arc<Self>) -> Result<Link, sqlx::Error> {
         let mut link = self.open().await?;
         link.begin().await?;
         Ok(link)
@@ -108,7 +108,7 @@ async fn within<T>(
 }
 
 impl Link {
-    fn listener(&mut self) -> &mut PgListener {
+    pub(super) fn listener(&mut self) -> &mut PgListener {
         self.listener.as_mut().expect("it is taken when this is dropped")
     }
 
@@ -126,7 +126,7 @@ impl Link {
         Ok(())
     }
 
-    async fn ask(&mut self, batch: &Batch) -> Result<Answers, sqlx::Error> {
+    pub(super) async fn ask(&mut self, batch: &Batch) -> Result<Answers, sqlx::Error> {
         let Self { listener, plans, line, .. } = self;
         let listener = listener.as_mut().expect("it is taken when this is dropped");
         let were_kept = plans.are_kept();

@@ -1,9 +1,14 @@
 //! What a connection keeps, and what it does if that is gone.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use sqlx::{AssertSqlSafe, query_scalar};
 
-use super::databases::{connect, run, table};
+use super::databases::{connect, options, run, table};
 use super::*;
+use crate::pg::statement::Statements;
+use crate::pg::task::{Line, Link};
 
 async fn prepared(database: &str) -> Process {
     Process::connect(database, LEASE).await.prepared().await
@@ -80,4 +85,38 @@ async fn a_plan_that_was_made_for_an_empty_table_is_not_kept_for_long() {
         sqlx::raw_sql(AssertSqlSafe(plan)).fetch_all(&mut ada.connection).await.expect("it is planned");
     let plan: Vec<&str> = plan.iter().map(|row| sqlx::Row::get(row, 0)).collect();
     assert!(plan.iter().any(|line| line.contains("Index Cond")), "{plan:#?}");
+}
+
+#[tokio::test]
+async fn after_a_sign_of_a_shared_session_the_next_connection_neither_prepares_nor_listens() {
+    let line = Arc::new(Line {
+        pool: sqlx::Pool::connect_lazy_with(options(&database().await)),
+        statements: Statements::new(table(), 7, LEASE),
+        notify: true,
+        limit: LEASE,
+        name: "leases",
+        is_alone: AtomicBool::new(false),
+    });
+    let mut link = line.connect_first().await.expect("the server answers").expect("its session is its own");
+    assert_eq!(kept(&mut link).await, (6, 1));
+    assert_eq!(link.ask(&takes(1)).await.expect("the server answers").granted.len(), 1);
+    assert_eq!(
+        kept(&mut line.connect().await.expect("the server answers")).await,
+        (6, 1),
+        "there is no sign yet"
+    );
+
+    // As in a session to which a pooler has sent it.
+    sqlx::raw_sql("deallocate all").execute(link.listener()).await.expect("the server answers");
+    let answers = link.ask(&takes(2)).await.expect("it is asked as text");
+    assert_eq!(answers.granted.len(), 2);
+    assert_eq!(kept(&mut line.connect().await.expect("the server answers")).await, (0, 0));
+}
+
+/// How many statements a session has prepared, and on how many channels it listens.
+async fn kept(link: &mut Link) -> (i64, i64) {
+    let sql = "select (select count(*) from pg_prepared_statements where name like 'latchwork%'), \
+               (select count(*) from pg_listening_channels())";
+    let row = sqlx::raw_sql(sql).fetch_one(link.listener()).await.expect("the server answers");
+    (sqlx::Row::get(&row, 0), sqlx::Row::get(&row, 1))
 }
