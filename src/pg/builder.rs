@@ -176,8 +176,8 @@ impl<K> PgKeyedBuilder<K> {
     }
 
     /// Makes a connection of its own, with the options of the pool, and starts a task that owns it. It is not one of the
-    /// pool's connections, and does not count among them. What the pool does after it connects, such as `set search_path`, is
-    /// not done there: name the [schema](Self::schema), if it matters.
+    /// pool's connections, and does not count among them. A second one looks for poolers, and is closed. What the pool does
+    /// after it connects, such as `set search_path`, is not done there: name the [schema](Self::schema), if it matters.
     ///
     /// # Errors
     ///

@@ -16,8 +16,9 @@ impl<K: StableKey + Eq + Hash + Clone + Send + Sync + 'static> PgKeyedLock<K> {
     /// of them takes over when this one ends: for a job that must run on one replica.
     ///
     /// If the lease is lost, the work is dropped, and begins again when the process gets the key again. It can't get the key
-    /// while another task has a clone of the guard. The last statements of the work may run on for a moment, beside the next holder: [verify](PgGuard::verify) the guard in each transaction, or check the
-    /// fence. To keep a short job from running twice in a row on two replicas, let the work wait before it returns.
+    /// while another task has a clone of the guard. The last statements of the work may run on for a moment, beside the next
+    /// holder: [verify](PgGuard::verify) the guard in each transaction, or check the fence. To keep a short job from running
+    /// twice in a row on two replicas, let the work wait before it returns.
     ///
     /// # Errors
     ///

@@ -54,7 +54,7 @@ pub(crate) struct Statements {
 }
 
 /// The statements of a message, in their order.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Insert,
     Renew,

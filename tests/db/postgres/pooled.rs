@@ -127,9 +127,11 @@ async fn a_pooler_that_shares_sessions_is_found_before_one_of_them_listens() {
         let direct = pool(1).await;
         let (_pooler, options) = pooler_of(&direct, settings).await;
         let pooled = connect(4, options).await;
-        // At the same time, so that it opens both of its sessions.
-        let sleep = || raw_sql("select pg_sleep(0.2)").execute(&pooled);
-        tokio::try_join!(sleep(), sleep()).expect("they sleep");
+        // Both are open at the same time, so it opens both of its sessions.
+        let open = [pooled.begin().await, pooled.begin().await];
+        for transaction in open {
+            transaction.expect("a session is free").rollback().await.expect("it was open");
+        }
 
         let builder = || PgKeyedLock::<i64>::builder(&pooled);
         builder().create_table().await.expect("the role may create tables");
